@@ -1,0 +1,74 @@
+"""Where cases come from: one public set, and fresh ones for every student.
+
+A student's cases are drawn from HMAC(course secret, assignment, student, exercise): nobody
+can foresee them without the secret, and with it any grade can be replayed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from coursekit.checks.cases import Exercise
+
+from .spec import Assignment, Refused
+
+PUBLIC = b"public"
+SECRET_VARIABLE = "AUTOGRADER_SECRET"
+
+
+def fresh(assignment: Assignment, exercise: str, secret: bytes, student: str) -> Exercise:
+    """The exercise with the cases that `student` is graded on."""
+    return assignment.make(exercise, _generator(secret, assignment.name, student, exercise))
+
+
+def public(assignment: Assignment) -> tuple[Exercise, ...]:
+    """All exercises with the cases that are released with the notebook."""
+    return tuple(assignment.make(name, _generator(PUBLIC, assignment.name, "", name)) for name in assignment.described)
+
+
+def course_secret(state: Path) -> bytes:
+    """The secret of the course whose state is kept in `state`; made on first use, readable by its owner alone.
+
+    The environment variable AUTOGRADER_SECRET takes precedence.
+    """
+    given = os.environ.get(SECRET_VARIABLE)
+    if given:
+        return given.encode()
+    path = state / "secret"
+    if not path.exists():
+        _create(path, secrets.token_hex(32) + "\n")
+    text = path.read_text().strip()
+    if len(text) < 32:
+        raise Refused(
+            f"the course secret in {path} is damaged (it has {len(text)} characters). "
+            "Restore it from a backup, or remove it to get a new one; students' test cases then change."
+        )
+    return text.encode()
+
+
+def _create(path: Path, text: str) -> None:
+    """Create `path` with `text`, whole or not at all; one that another process made meanwhile stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent)  # mode 0600
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    try:
+        os.link(name, path)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(name)
+
+
+def _generator(secret: bytes, *what: str) -> np.random.Generator:
+    # Lengths first, so that no two different lists of names give the same message.
+    message = "".join(f"{len(item)}:{item}" for item in what).encode()
+    digest = hmac.new(secret, message, hashlib.sha256).digest()
+    return np.random.default_rng(int.from_bytes(digest))

@@ -1,0 +1,136 @@
+"""The `autograder` command: release, grade, feedback."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .spec import Refused
+from .wall.sandbox import NoWall
+
+DESCRIPTION = """\
+Release assignments, grade submissions behind a wall, write feedback.
+
+A course folder holds nbgrader_config.py, solutions/<assignment>/ and
+submitted/<student>/<assignment>/; nbgrader's own commands work on it too.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; gives the exit status (0 done, 1 something was wrong)."""
+    arguments = parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except (Refused, NoWall) as error:
+        print(f"autograder: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("autograder: interrupted; what was recorded stays", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        "autograder", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        sub.add_argument("assignment", help="its folder's name in solutions/")
+        sub.add_argument("--course", type=Path, default=Path(), metavar="DIR", help="the course folder (default: here)")
+        return sub
+
+    command("release", release, "Make the students' version of an assignment, with its public test cases.")
+    grade = command("grade", grade_class, "Grade all submissions and record them in the gradebook.")
+    grade.add_argument("--student", action="append", metavar="ID", help="grade only this student (may be repeated)")
+    grade.add_argument("--report", type=Path, metavar="FILE.jsonl", help="write one record per submission to this file")
+    grade.add_argument(
+        "--jobs", type=positive, default=None, metavar="N", help="submissions at a time (default: cores)"
+    )
+    grade.add_argument("--cell-seconds", type=seconds, metavar="S", help="time limit of a cell (default: 30)")
+    grade.add_argument("--call-seconds", type=seconds, metavar="S", help="time limit of a checked call (default: 10)")
+    grade.add_argument("--notebook-seconds", type=seconds, metavar="S", help="time limit of a notebook (default: 300)")
+    grade.add_argument(
+        "--sandbox", choices=("bwrap", "none"), help="'none' runs students' code unprotected: only for your own samples"
+    )
+    command("feedback", write_feedback, "Write a feedback page for every graded submission.")
+    return top
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("must be a number of seconds above 0")
+    return value
+
+
+# -- the commands: nbgrader takes two seconds to import, so only when it is needed -----------
+
+
+def release(arguments: argparse.Namespace) -> None:
+    from .release import release
+    from .run import Course
+
+    folder = release(Course.at(arguments.course), arguments.assignment)
+    print(f"Released {arguments.assignment}: hand out {shown(folder)}")
+
+
+def grade_class(arguments: argparse.Namespace) -> None:
+    from .run import ClassRun, Course
+    from .table import class_table, console, progress_bar
+
+    names = ("sandbox", "cell_seconds", "call_seconds", "notebook_seconds")
+    settings = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    if settings.get("sandbox") == "none":
+        print("WARNING: without a sandbox, the notebooks can read and change everything that you can.", file=sys.stderr)
+    if arguments.report is not None and not arguments.report.absolute().parent.is_dir():
+        raise Refused(f"the folder of {arguments.report} does not exist")
+    course = Course.at(arguments.course)
+    run = ClassRun(course, arguments.assignment, settings, arguments.student)
+    with progress_bar(f"Grading {arguments.assignment}") as progress:
+        records = run.run(arguments.jobs or 0, progress)
+    if arguments.report is not None:
+        write_report(arguments.report, records)
+    console.print(class_table(arguments.assignment, records))
+
+
+def write_feedback(arguments: argparse.Namespace) -> None:
+    from .feedback import feedback
+    from .run import Course
+
+    course = Course.at(arguments.course)
+    pages = feedback(course, arguments.assignment)
+    print(f"Wrote {len(pages)} feedback pages: {shown(course.folder('feedback', '<student>', arguments.assignment))}")
+
+
+def write_report(path: Path, records: list[dict[str, Any]]) -> None:
+    """One record per line, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    partial.write_text(lines, encoding="utf-8")
+    partial.replace(path)
+
+
+def shown(path: Path) -> str:
+    """`path` as one would type it from here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+if __name__ == "__main__":
+    sys.exit(main())

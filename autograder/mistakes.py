@@ -1,0 +1,121 @@
+"""Known mistakes that many exercises share, as data: what each would give, from the right results and arguments.
+
+A loss here follows CS231n's calling convention: arguments `W, X, y, reg`, results `loss` and `dW`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .spec import Mistake, Results
+
+# -- gradients of anything ----------------------------------------------------------------
+
+
+def sign(*names: str) -> Mistake:
+    """The results `names` with their sign flipped."""
+    return Mistake(
+        "sign",
+        "The sign is flipped: this is the negative of the gradient.",
+        lambda right, args: {name: -right[name] for name in names},
+    )
+
+
+def zero(*names: str) -> Mistake:
+    """The results `names` left at zero."""
+    return Mistake(
+        "gradient-zero",
+        "The gradient is all zeros: it is made, but nothing is ever added to it.",
+        lambda right, args: {name: np.zeros_like(right[name]) for name in names},
+    )
+
+
+def instead(code: str, message: str, formula: Callable[..., Any], *names: str) -> Mistake:
+    """`formula(*args)` in place of the results `names`: a number for one, a tuple for several."""
+
+    def gives(right: Results, args: Results) -> Results:
+        values = formula(*args.values())
+        return dict(zip(names, values if len(names) > 1 else (values,), strict=True))
+
+    return Mistake(code, message, gives)
+
+
+# -- losses that are averaged over examples and regularised ---------------------------------
+
+
+def not_averaged() -> Mistake:
+    """The data loss summed over the examples instead of averaged."""
+
+    def gives(right: Results, args: Results) -> Results:
+        penalty, slope = _regularizer(args)
+        n = len(args["X"])
+        return {"loss": (right["loss"] - penalty) * n + penalty, "dW": (right["dW"] - slope) * n + slope}
+
+    return Mistake("scale", "The sum over the examples is not divided by their number N.", gives)
+
+
+def averaged_twice() -> Mistake:
+    """The data loss divided by N twice."""
+
+    def gives(right: Results, args: Results) -> Results:
+        penalty, slope = _regularizer(args)
+        n = len(args["X"])
+        return {"loss": (right["loss"] - penalty) / n + penalty, "dW": (right["dW"] - slope) / n + slope}
+
+    return Mistake("averaged-twice", "The sum over the examples is divided by their number N twice.", gives)
+
+
+def regularizer_scaled(code: str, message: str, factor: Callable[[Results], float]) -> Mistake:
+    """The regulariser multiplied by `factor(args)`."""
+
+    def gives(right: Results, args: Results) -> Results:
+        penalty, slope = _regularizer(args)
+        change = factor(args) - 1
+        return {"loss": right["loss"] + change * penalty, "dW": right["dW"] + change * slope}
+
+    return Mistake(code, message, gives)
+
+
+def absolute_regularizer() -> Mistake:
+    """The gradient of the regulariser with |W| for W."""
+
+    def gives(right: Results, args: Results) -> Results:
+        return {"dW": right["dW"] + 2 * args["reg"] * (np.abs(args["W"]) - args["W"])}
+
+    return Mistake("regularizer-absolute", "The gradient of reg·ΣW² is 2·reg·W, with the signs of W.", gives)
+
+
+REGULARIZED = (
+    not_averaged(),
+    averaged_twice(),
+    regularizer_scaled(
+        "regularizer-missing", "The regulariser reg·ΣW² is missing (its gradient is 2·reg·W).", lambda a: 0
+    ),
+    regularizer_scaled(
+        "regularizer-half",
+        "The regulariser counts half. In this course it is reg·ΣW², without a ½, and its gradient is 2·reg·W.",
+        lambda a: 0.5,
+    ),
+    regularizer_scaled(
+        "regularizer-double", "The regulariser counts double: it is reg·ΣW², with gradient 2·reg·W.", lambda a: 2
+    ),
+    regularizer_scaled(
+        "reg-ignored", "The regulariser is added without its strength `reg`.", lambda a: 1 / a["reg"] if a["reg"] else 1
+    ),
+    regularizer_scaled(
+        "regularizer-averaged",
+        "The regulariser is divided by N too: average the examples first, then add it.",
+        lambda a: 1 / len(a["X"]),
+    ),
+    absolute_regularizer(),
+    sign("dW"),
+    zero("dW"),
+)
+
+
+def _regularizer(args: Results) -> tuple[float, np.ndarray]:
+    W, reg = args["W"], args["reg"]
+    return float(reg * np.sum(W * W)), 2 * reg * W

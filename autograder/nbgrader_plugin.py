@@ -1,0 +1,211 @@
+"""What makes nbgrader's own commands go through the wall.
+
+`nbgrader_config.py` names these three preprocessors:
+
+:class:`PublicCases`
+    for `nbgrader generate_assignment`: checks that the notebook and `checks.py` agree and
+    puts the public cases beside the released notebook;
+:class:`RestoreCells`
+    for `nbgrader autograde`: puts back the check cells that a student deleted;
+:class:`WallExecute`
+    for `nbgrader autograde`, in place of `Execute`: runs and grades behind the wall.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbgrader import utils
+from nbgrader.preprocessors import NbGraderPreprocessor, OverwriteCells
+from nbgrader.utils import find_all_files
+from traitlets import Any as AnyTrait
+from traitlets import Float, Integer, Unicode
+
+from coursekit.checks.cases import to_files
+from coursekit.checks.report import number
+
+from . import cases, spec
+from .grade import CHECK, Graded, Submission, grade
+from .spec import Refused
+from .wall.sandbox import Limits, Setup
+
+STATE = ".autograder"
+LIMITS = Limits()
+MAX_FILES = 48 * 2**20
+
+
+class PublicCases(NbGraderPreprocessor):  # type: ignore[misc]
+    """Adds `cases.json` and `cases.npz` to what is released."""
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        course = course_of(self)
+        slug, name = resources["nbgrader"]["assignment"], resources["nbgrader"]["notebook"]
+        text = checks_text(course, slug)
+        if text is not None and name == slug:
+            assignment = spec.load(text, f"{slug}/checks.py")
+            compare_with_notebook(assignment, slug, nb)
+            resources.setdefault("outputs", {}).update(to_files(slug, cases.public(assignment)))
+        return nb, resources
+
+
+class RestoreCells(OverwriteCells):  # type: ignore[misc]
+    """nbgrader's OverwriteCells, which puts deleted cells back even where their neighbours are gone too."""
+
+    def add_missing_grade_cells(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        notebook = self.gradebook.find_notebook(self.notebook_id, self.assignment_id)
+        points = {cell.name: cell.max_score for cell in [*notebook.grade_cells, *notebook.task_cells]}
+        solutions = {cell.name for cell in notebook.solution_cells}
+        tasks = {cell.name for cell in notebook.task_cells}
+        present = {_grade_id(cell) for cell in nb.cells}
+        position = -1  # of the cell that stands before, in the order of the source
+        for source in notebook.source_cells:
+            if source.name in present:
+                position = next(i for i, cell in enumerate(nb.cells) if _grade_id(cell) == source.name)
+            elif source.name in points:
+                self.log.warning("Putting back the missing cell %s", source.name)
+                cell = self.missing_cell_transform(
+                    source, points[source.name], source.name in solutions, source.name in tasks
+                )
+                position += 1
+                nb.cells.insert(position, cell)
+        return nb, resources
+
+    def add_missing_task_cells(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        return nb, resources  # they are put back with the others
+
+
+class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
+    """Runs the notebook behind the wall, and grades its check cells there."""
+
+    sandbox = Unicode("bwrap", help="bwrap, or none (for your own trusted samples only)").tag(config=True)
+    cell_seconds = Float(LIMITS.cell_seconds, help="wall time of one cell").tag(config=True)
+    call_seconds = Float(LIMITS.call_seconds, help="wall time of one call that a check makes").tag(config=True)
+    notebook_seconds = Float(LIMITS.notebook_seconds, help="wall time of a whole notebook").tag(config=True)
+    memory = Integer(LIMITS.memory, help="address space of a process, in bytes").tag(config=True)
+    processes = Integer(LIMITS.processes, help="processes and threads").tag(config=True)
+    grader = AnyTrait(None, help="what grades a Submission; autograder's own runs put theirs here").tag(config=True)
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        course = course_of(self)
+        submission = self.submission(nb, resources)
+        graded = (self.grader or self.grade_now)(submission)
+        save_record(course, graded)
+        return nbformat.from_dict(json.loads(graded.content)), resources
+
+    def submission(self, nb: Any, resources: Any) -> Submission:
+        """The notebook as it crosses into :func:`autograder.grade.grade`."""
+        about = resources["nbgrader"]
+        course = course_of(self)
+        folder = Path(course.format_path(course.submitted_directory, about["student"], about["assignment"]))
+        return Submission(
+            student=about["student"],
+            assignment=about["assignment"],
+            name=about["notebook"],
+            content=json.dumps(nb),
+            files=files_beside(folder, course.ignore),
+        )
+
+    def grade_now(self, submission: Submission) -> Graded:
+        """Grade here and now, in this process."""
+        return grade(*self.job(submission))
+
+    def job(self, submission: Submission) -> tuple[Submission, str | None, bytes, Limits, Setup]:
+        """The arguments of :func:`autograder.grade.grade`."""
+        course = course_of(self)
+        limits = Limits(
+            self.cell_seconds, self.call_seconds, self.notebook_seconds, self.memory, self.processes, LIMITS.disk
+        )
+        setup = Setup(self.sandbox, hide=(Path(course.root),))
+        secret = cases.course_secret(Path(course.root) / STATE)
+        return submission, checks_text(course, submission.assignment), secret, limits, setup
+
+
+# -- the course's folders -----------------------------------------------------------------
+
+
+def course_of(component: Any) -> Any:
+    """nbgrader's CourseDirectory, which some parent of `component` holds."""
+    while component is not None:
+        if getattr(component, "coursedir", None) is not None:
+            return component.coursedir
+        component = component.parent
+    raise RuntimeError("this preprocessor works only inside an nbgrader converter")
+
+
+def checks_text(course: Any, slug: str) -> str | None:
+    """The text of the assignment's `checks.py`, or None if it has none."""
+    path = Path(course.format_path(course.source_directory, ".", slug)) / "checks.py"
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def files_beside(folder: Path, ignore: list[str]) -> dict[str, bytes]:
+    """The files that a student handed in beside the notebook, by relative name; links are not followed."""
+    files: dict[str, bytes] = {}
+    total = 0
+    for name in sorted(find_all_files(str(folder), [*ignore, "*.ipynb"])):
+        path = Path(name)
+        if path.is_symlink() or not path.is_file() or path.resolve() != (folder.resolve() / path.relative_to(folder)):
+            continue
+        total += path.stat().st_size
+        if total > MAX_FILES:
+            break
+        files[str(path.relative_to(folder))] = path.read_bytes()
+    return files
+
+
+def save_record(course: Any, graded: Graded) -> None:
+    """Keep the record and the cases of a grading, so that it can be explained and replayed."""
+    record = graded.record
+    folder = Path(course.root) / STATE / "records" / record["assignment"] / record["student"]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in graded.cases.items():
+        (folder / name).write_bytes(content)
+    text = json.dumps(record, ensure_ascii=False, indent=1)
+    (folder / f"{record['notebook']}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def key(submission: Submission) -> str:
+    """What identifies a submission between its first reading and nbgrader's: who, and every cell's text and role."""
+    notebook = json.loads(submission.content)
+    cells = [[cell["cell_type"], cell["source"], cell["metadata"].get("nbgrader")] for cell in notebook["cells"]]
+    text = json.dumps([submission.student, submission.assignment, submission.name, cells], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _grade_id(cell: Any) -> str:
+    return str(cell.metadata.get("nbgrader", {}).get("grade_id", ""))
+
+
+# -- does the notebook fit its checks.py? ---------------------------------------------------
+
+
+def compare_with_notebook(assignment: spec.Assignment, slug: str, nb: Any) -> None:
+    """Refuse a source notebook that does not fit `checks.py`, with all that does not fit."""
+    problems = []
+    if assignment.name != slug:
+        problems.append(f"checks.py calls the assignment {assignment.name!r}")
+    cells = {_grade_id(cell): cell for cell in nb.cells if _grade_id(cell)}
+    for name, described in assignment.described.items():
+        points, check_cell = sum(described.parts.values()), cells.get(CHECK + name)
+        if check_cell is None:
+            problems.append(f"the notebook has no check cell {CHECK + name!r}")
+        elif not utils.is_grade(check_cell) or utils.is_solution(check_cell):
+            problems.append(f"{CHECK + name!r} must be a locked, graded test cell")
+        else:
+            worth = float(check_cell.metadata.nbgrader["points"])
+            if worth != points:
+                problems.append(f"{CHECK + name!r} is worth {number(worth)} points, its parts {number(points)}")
+            line = f'check("{name}", {", ".join(described.functions)})'
+            if check_cell.source.strip() != line:
+                problems.append(f"{CHECK + name!r} must hold just {line}")
+        if name not in cells or not utils.is_solution(cells[name]):
+            problems.append(f"the notebook has no solution cell {name!r}")
+    for grade_id in cells:
+        if grade_id.startswith(CHECK) and grade_id.removeprefix(CHECK) not in assignment.described:
+            problems.append(f"checks.py describes no exercise for the cell {grade_id!r}")
+    if problems:
+        raise Refused(f"{slug}: the notebook and checks.py do not fit:\n  - " + "\n  - ".join(problems))

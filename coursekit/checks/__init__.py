@@ -1,0 +1,149 @@
+"""`check("NAME", NAME)`: the one line in every test cell.
+
+In a student's notebook it runs the public cases that lie beside the notebook and shows a
+report.  In a grader's hands the same line is answered by the grader: :func:`answer_with`
+puts the grader's examiner in place of the public cases.
+
+Read on in `probes`, `codec`, `cases` (what a case is), `run` (a student's code meets a
+case), `compare` and `judge` (what came of it), `loops`, `report`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from .cases import load
+from .judge import examine
+from .report import Report
+from .run import run_case
+
+__all__ = ["CheckFailed", "check", "when_written"]
+
+Examiner = Callable[[str, tuple[Any, ...]], "Report | float"]
+
+
+class CheckFailed(AssertionError):
+    """An exercise is not right yet.  Shown in a notebook as its message alone, without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+def check(name: str, *functions: Any) -> float:
+    """Check an exercise and show what was found.
+
+    Parameters
+    ----------
+    name : str
+        The exercise's name, as in the notebook: ``"svm_loss_naive"``.
+    *functions
+        What you wrote for it: a function, a class, or the functions of a pair.
+
+    Returns
+    -------
+    float
+        The points earned.
+
+    Raises
+    ------
+    CheckFailed
+        Outside a notebook, if not all points were earned.  In a notebook the same message
+        is shown in red and the cells below still run.
+    """
+    report = _examiner(name, functions)
+    if not isinstance(report, Report):
+        return report
+    failed = not report.passed and report.status != "not written"
+    message = CheckFailed(report.summary())
+    shell = _notebook()
+    if shell is None:
+        print(report.text())
+        if failed:
+            raise message
+    else:
+        from IPython.display import display
+
+        display(report)
+        if failed:
+            shell.showtraceback((CheckFailed, message, None))
+    return report.score
+
+
+@contextlib.contextmanager
+def when_written(*functions: Callable[..., Any]) -> Iterator[None]:
+    """Run a demonstration that needs exercises; say calmly that it waits if one is not written yet.
+
+    >>> def svm_loss_naive(W, X, y, reg):
+    ...     raise NotImplementedError()
+    >>> with when_written(svm_loss_naive):
+    ...     svm_loss_naive(1, 2, 3, 4)
+    svm_loss_naive is not written yet: this cell comes alive when it is.
+    """
+    try:
+        yield
+    except NotImplementedError as error:
+        names = [getattr(function, "__name__", str(function)) for function in functions]
+        raised_in = traceback.extract_tb(error.__traceback__)[-1].name
+        missing = raised_in if raised_in in names else " or ".join(names)
+        print(f"{missing} is not written yet: this cell comes alive when it is.")
+
+
+def answer_with(examiner: Examiner) -> None:
+    """Let `examiner` answer every `check` from now on; it returns a report to show, or just the points."""
+    global _examiner
+    _examiner = examiner
+
+
+# -- the public cases -------------------------------------------------------------------
+
+
+def _public_cases(name: str, functions: tuple[Any, ...]) -> Report:
+    assignment, exercises = load(_folder())
+    if name not in exercises:
+        raise ValueError(f"assignment {assignment!r} has no exercise {name!r}; it has {', '.join(exercises)}")
+    exercise = exercises[name]
+    if len(functions) != len(exercise.functions):
+        raise TypeError(f'this exercise is checked with check("{name}", {", ".join(exercise.functions)})')
+    by_name = dict(zip(exercise.functions, functions, strict=True))
+    if not all(callable(function) for function in functions):
+        raise TypeError(f'check("{name}", …) takes the function itself, without calling it')
+    return examine(exercise, lambda case: run_case(case, by_name), lambda: _source(functions[0]))
+
+
+def _folder() -> Path:
+    """Where the public cases are: beside the notebook, or in the released copy of an instructor's notebook."""
+    here = Path.cwd()
+    places = [here, *(parent / "assignments" / here.name for parent in here.parents)]
+    for place in places:
+        if (place / "cases.json").is_file():
+            return place
+    raise FileNotFoundError(
+        f"cases.json is not in {here}. It comes with the assignment and must lie beside the notebook: "
+        "copy it (and cases.npz) there. Instructors: run `autograder release` first."
+    )
+
+
+def _source(function: Any) -> str | None:
+    """The source of `function` and of the notebook's other functions, which it may call."""
+    texts = []
+    others = vars(sys.modules["__main__"]).values()
+    for one in [*others, function]:
+        if inspect.isfunction(one) and one.__module__ in ("__main__", function.__module__):
+            with contextlib.suppress(OSError, TypeError):
+                texts.append(inspect.cleandoc("\n" + inspect.getsource(one)))
+    return "\n\n".join(texts) or None
+
+
+def _notebook() -> Any:
+    """The running IPython, if this is a notebook or an IPython prompt."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None
+
+
+_examiner: Examiner = _public_cases

@@ -1,0 +1,253 @@
+"""A case is data: what is called with which arguments, and what should come back.
+
+The same cases serve two places.  The public ones lie beside the released notebook as
+`cases.json` and `cases.npz`, and `check` runs them in the student's own kernel.  Fresh
+ones are made by the grader for every student and stay on its side of the wall.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .codec import Malformed, decode, encode
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What one step should give, and what that is worth.
+
+    Attributes
+    ----------
+    name : str
+        What is looked at, as the student knows it: ``"loss"``, ``"dW"``.
+    value : object
+        The reference's result.
+    part : str
+        The part of the exercise's points that hangs on it.
+    compare : str
+        The name of a comparison in :mod:`coursekit.checks.compare`.
+    where : str
+        ``"returned"`` (the values that the call returned, in order), ``"argument 1"``
+        (the argument at that position, after the call) or ``"step"`` (all that is known
+        of the step).
+    options : dict
+        Further settings of the comparison.
+    mistakes : dict
+        What known mistakes would give here, by their code.
+    """
+
+    name: str
+    value: Any
+    part: str
+    compare: str = "close"
+    where: str = "returned"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    mistakes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do with the student's code.
+
+    `target` names a function or class that `check` was handed (``"TwoLayerNet"``), or a
+    method or attribute of an object that an earlier step saved (``"net.loss"``).  `names`
+    are the names of `args`, for people to read.
+    """
+
+    target: str
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    read: bool = False  # read an attribute instead of calling
+    save_as: str | None = None
+    expected: tuple[Expected, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """Some steps that belong together; `title` says in words what is special about them."""
+
+    title: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """All that is needed to check one exercise.
+
+    Attributes
+    ----------
+    name : str
+        As in ``check("NAME", …)``.
+    functions : tuple of str
+        The names that steps use for what `check` was handed, in order.
+    parts : dict
+        How the points are split: points by the name of the part.
+    mistakes : dict
+        What to tell a student who made a known mistake, by its code.
+    no_loop_over : tuple of str
+        The arguments whose rows a vectorised function must not loop over; this is worth
+        the points of the part ``"vectorised"``.
+    """
+
+    name: str
+    functions: tuple[str, ...]
+    parts: Mapping[str, float]
+    cases: tuple[Case, ...]
+    mistakes: Mapping[str, str] = field(default_factory=dict)
+    no_loop_over: tuple[str, ...] = ()
+
+    @property
+    def points(self) -> float:
+        return float(sum(self.parts.values()))
+
+
+# -- to and from files ------------------------------------------------------------------
+
+
+def save(folder: Path, assignment: str, exercises: tuple[Exercise, ...]) -> None:
+    """Write `exercises` as ``cases.json`` and ``cases.npz`` into `folder`."""
+    for name, content in to_files(assignment, exercises).items():
+        (folder / name).write_bytes(content)
+
+
+def to_files(assignment: str, exercises: tuple[Exercise, ...]) -> dict[str, bytes]:
+    """The two files that hold `exercises`: their names and their bytes, the same ones every time."""
+    arrays: list[np.ndarray] = []
+
+    def write(value: Any) -> Any:
+        tree, own = encode(value)
+        offset = len(arrays)
+        arrays.extend(own)
+        return _shifted(tree, offset)
+
+    document = {
+        "format": FORMAT,
+        "assignment": assignment,
+        "exercises": [_exercise_to_json(exercise, write) for exercise in exercises],
+    }
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **{f"a{i}": array for i, array in enumerate(arrays)})  # type: ignore[arg-type]
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return {"cases.json": text.encode(), "cases.npz": stream.getvalue()}
+
+
+def load(folder: Path) -> tuple[str, dict[str, Exercise]]:
+    """Read what :func:`save` wrote: the assignment's name, and its exercises by name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one of the two files is missing.
+    ValueError
+        If they are damaged, or were written by another version of the kit.
+    """
+    try:
+        document = json.loads((folder / "cases.json").read_text(encoding="utf-8"))
+        with np.load(folder / "cases.npz", allow_pickle=False) as stored:
+            arrays = [stored[f"a{i}"] for i in range(len(stored.files))]
+        if document["format"] != FORMAT:
+            raise Malformed(f"format {document['format']}, where this version of coursekit reads {FORMAT}")
+        exercises = [_exercise_from_json(item, arrays) for item in document["exercises"]]
+    except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"the test cases in {folder} cannot be read ({error}). "
+            "Fetch a fresh copy of cases.json and cases.npz from where you got the assignment."
+        ) from error
+    return document["assignment"], {exercise.name: exercise for exercise in exercises}
+
+
+def _shifted(tree: Any, offset: int) -> Any:
+    """`tree` with every array number raised by `offset`: many values share one list of arrays."""
+    if isinstance(tree, list):
+        return [_shifted(item, offset) for item in tree]
+    if isinstance(tree, dict):
+        return {
+            tag: body + offset if tag in ("$array", "$scalar", "$matrix") else _shifted(body, offset)
+            for tag, body in tree.items()
+        }
+    return tree
+
+
+def _exercise_to_json(exercise: Exercise, write: Any) -> dict[str, Any]:
+    return {
+        "name": exercise.name,
+        "functions": list(exercise.functions),
+        "parts": dict(exercise.parts),
+        "mistakes": dict(exercise.mistakes),
+        "no_loop_over": list(exercise.no_loop_over),
+        "cases": [
+            {"title": case.title, "steps": [_step_to_json(step, write) for step in case.steps]}
+            for case in exercise.cases
+        ],
+    }
+
+
+def _step_to_json(step: Step, write: Any) -> dict[str, Any]:
+    return {
+        "target": step.target,
+        "args": write(list(step.args)),
+        "kwargs": write(dict(step.kwargs)),
+        "read": step.read,
+        "save_as": step.save_as,
+        "names": list(step.names),
+        "expected": [
+            {
+                "name": item.name,
+                "value": write(item.value),
+                "part": item.part,
+                "compare": item.compare,
+                "where": item.where,
+                "options": write(dict(item.options)),
+                "mistakes": write(dict(item.mistakes)),
+            }
+            for item in step.expected
+        ],
+    }
+
+
+def _exercise_from_json(item: dict[str, Any], arrays: list[np.ndarray]) -> Exercise:
+    def read(tree: Any) -> Any:
+        return decode(tree, arrays)
+
+    def expected(entry: dict[str, Any]) -> Expected:
+        return Expected(
+            **{
+                **entry,
+                "value": read(entry["value"]),
+                "options": read(entry["options"]),
+                "mistakes": read(entry["mistakes"]),
+            }
+        )
+
+    def step(entry: dict[str, Any]) -> Step:
+        return Step(
+            **{
+                **entry,
+                "args": tuple(read(entry["args"])),
+                "names": tuple(entry["names"]),
+                "kwargs": read(entry["kwargs"]),
+                "expected": tuple(expected(one) for one in entry["expected"]),
+            }
+        )
+
+    return Exercise(
+        **{
+            **item,
+            "functions": tuple(item["functions"]),
+            "no_loop_over": tuple(item["no_loop_over"]),
+            "cases": tuple(
+                Case(case["title"], tuple(step(entry) for entry in case["steps"])) for case in item["cases"]
+            ),
+        }
+    )

@@ -1,0 +1,222 @@
+"""Values as JSON and npy: how arguments and results are written down, in a file or on a wire.
+
+Nothing here is pickled, so reading can never run code.  A value becomes a tree of
+plain JSON in which every array is replaced by its number in a list:
+
+>>> tree, arrays = encode({"loss": 2.5, "dW": np.ones((2, 3))})
+>>> tree
+{'$dict': [['loss', 2.5], ['dW', {'$array': 0}]]}
+>>> arrays[0].shape
+(2, 3)
+>>> decode(tree, arrays)["loss"]
+2.5
+
+What cannot be written down (a generator, an open file, a list that holds itself) is
+replaced by an :class:`Opaque` that says what it was.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .probes import Callback, Probe
+
+MAX_DEPTH = 16
+MAX_NODES = 100_000
+PLAIN_KINDS = "biufc"  # the dtype kinds that cross: bool, signed, unsigned, float, complex
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """Stands for a returned object that has no written form; `kind` is its type's name."""
+
+    kind: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A NumPy random generator as an argument: ``np.random.default_rng(seed)``, made afresh for each call."""
+
+    seed: int
+
+    def make(self) -> np.random.Generator:
+        return np.random.default_rng(self.seed)
+
+
+@dataclass(frozen=True)
+class Ref:
+    """The object that an earlier step of the same case saved under `name` (its `item`-th element, if given)."""
+
+    name: str
+    item: int | None = None
+
+
+class Malformed(ValueError):
+    """A tree or an array that no honest writer would have made."""
+
+
+class _Encoder:
+    def __init__(self) -> None:
+        self.arrays: list[np.ndarray] = []
+        self.nodes = 0
+
+    def array(self, tag: str, value: np.ndarray) -> dict[str, int]:
+        self.arrays.append(value)
+        return {tag: len(self.arrays) - 1}
+
+    def encode(self, value: Any, depth: int = 0) -> Any:
+        self.nodes += 1
+        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
+            return _opaque(value, "nested too deeply, or too large")
+        kind = type(value)
+        if value is None or kind is bool or kind is str:
+            return value
+        if kind is int:
+            return value if value.bit_length() < 1024 else _opaque(value, "an integer of more than 1024 bits")
+        if kind is float:
+            return value if math.isfinite(value) else {"$float": repr(value)}
+        if kind is complex:
+            return {"$complex": [self.encode(value.real), self.encode(value.imag)]}
+        if kind is list:
+            return [self.encode(item, depth + 1) for item in value]
+        if kind is dict and all(type(key) in (str, int) for key in value):
+            return {"$dict": [[key, self.encode(item, depth + 1)] for key, item in value.items()]}
+        if isinstance(value, tuple):  # named tuples too: what counts is what is in them
+            return {"$tuple": [self.encode(item, depth + 1) for item in value]}
+        if isinstance(value, np.generic) and value.dtype.kind in PLAIN_KINDS:
+            return self.array("$scalar", np.asarray(value))
+        if isinstance(value, np.ndarray) and value.dtype.kind in PLAIN_KINDS:
+            tag = "$matrix" if isinstance(value, np.matrix) else "$array"
+            return self.array(tag, np.asarray(value))
+        if isinstance(value, Generator):
+            return {"$generator": value.seed}
+        if isinstance(value, Ref):
+            return {"$ref": [value.name, value.item]}
+        if isinstance(value, Probe):
+            return {"$probe": [value.name, self.encode(value.constants, depth + 1)]}
+        if isinstance(value, Callback):
+            return {"$callback": list(value.parameters)}
+        if isinstance(value, Opaque):
+            return {"$opaque": [value.kind, value.text]}
+        return _opaque(value)
+
+
+def _opaque(value: Any, why: str = "") -> dict[str, list[str]]:
+    # repr() of a student's object is the student's code: it is run only by the student's own process.
+    try:
+        text = why or repr(value)[:200]
+    except Exception as error:
+        text = f"its repr() raised {type(error).__name__}"
+    return {"$opaque": [type(value).__name__[:100], text]}
+
+
+def encode(value: Any) -> tuple[Any, list[np.ndarray]]:
+    """Write `value` as a JSON tree and the list of arrays that the tree points into."""
+    encoder = _Encoder()
+    return encoder.encode(value), encoder.arrays
+
+
+def decode(tree: Any, arrays: Sequence[np.ndarray], depth: int = 0) -> Any:
+    """Rebuild the value that :func:`encode` wrote.
+
+    Raises
+    ------
+    Malformed
+        If `tree` is not such a tree.  Trees from a student's process are read by this
+        function: whatever they hold, the result is plain data or this error.
+    """
+    if depth > 2 * MAX_DEPTH + 4:
+        raise Malformed("nested too deeply")
+    if tree is None or isinstance(tree, bool | int | float | str):
+        return tree
+    if isinstance(tree, list):
+        return [decode(item, arrays, depth + 1) for item in tree]
+    if not isinstance(tree, dict) or len(tree) != 1:
+        raise Malformed(f"not the form of a value: {str(tree)[:80]}")
+    ((tag, body),) = tree.items()
+    try:
+        return _DECODERS[tag](body, arrays, depth + 1)
+    except Malformed:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+        raise Malformed(f"bad {str(tag)[:20]} in a value: {error}") from None
+
+
+def _numbered(body: Any, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    if type(body) is not int or not 0 <= body < len(arrays):
+        raise Malformed(f"array number {str(body)[:20]} of {len(arrays)}")
+    return arrays[body]
+
+
+def _text(body: Any) -> str:
+    if not isinstance(body, str):
+        raise Malformed("expected text")
+    return body
+
+
+def _dictionary(body: Any, arrays: Sequence[np.ndarray], depth: int) -> dict[Any, Any]:
+    if not all(isinstance(key, str | int) for key, _ in body):
+        raise Malformed("a dictionary's key is neither text nor an integer")
+    return {key: decode(item, arrays, depth) for key, item in body}
+
+
+_DECODERS: dict[str, Any] = {
+    "$float": lambda body, arrays, depth: {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[body],
+    "$complex": lambda body, arrays, depth: complex(*(decode(part, arrays, depth) for part in body)),
+    "$tuple": lambda body, arrays, depth: tuple(decode(item, arrays, depth) for item in body),
+    "$dict": _dictionary,
+    "$array": lambda body, arrays, depth: _numbered(body, arrays),
+    "$matrix": lambda body, arrays, depth: np.asmatrix(_numbered(body, arrays)),
+    "$scalar": lambda body, arrays, depth: _numbered(body, arrays).reshape(())[()],
+    "$generator": lambda body, arrays, depth: Generator(int(body)),
+    "$ref": lambda body, arrays, depth: Ref(_text(body[0]), body[1]),
+    "$probe": lambda body, arrays, depth: Probe(_text(body[0]), decode(body[1], arrays, depth)),
+    "$callback": lambda body, arrays, depth: Callback(tuple(_text(name) for name in body)),
+    "$opaque": lambda body, arrays, depth: Opaque(_text(body[0]), _text(body[1])),
+}
+
+
+def to_npy(array: np.ndarray) -> bytes:
+    """The bytes of `array` in NumPy's npy format."""
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, np.asarray(array), allow_pickle=False)
+    return stream.getvalue()
+
+
+def from_npy(blob: bytes) -> np.ndarray:
+    """The array in `blob`, which may come from a process that is not trusted.
+
+    `np.load` would allocate whatever size the header claims; here the claim must match
+    the bytes that are there.  The array is a fresh, writable, native one.
+
+    Raises
+    ------
+    Malformed
+        If the header, the dtype or the size is not that of a plain numeric array.
+    """
+    stream = io.BytesIO(blob)
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version != (1, 0):
+            raise Malformed(f"npy version {version}")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=1024)
+    except Malformed:
+        raise
+    except Exception as error:  # whatever NumPy's header parser makes of forged bytes
+        raise Malformed(f"bad npy header: {error}") from None
+    if dtype.kind not in PLAIN_KINDS or dtype.itemsize > 32:
+        raise Malformed(f"dtype {dtype!s:.40}")
+    if len(shape) > 32 or any(type(n) is not int or n < 0 for n in shape):
+        raise Malformed(f"shape {str(shape)[:80]}")
+    if math.prod(shape) * dtype.itemsize != len(blob) - stream.tell():
+        raise Malformed("the array's size is not that of its bytes")
+    flat = np.frombuffer(blob, dtype, offset=stream.tell())
+    array = flat.reshape(shape, order="F" if fortran else "C")
+    return array.astype(dtype.newbyteorder("="))

@@ -1,0 +1,307 @@
+"""Comparisons: is what came back right, and if not, what exactly is wrong with it?
+
+Each comparison is a function of what was seen and what was expected, registered in
+:data:`COMPARISONS` under the name by which cases ask for it.
+
+How close is close enough: an entry may differ by 1e-5 of itself plus 1e-6 of the
+largest entry.  A gradient from single precision passes; one that is wrong by 0.05 %
+does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .cases import Expected
+from .codec import Opaque
+from .run import StepOutcome
+
+RTOL = 1e-5
+ATOL_OF_LARGEST = 1e-6
+ATOL = 1e-12
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`code` names the mistake where the comparison itself proves one; `error` is relative to the largest entry."""
+
+    ok: bool
+    message: str = ""
+    code: str | None = None
+    error: float | None = None
+
+
+OK = Comparison(True)
+
+
+def agrees(got: Any, value: Any, rtol: float = RTOL) -> bool:
+    """Whether `got` is, within tolerance, what a known mistake would give (nan where it gives nan)."""
+    try:
+        a, b = _numbers(got), _numbers(value)
+    except _NotNumbers:
+        return False
+    if a.size == b.size == 1:
+        a, b = a.reshape(()), b.reshape(())
+    return a.shape == b.shape and bool(np.allclose(a, b, rtol, _atol(b), equal_nan=True))
+
+
+# -- numbers and arrays -----------------------------------------------------------------
+
+
+def close(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """Numbers within tolerance, of the same shape.
+
+    Options: ``rtol``, ``atol`` in place of the usual ones; ``large``, a phrase such as
+    ``"scores of ±1000"``, where a nan or inf means that the formula is unstable (or the
+    mistake ``code``).
+    """
+    want = np.asarray(expected.value)
+    if got is None:
+        return Comparison(False, f"is None; expected {_kind(want)}. Is a `return` missing?", "returned-none")
+    try:
+        have = _numbers(got)
+    except _NotNumbers as why:
+        return Comparison(False, f"is {why}; expected {_kind(want)}", "not-a-number")
+    if want.ndim == 0 and have.size == 1:
+        have = have.reshape(())
+    if have.shape != want.shape:
+        return _wrong_shape(have, want)
+    if np.iscomplexobj(have) and not np.iscomplexobj(want):
+        if np.any(have.imag != 0):
+            return Comparison(False, "has imaginary parts", "not-a-number")
+        have = have.real
+    bad = ~np.isfinite(have) & np.isfinite(want)
+    if bad.any():
+        large = expected.options.get("large")
+        first = have[bad].ravel()[0]
+        share = f"{int(bad.sum())} of its {bad.size} entries are not finite" if bad.size > 1 else "is not finite"
+        at = f" for {large}" if large else ""
+        code = expected.options.get("code", "unstable") if large else "not-finite"
+        return Comparison(False, f"{share} (such as {first}){at}", code, np.inf)
+    difference = np.abs(have - want)
+    allowed = expected.options.get("rtol", RTOL) * np.abs(want) + expected.options.get("atol", _atol(want))
+    if np.all(difference <= allowed):
+        return OK
+    scale = max(float(np.max(np.abs(want), initial=0)), float(np.max(np.abs(have), initial=0)))
+    error = float(np.max(difference)) / scale
+    wrong = int(np.sum(difference > allowed))
+    share = f"; {wrong} of {want.size} entries are wrong" if want.size > 1 else ""
+    return Comparison(False, f"is not right: relative error {error:.2g}{share}", None, error)
+
+
+def labels(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """Class labels, one whole number for each example."""
+    want = np.asarray(expected.value)
+    if got is None:
+        return Comparison(False, "is None. Is a `return` missing?", "returned-none")
+    try:
+        have = _numbers(got)
+    except _NotNumbers as why:
+        return Comparison(False, f"is {why}; expected {want.size} labels", "not-a-number")
+    if have.shape != want.shape:
+        return _wrong_shape(have, want)
+    wrong = int(np.sum(have != want))
+    if wrong == 0:
+        return OK
+    return Comparison(False, f"{wrong} of {want.size} labels are wrong", None, wrong / want.size)
+
+
+def unchanged(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """An argument after the call, which must be what it was before, to the last bit."""
+    if got is None:  # the step noted no change
+        return OK
+    return Comparison(False, "was changed by the call and not put back exactly as it was", "input-modified")
+
+
+# -- minibatch training: judged by what it did, not by one trace of random numbers ------
+
+
+def training_start(
+    got: StepOutcome, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]
+) -> Comparison:
+    """The first weights: shape ``value`` (D, C), normal with standard deviation ``options["std"]``."""
+    if not step.calls:
+        return _never_called(step)
+    W = _argument_array(step, 0, "W")
+    shape, std = tuple(expected.value), float(expected.options["std"])
+    if W is None or W.shape != shape:
+        have = "not an array" if W is None else f"of shape {W.shape}"
+        return Comparison(False, f"are {have}; expected (D, C) = {shape}", "wrong-shape")
+    spread = float(np.std(W))
+    if not 0.5 * std < spread < 2 * std or abs(float(np.mean(W))) > std:
+        return Comparison(
+            False,
+            f"have mean {np.mean(W):.2g} and standard deviation {spread:.2g}; expected {std:g} · N(0, 1)",
+            "wrong-initialisation",
+        )
+    return OK
+
+
+def training_batches(
+    got: StepOutcome, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]
+) -> Comparison:
+    """Every minibatch: rows of X with their own labels, of the size asked for, drawn anew each time.
+
+    `value` is ``{"X": …, "y": …, "batch_size": …, "reg": …}``.
+    """
+    if not step.calls:
+        return _never_called(step)
+    X, y, size = np.asarray(expected.value["X"]), np.asarray(expected.value["y"]), expected.value["batch_size"]
+    row_of = {row.tobytes(): i for i, row in enumerate(np.ascontiguousarray(X))}
+    drawn = []
+    for number, _ in enumerate(step.calls):
+        batch, targets = _argument_array(step, number, "X"), _argument_array(step, number, "y")
+        if batch is None or targets is None or batch.ndim != 2 or targets.ndim != 1:
+            return Comparison(False, f"number {number}: X_batch and y_batch are not arrays (B, D) and (B,)")
+        if len(batch) != size or len(targets) != size:
+            return Comparison(
+                False, f"number {number} holds {len(batch)} examples; batch_size is {size}", "wrong-batch-size"
+            )
+        rows = [row_of.get(row.tobytes(), -1) for row in np.ascontiguousarray(batch.astype(X.dtype))]
+        if -1 in rows:
+            return Comparison(False, f"number {number} holds a row that is not in X")
+        if not np.array_equal(targets, y[rows]):
+            return Comparison(False, f"number {number}: labels do not belong to their examples", "label-shift")
+        drawn.append(tuple(rows))
+        reg = step.calls[number].arguments["reg"]
+        if not agrees(reg, expected.value["reg"]):
+            return Comparison(False, f"number {number}: reg was handed on as {reg!s:.20}", "regularizer-missing")
+    if len(drawn) > 1 and len(set(drawn)) == 1:
+        return Comparison(False, "are all the same one: draw a new one in every iteration", "sampled-once")
+    return OK
+
+
+def training_updates(
+    got: StepOutcome, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]
+) -> Comparison:
+    """Each next W, and the returned one, is W − lr · dW; `value` is ``{"lr": …, "num_iters": …}``."""
+    lr, wanted = float(expected.value["lr"]), int(expected.value["num_iters"])
+    if not step.calls:
+        return _never_called(step)
+    if len(step.calls) != wanted:
+        return Comparison(
+            False, f"loss_function was called {len(step.calls)} times; num_iters is {wanted}", "wrong-length"
+        )
+    returned = step.returned
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        return Comparison(False, "cannot be followed: return (W, loss_history)", "wrong-number-of-values")
+    weights = [_argument_array(step, number, "W") for number in range(len(step.calls))] + [returned[0]]
+    for number, call in enumerate(step.calls):
+        W, following, dW = weights[number], weights[number + 1], np.asarray(call.result[1])
+        if W is None or W.shape != dW.shape:
+            return Comparison(False, f"number {number}: W is not an array of shape {dW.shape}", "wrong-shape")
+        if agrees(following, W - lr * dW):
+            continue
+        where = "the returned W" if number + 1 == len(step.calls) else f"the W of iteration {number + 1}"
+        for code, text, value in (
+            ("sign", "it adds lr · dW: that climbs the loss instead of descending", W + lr * dW),
+            ("no-update", "it is the W from before the update", W),
+            ("scale", "the learning rate is not used", W - dW),
+        ):
+            if agrees(following, value):
+                return Comparison(False, f"{where} is not W − lr · dW: {text}", code)
+        return Comparison(False, f"{where} is not W − lr · dW")
+    return OK
+
+
+def training_history(
+    got: StepOutcome, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]
+) -> Comparison:
+    """The returned history: the loss of each iteration, as `loss_function` gave it."""
+    if not step.calls:
+        return _never_called(step)
+    returned = step.returned
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        return Comparison(False, "is missing: return (W, loss_history)", "wrong-number-of-values")
+    try:
+        history = _numbers(returned[1]).ravel()
+    except _NotNumbers as why:
+        return Comparison(False, f"is {why}; expected a list of losses", "not-a-number")
+    losses = np.array([float(call.result[0]) for call in step.calls])
+    if len(history) != len(losses):
+        return Comparison(False, f"has {len(history)} entries after {len(losses)} iterations", "wrong-length")
+    return OK if agrees(history, losses) else Comparison(False, "does not hold the losses of the iterations")
+
+
+def repeats(got: StepOutcome, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """The same `rng` seed gives the same run as step ``value``; another seed (``options["differs"]``) does not."""
+    first = earlier[int(expected.value)]
+    same = len(first.calls) == len(step.calls) and all(
+        agrees(a.arguments["W"], b.arguments["W"]) and agrees(a.arguments["X"], b.arguments["X"])
+        for a, b in zip(first.calls, step.calls, strict=True)
+    )
+    if expected.options.get("differs"):
+        if same:
+            return Comparison(False, "gives the same run for two different `rng`s: draw from `rng`", "rng-ignored")
+    elif not same:
+        return Comparison(False, "gives two different runs for the same `rng`: draw from `rng` alone", "rng-ignored")
+    return OK
+
+
+COMPARISONS: dict[str, Callable[..., Comparison]] = {
+    function.__name__: function
+    for function in (
+        close,
+        labels,
+        unchanged,
+        training_start,
+        training_batches,
+        training_updates,
+        training_history,
+        repeats,
+    )
+}
+
+
+# -- helpers ----------------------------------------------------------------------------
+
+
+class _NotNumbers(Exception):
+    """Carries a phrase that says what was found instead of numbers."""
+
+
+def _numbers(value: Any) -> np.ndarray:
+    if isinstance(value, Opaque):
+        raise _NotNumbers(f"an object of type {value.kind}")
+    if value is None or isinstance(value, str | dict):
+        raise _NotNumbers("None" if value is None else "text" if isinstance(value, str) else "a dictionary")
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise _NotNumbers("a list whose rows differ in length") from None
+    if array.dtype.kind not in "biufc":
+        raise _NotNumbers("a list that holds more than numbers")
+    return array.astype(complex) if array.dtype.kind == "c" else array.astype(float)
+
+
+def _atol(want: np.ndarray) -> float:
+    finite = np.abs(want[np.isfinite(want)])
+    return max(ATOL, ATOL_OF_LARGEST * float(np.max(finite, initial=0)))
+
+
+def _kind(want: np.ndarray) -> str:
+    return "a number" if want.ndim == 0 else f"an array of shape {want.shape}"
+
+
+def _wrong_shape(have: np.ndarray, want: np.ndarray) -> Comparison:
+    message = (
+        f"has shape {have.shape}; expected {want.shape}"
+        if want.ndim
+        else (f"has shape {have.shape}; expected a single number")
+    )
+    if want.ndim == 2 and have.shape == want.shape[::-1]:
+        return Comparison(False, message + ". Is it transposed?", "transposed")
+    return Comparison(False, message, "wrong-shape")
+
+
+def _never_called(step: StepOutcome) -> Comparison:
+    return Comparison(False, "cannot be seen: loss_function was never called", "loss-function-not-called")
+
+
+def _argument_array(step: StepOutcome, number: int, name: str) -> np.ndarray | None:
+    value = step.calls[number].arguments.get(name)
+    return value if isinstance(value, np.ndarray) else None

@@ -1,0 +1,219 @@
+"""From outcomes to a report: which expectations hold, what they are worth, and what explains a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .cases import Case, Exercise, Expected
+from .compare import COMPARISONS, Comparison, agrees
+from .loops import first_loop_over
+from .report import Finding, Part, Report, Verdict
+from .run import Failure, Runner, StepOutcome
+
+# What any exercise may meet.  An exercise's own known mistakes come on top of these.
+MEANINGS = {
+    "returned-none": "The function returns None: is there a `return` at its end?",
+    "wrong-number-of-values": "The function does not return the number of values that was asked for.",
+    "not-a-number": "Something that is not a number came back.",
+    "wrong-shape": "A result has the wrong shape.",
+    "transposed": "A result has the right size with rows and columns exchanged: it is transposed.",
+    "not-finite": "There is a nan or inf in a result.",
+    "unstable": "Large scores overflow: the formula needs a shift before the exponential.",
+    "input-modified": "An argument was changed and not put back.",
+    "loops-over-examples": "There is a Python loop over the examples; NumPy should do all of them at once.",
+    "wrong-initialisation": "The first weights are not drawn as asked for.",
+    "wrong-batch-size": "A minibatch does not have the size asked for.",
+    "label-shift": "In a minibatch the labels do not belong to the examples.",
+    "regularizer-missing": "The regularisation strength `reg` is not handed on.",
+    "sampled-once": "The minibatch is drawn once, outside the loop, instead of in every iteration.",
+    "sign": "The sign is wrong.",
+    "no-update": "The weights are not updated.",
+    "scale": "A factor is wrong.",
+    "wrong-length": "The number of iterations is not the one asked for.",
+    "rng-ignored": "Random numbers are not drawn from the `rng` that was given.",
+    "loss-function-not-called": "The loss function that was given is never called.",
+}
+
+
+def examine(exercise: Exercise, run: Runner, code: Callable[[], str | None]) -> Report:
+    """Check one exercise.
+
+    Parameters
+    ----------
+    exercise : Exercise
+        The cases with what they should give.
+    run : callable
+        Runs a case: here in this process, or behind the wall.
+    code : callable
+        Gives the source text that defines the function, or None where there is none to
+        be had; called only when the exercise forbids loops.
+    """
+    verdicts: list[Verdict] = []
+    seconds = 0.0
+    notes: dict[str, None] = {}
+    for case in exercise.cases:
+        outcomes = run(case)
+        seconds += sum(outcome.seconds for outcome in outcomes)
+        for outcome, step in zip(outcomes, case.steps, strict=False):
+            notes.update(dict.fromkeys(outcome.notes))
+            unasked = set(outcome.changed) - {_position(item) for item in step.expected}
+            for position in sorted(unasked):
+                notes[f"argument number {position + 1} is changed by the call (it costs nothing here)"] = None
+        failure = outcomes[-1].failure
+        verdicts.extend(_judge_case(case, outcomes))
+        if failure and failure.kind == "NotImplementedError":
+            return Report.unanswered(exercise, "not written", f"{exercise.name} is not written yet.")
+        if failure and failure.kind == "Timeout":
+            break  # each further case would wait as long again
+    asked = sum(len(step.expected) for case in exercise.cases for step in case.steps)
+    verdicts.extend(_vectorised(exercise, code))
+
+    parts = []
+    for name, points in exercise.parts.items():
+        of_part = [verdict for verdict in verdicts if verdict.part == name]
+        complete = len(verdicts) >= asked
+        right = bool(of_part) and complete and all(verdict.ok for verdict in of_part)
+        parts.append(Part(name, points if right else 0.0, points))
+    # A loop-free function that computes nothing right has not earned the points for being loop-free.
+    if exercise.no_loop_over and not any(part.earned for part in parts if part.name != "vectorised"):
+        parts = [Part(part.name, 0.0, part.points) for part in parts]
+    return Report(
+        exercise=exercise.name,
+        status=_status(parts, verdicts),
+        parts=tuple(parts),
+        findings=tuple(_findings(exercise, verdicts)),
+        verdicts=tuple(verdicts),
+        notes=tuple(notes),
+        seconds=seconds,
+    )
+
+
+def _judge_case(case: Case, outcomes: list[StepOutcome]) -> Iterator[Verdict]:
+    for number, step in enumerate(case.steps):
+        outcome = outcomes[number] if number < len(outcomes) else None
+        returned = [item for item in step.expected if item.where == "returned"]
+        for item in step.expected:
+            got: Any = None
+            if outcome is None:
+                comparison = Comparison(False, "was not reached", "error")
+            elif outcome.failure:
+                comparison = _raised(outcome.failure)
+            else:
+                got, problem = _observed(item, outcome, returned)
+                comparison = problem or COMPARISONS[item.compare](got, item, outcome, outcomes[:number])
+            yield Verdict(
+                case=case.title,
+                name=item.name,
+                part=item.part,
+                ok=comparison.ok,
+                message=comparison.message,
+                code=comparison.code,
+                error=comparison.error,
+                step=step,
+                expected=item,
+                got=got,
+                failure=outcome.failure if outcome else None,
+            )
+
+
+def _observed(item: Expected, outcome: StepOutcome, returned: list[Expected]) -> tuple[Any, Comparison | None]:
+    """What `item` looks at, and the complaint if it cannot be found."""
+    if item.where == "step":
+        return outcome, None
+    if item.where != "returned":
+        return outcome.changed.get(_position(item)), None
+    if len(returned) == 1:
+        return outcome.returned, None
+    values = outcome.returned
+    names = ", ".join(one.name for one in returned)
+    if values is None:
+        return None, Comparison(False, f"is missing: return ({names})", "returned-none")
+    if not isinstance(values, tuple | list) or len(values) != len(returned):
+        count = len(values) if isinstance(values, tuple | list) else 1
+        message = f"is missing: the call returned {count} value{'s' * (count != 1)}; return ({names})"
+        return None, Comparison(False, message, "wrong-number-of-values")
+    return values[returned.index(item)], None
+
+
+def _position(item: Expected) -> int:
+    kind, _, position = item.where.partition(" ")
+    return int(position) if kind == "argument" else -1
+
+
+def _raised(failure: Failure) -> Comparison:
+    if failure.kind == "Timeout":
+        return Comparison(False, failure.message, "timeout")
+    return Comparison(False, f"is missing: {failure.kind}: {failure.message}", "error")
+
+
+def _vectorised(exercise: Exercise, code: Callable[[], str | None]) -> Iterator[Verdict]:
+    if not exercise.no_loop_over:
+        return
+    text = code()
+    loop = first_loop_over(text, exercise.functions[0], exercise.no_loop_over) if text else None
+    yield Verdict(
+        case="no Python loop over the examples",
+        name=exercise.functions[0],
+        part="vectorised",
+        ok=loop is None,
+        message="" if loop is None else f"loops over the examples: {loop}",
+        code=None if loop is None else "loops-over-examples",
+    )
+
+
+def _status(parts: list[Part], verdicts: list[Verdict]) -> str:
+    if all(verdict.ok for verdict in verdicts):
+        return "passed"
+    codes = {verdict.code for verdict in verdicts if not verdict.ok}
+    if "timeout" in codes:
+        return "timeout"
+    if any(part.earned for part in parts):
+        return "partly"
+    return "error" if codes == {"error"} else "failed"
+
+
+def _findings(exercise: Exercise, verdicts: list[Verdict]) -> Iterator[Finding]:
+    """What explains the failures: first what was raised, then known mistakes, then what comparisons proved.
+
+    A known mistake is named only if every value that came back under that name is what
+    the mistake gives, the right ones included: one lucky agreement proves nothing.
+    """
+    failing = [verdict for verdict in verdicts if not verdict.ok]
+    raised = next((verdict for verdict in failing if verdict.failure), None)
+    if raised and raised.failure:
+        failure = raised.failure
+        kind = "timeout" if failure.kind == "Timeout" else "error"
+        text = failure.message if kind == "timeout" else f"{failure.kind}: {failure.message}"
+        yield Finding(kind, text, failure.where)
+        return
+
+    explained: dict[str, list[str]] = {}
+    for name in dict.fromkeys(verdict.name for verdict in failing if verdict.expected):
+        of_name = [verdict for verdict in verdicts if verdict.name == name and verdict.expected]
+        explained[name] = [
+            code
+            for code in exercise.mistakes
+            if all(_fits(verdict, code) for verdict in of_name)
+            and any(not verdict.ok and code in verdict.expected.mistakes for verdict in of_name if verdict.expected)
+        ]
+    given: set[str] = set()
+    # One mistake that explains every wrong result is a better story than one for each.
+    common = [code for code in exercise.mistakes if explained and all(code in codes for codes in explained.values())]
+    for codes in [common] if common else explained.values():
+        if codes and codes[0] not in given:
+            given.add(codes[0])
+            yield Finding(codes[0], exercise.mistakes[codes[0]])
+    unexplained = {v.name: v for v in reversed(failing) if v.code and not (common or explained.get(v.name))}
+    for verdict in reversed(unexplained.values()):  # the first failure under each name
+        if verdict.code and verdict.code not in given:
+            given.add(verdict.code)
+            meaning = exercise.mistakes.get(verdict.code) or MEANINGS[verdict.code]
+            yield Finding(verdict.code, meaning)
+
+
+def _fits(verdict: Verdict, code: str) -> bool:
+    assert verdict.expected is not None
+    if code in verdict.expected.mistakes:
+        return agrees(verdict.got, verdict.expected.mistakes[code])
+    return verdict.ok  # a mistake that says nothing of this value leaves it right

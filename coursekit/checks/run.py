@@ -1,0 +1,140 @@
+"""Runs the steps of a case against a student's code and notes all that happened.
+
+Arguments go in as copies and results come out as plain data (:mod:`.codec`), so what is
+seen here is exactly what a grader on the other side of the wall sees.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .cases import Case, Step
+from .codec import Generator, Ref, decode, encode
+from .probes import Probe, ProbeCall
+
+KIT = str(Path(__file__).resolve().parent)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An exception that came out of the student's code, in a form that can be printed."""
+
+    kind: str
+    message: str
+    where: tuple[str, ...] = ()  # "in NAME, line N: CODE", outermost first
+
+
+@dataclass
+class StepOutcome:
+    """What one step did.
+
+    `changed` holds the arguments that the call altered, by position, as they are
+    afterwards; `calls` the calls of a probe among the arguments; `notes` the warnings.
+    """
+
+    returned: Any = None
+    failure: Failure | None = None
+    changed: dict[int, Any] = field(default_factory=dict)
+    calls: list[ProbeCall] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+Runner = Callable[[Case], list[StepOutcome]]
+
+
+class Session:
+    """The student's functions, and the objects that the steps of one case have saved."""
+
+    def __init__(self, functions: Mapping[str, Any]) -> None:
+        self.functions = dict(functions)
+        self.saved: dict[str, Any] = {}
+
+    def run(self, step: Step) -> StepOutcome:
+        """Do `step`.  Whatever the student's code raises becomes part of the outcome."""
+        outcome = StepOutcome()
+        given = [self._argument(value) for value in step.args]
+        named = {key: self._argument(value) for key, value in step.kwargs.items()}
+        started = time.perf_counter()
+        # Warnings and prints to stderr would score zero in nbgrader: they are noted instead.
+        with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stderr(sys.stdout):
+            warnings.simplefilter("always")
+            try:
+                target = self._target(step.target)
+                result = target if step.read else target(*given, **named)
+                outcome.returned = plain(result)
+                if step.save_as is not None:
+                    self.saved[step.save_as] = result
+            except (Exception, SystemExit) as error:
+                outcome.failure = describe(error)
+        outcome.seconds = time.perf_counter() - started
+        outcome.notes = sorted({f"{w.category.__name__}: {str(w.message)[:200]}" for w in caught})[:5]
+        for position, (before, after) in enumerate(zip(step.args, given, strict=True)):
+            if isinstance(after, Probe):
+                outcome.calls = after.calls
+            elif isinstance(before, np.ndarray) and not _same(before, after):
+                outcome.changed[position] = plain(after)
+        return outcome
+
+    def _argument(self, value: Any) -> Any:
+        if isinstance(value, Generator):
+            return value.make()
+        if isinstance(value, Ref):
+            kept = self.saved[value.name]
+            return kept if value.item is None else kept[value.item]
+        if isinstance(value, Probe):
+            return Probe(value.name, value.constants)  # with a record of its own
+        return copy.deepcopy(value)
+
+    def _target(self, dotted: str) -> Any:
+        first, *attributes = dotted.split(".")
+        found = self.saved[first] if first in self.saved else self.functions[first]
+        for name in attributes:
+            found = getattr(found, name)
+        return found
+
+
+def run_case(case: Case, functions: Mapping[str, Any]) -> list[StepOutcome]:
+    """The outcomes of the steps of `case`, up to the first one that raised."""
+    session = Session(functions)
+    outcomes = []
+    for step in case.steps:
+        outcomes.append(session.run(step))
+        if outcomes[-1].failure:
+            break
+    return outcomes
+
+
+def plain(value: Any) -> Any:
+    """`value` as the data that would cross the wall; arrays are copied."""
+    tree, arrays = encode(value)
+    return decode(tree, [np.array(array) for array in arrays])
+
+
+def describe(error: BaseException) -> Failure:
+    """The exception and the student's own lines in its traceback, without the kit's."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(KIT)]
+    where = tuple(
+        f"in {frame.name}, line {frame.lineno}" + (f": {frame.line}" if frame.line else "")
+        for frame in frames[:2] + frames[2:][-4:]
+    )
+    try:
+        message = str(error)[:1000]
+    except Exception as second:
+        message = f"(its message could not be made: {type(second).__name__})"
+    return Failure(type(error).__name__, message, where)
+
+
+def _same(before: np.ndarray, after: Any) -> bool:
+    return after.shape == before.shape and bool(np.array_equal(before, after, equal_nan=before.dtype.kind in "fc"))

@@ -1,0 +1,658 @@
+"""Pictures for the notebooks, each with a text that says the same in words.
+
+>>> from coursekit.plots import show_hinge_and_softmax
+>>> show_hinge_and_softmax()
+<Picture: SVM and softmax loss of one example against its lead>
+
+Every function returns a `Picture`; leave it on the last line of a cell, or pass
+it to ``display``.  Its numbers are in ``.text``, and ``.save(path)`` writes it
+to a file.
+
+Matplotlib is imported when the first picture is drawn, not before, and without
+pyplot: no figure stays open, and nothing is drawn twice.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "Picture",
+    "describe_losses",
+    "figure_html",
+    "show_decision_regions",
+    "show_digits",
+    "show_heatmap",
+    "show_hinge_and_softmax",
+    "show_losses",
+    "show_schedules",
+    "show_templates",
+]
+
+# Okabe and Ito's colours can be told apart with any colour vision; the line
+# styles and markers tell the curves apart without any colour at all.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
+_STYLES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
+_MARKERS = "osv^DPX*<>"
+# Zero is white, and red against blue stays readable for every colour vision.
+_DIVERGING = "RdBu_r"
+_DPI = 100
+
+
+# ---------------------------------------------------------------- one picture
+
+
+class Picture:
+    """A drawn figure, its caption, and its content in words.
+
+    Attributes
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure, if you want to change it before it is shown or saved.
+    caption : str
+        The line below the picture.
+    alt : str
+        What a screen reader says in place of the picture.
+    text : str
+        The numbers of the picture, in words.
+    """
+
+    def __init__(self, figure: Figure, *, caption: str, alt: str, text: str) -> None:
+        self.figure = figure
+        self.caption = caption
+        self.alt = alt
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"<Picture: {self.caption}>"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the picture to a file; the ending (.png, .svg, .pdf) says how."""
+        self.figure.savefig(path, dpi=2 * _DPI)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {
+            "text/html": figure_html(_png(self.figure), "image/png", alt=self.alt, caption=self.caption),
+            "text/plain": f"{self.caption}\n{self.text}",
+        }
+
+
+def figure_html(image: bytes, mime_type: str, *, alt: str, caption: str) -> str:
+    """Put an image into a ``<figure>`` that needs no other file.
+
+    An ``<img>`` with a data URI and alt text survives what other forms do not:
+    the sanitizer of a notebook that is not trusted, HTML export, and nbgrader's
+    feedback.
+
+    Parameters
+    ----------
+    image : bytes
+        The file, for example a PNG.
+    mime_type : str
+        For example ``image/png`` or ``image/svg+xml``.
+    alt, caption : str
+        Plain text; it is escaped here.
+
+    Examples
+    --------
+    >>> print(figure_html(b"...", "image/png", alt="Three dots", caption="1 < 2"))
+    <figure style="margin: 0.5em 0">
+    <img src="data:image/png;base64,Li4u" alt="Three dots" style="max-width: 100%">
+    <figcaption>1 &lt; 2</figcaption>
+    </figure>
+    """
+    data = base64.b64encode(image).decode("ascii")
+    return (
+        '<figure style="margin: 0.5em 0">\n'
+        f'<img src="data:{mime_type};base64,{data}" alt="{html.escape(alt)}" style="max-width: 100%">\n'
+        f"<figcaption>{html.escape(caption)}</figcaption>\n"
+        "</figure>"
+    )
+
+
+# --------------------------------------------------------- digits and weights
+
+
+def show_digits(images: ArrayLike, labels: ArrayLike | None = None, columns: int = 10) -> Picture:
+    """Show images in a grid, row by row.
+
+    Parameters
+    ----------
+    images : array, shape (N, H, W)
+        Up to 200 images; larger numbers are darker.
+    labels : array, shape (N,), optional
+        What to write above each image: labels, or predictions.
+    columns : int
+        Images in a row.
+
+    Examples
+    --------
+    >>> from coursekit.data import digit_images
+    >>> images, labels = digit_images()
+    >>> show_digits(images[:20], labels[:20])
+    <Picture: 20 images, 10 in a row>
+    """
+    images = _numbers("show_digits", "images", images, ndim=3)
+    _between("show_digits", "the number of images", len(images), 1, 200)
+    _between("show_digits", "columns", columns, 1, 50)
+    names = _names("show_digits", "labels", labels, len(images))
+    columns = min(columns, len(images))
+    rows = math.ceil(len(images) / columns)
+
+    figure = _figure(0.62 * columns + 0.1, (0.82 if names else 0.62) * rows + 0.1)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes:
+        ax.set_axis_off()
+    darkest = images.max()
+    for i, image in enumerate(images):
+        axes[i].imshow(image, cmap="gray_r", vmin=0, vmax=darkest or 1, interpolation="nearest")
+        if names:
+            axes[i].set_title(_plain(names[i]), fontsize=10, pad=2)
+
+    count = _count(len(images), "image")
+    said = f" Labels, row by row: {', '.join(names)}." if names else ""
+    ink = f"Each is {images.shape[1]}×{images.shape[2]}, with values from {images.min():g} to {darkest:g}."
+    return Picture(
+        figure,
+        caption=f"{count}, {columns} in a row",
+        alt=f"{count} in a grid, {columns} in a row.{said}",
+        text=ink + said,
+    )
+
+
+def show_templates(
+    W: ArrayLike, image_shape: tuple[int, int] = (8, 8), class_names: Sequence[object] | None = None
+) -> Picture:
+    """Show each class's weights as an image: its template.
+
+    A linear classifier scores an image by its product with every template. Red
+    pixels speak for the class, blue ones against it; white ones do not matter.
+
+    Parameters
+    ----------
+    W : array, shape (D, C)
+        One column a class.  If D is one more than the pixels of an image, the
+        last row is the bias and is left out.
+    image_shape : (int, int)
+        Height and width of an image.
+    class_names : sequence, optional
+        C names; 0 … C − 1 if left out.
+    """
+    W = _numbers("show_templates", "W", W, ndim=2)
+    height, width = image_shape
+    if len(W) == height * width + 1:
+        W = W[:-1]
+    if len(W) != height * width:
+        raise ValueError(
+            f"show_templates: W has {len(W)} rows, but a {height}×{width} image has {height * width} pixels "
+            f"({height * width + 1} with the bias). Is W transposed? It should be (D, C)."
+        )
+    _between("show_templates", "the number of classes (columns of W)", W.shape[1], 1, 50)
+    names = _names("show_templates", "class_names", class_names, W.shape[1]) or [
+        str(c) for c in range(W.shape[1])
+    ]
+    templates = W.T.reshape(-1, height, width)
+    limit = np.abs(W[np.isfinite(W)]).max(initial=0.0) or 1.0
+
+    columns = min(5, len(templates))
+    rows = math.ceil(len(templates) / columns)
+    figure = _figure(1.25 * columns + 0.9, 1.45 * rows + 0.1)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, template, name in zip(axes.flat, templates, names, strict=False):
+        image = ax.imshow(template, cmap=_DIVERGING, vmin=-limit, vmax=limit, interpolation="nearest")
+        ax.set_title(_plain(name), fontsize=10, pad=3)
+    figure.colorbar(image, ax=axes, shrink=0.8, label="weight")
+
+    lines = []
+    for name, template in zip(names, templates, strict=True):
+        if not np.isfinite(template).all():
+            lines.append(
+                f"{name}: holds {_count((~np.isfinite(template)).sum(), 'weight')} that are nan or inf."
+            )
+            continue
+        lines.append(
+            f"{name}: weights from {template.min():.3g} at {_place(template.argmin(), width)}"
+            f" to {template.max():.3g} at {_place(template.argmax(), width)}."
+        )
+    return Picture(
+        figure,
+        caption=f"Templates of {_count(len(templates), 'class', 'classes')}: "
+        f"red speaks for the class, blue against it (weights from {-limit:.3g} to {limit:.3g})",
+        alt=f"The weights of {_count(len(templates), 'class', 'classes')} as images. " + " ".join(lines),
+        text="\n".join(lines),
+    )
+
+
+# ---------------------------------------------------------- losses over time
+
+
+def show_losses(histories: Mapping[str, ArrayLike], log: bool = False) -> Picture:
+    """Compare the losses of several training runs.
+
+    Parameters
+    ----------
+    histories : dict of str to sequence of float
+        One curve a run, for example ``{"lr 0.1": history}``.
+    log : bool
+        Logarithmic axis; values that are not positive leave a gap.
+
+    Examples
+    --------
+    >>> print(show_losses({"slow": [2.0, 1.5], "fast": [2.0, 0.5]}).text)
+    slow: 2 iterations; first loss 2, last 1.5, smallest 1.5 at iteration 1.
+    fast: 2 iterations; first loss 2, last 0.5, smallest 0.5 at iteration 1.
+    """
+    curves = _curves("show_losses", "histories", histories)
+    series = {name: _numbers("show_losses", f"histories[{name!r}]", curves[name], ndim=1) for name in curves}
+
+    figure, ax = _axes(6.4, 3.4)
+    _draw_curves(ax, {name: (np.arange(len(losses)), losses) for name, losses in series.items()})
+    if log:
+        # "mask" leaves a gap where the logarithm does not exist.
+        ax.set_yscale("log", nonpositive="mask")
+    ax.set(xlabel="iteration", ylabel="loss (log scale)" if log else "loss")
+
+    lines = [f"{name}: {describe_losses(losses)}" for name, losses in series.items()]
+    hidden = sum(int((losses <= 0).sum()) for losses in series.values()) if log else 0
+    if hidden:
+        lines.append(f"{_count(hidden, 'loss', 'losses')} not positive: not on a log scale.")
+    return Picture(
+        figure,
+        caption=f"Loss of {_count(len(series), 'run')} over the iterations",
+        alt="Line plot of the loss against the iteration. " + " ".join(lines),
+        text="\n".join(lines),
+    )
+
+
+def describe_losses(losses: ArrayLike) -> str:
+    """Say in words what a loss curve shows.
+
+    Parameters
+    ----------
+    losses : array, shape (T,)
+        One loss an iteration; nan and inf are named, not hidden.
+
+    Examples
+    --------
+    >>> describe_losses([2.5, 0.5, 0.75])
+    '3 iterations; first loss 2.5, last 0.75, smallest 0.5 at iteration 1.'
+    >>> describe_losses([2.5, 9.0, float("inf"), float("nan")])
+    '4 iterations; first loss 2.5, last nan, smallest 2.5 at iteration 0. The loss became inf at iteration 2.'
+    """
+    losses = np.asarray(losses, dtype=np.float64)
+    if len(losses) == 0:
+        return "No losses yet."
+    finite = np.isfinite(losses)
+    said = f"{_count(len(losses), 'iteration')}; first loss {losses[0]:.4g}, last {losses[-1]:.4g}"
+    if finite.any():
+        best = int(np.argmin(np.where(finite, losses, np.inf)))
+        said += f", smallest {losses[best]:.4g} at iteration {best}"
+    if not finite.all():
+        broken = int(np.argmin(finite))
+        said += f". The loss became {losses[broken]:g} at iteration {broken}"
+        if finite[broken:].any():
+            said += f" ({int((~finite).sum())} of the losses are not finite)"
+    return said + "."
+
+
+def show_schedules(schedules: Mapping[str, Callable[[int], float]], T: int) -> Picture:
+    """Compare learning rate schedules over T iterations.
+
+    Parameters
+    ----------
+    schedules : dict of str to function
+        Each takes the iteration t and returns the learning rate.
+    T : int
+        They are called with t = 0, …, T − 1 (about 2000 of these when T is larger).
+
+    Examples
+    --------
+    >>> print(show_schedules({"linear": lambda t: 0.1 * (1 - t / 100)}, T=100).text)
+    linear: 0.1 at t = 0, 0.05 at t = 50, 0.001 at t = 99.
+    """
+    schedules = _curves("show_schedules", "schedules", schedules)
+    for name, schedule in schedules.items():
+        if not callable(schedule):
+            raise TypeError(
+                f"show_schedules: schedules[{name!r}] is a function of t, for example "
+                f"lambda t: cosine_decay(t, T, lr0), not {schedule!r}."
+            )
+    _between("show_schedules", "T", T, 1, 10**9)
+    steps = np.unique(np.linspace(0, T - 1, min(T, 2001)).astype(int))
+    told = sorted({0, T // 2, T - 1})
+
+    figure, ax = _axes(6.4, 3.4)
+    lines, drawn = [], {}
+    for name, schedule in schedules.items():
+        drawn[name] = steps, np.array([float(schedule(t)) for t in steps.tolist()])
+        lines.append(f"{name}: " + ", ".join(f"{float(schedule(t)):.3g} at t = {t}" for t in told) + ".")
+    _draw_curves(ax, drawn)
+    ax.set(xlabel="iteration t", ylabel="learning rate")
+    ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
+    return Picture(
+        figure,
+        caption=f"{_count(len(drawn), 'learning rate schedule')} over {_count(T, 'iteration')}",
+        alt="Line plot of the learning rate against the iteration. " + " ".join(lines),
+        text="\n".join(lines),
+    )
+
+
+# ------------------------------------------------- matrices, regions, losses
+
+
+def show_heatmap(A: ArrayLike, row_label: str, column_label: str, caption: str) -> Picture:
+    """Show a matrix as coloured cells, with the numbers in them if they fit.
+
+    Parameters
+    ----------
+    A : array, shape (rows, columns)
+        If it has both signs, zero is white, red positive and blue negative.
+    row_label, column_label : str
+        What the rows and the columns are.
+    caption : str
+        The line below the picture.
+
+    Examples
+    --------
+    >>> print(show_heatmap([[9, 1], [0, 8]], "true digit", "predicted digit", "Confusions").text)
+    2 rows (true digit) and 2 columns (predicted digit); values from 0 to 9.
+    true digit 0: 9, 1
+    true digit 1: 0, 8
+    """
+    A = _numbers("show_heatmap", "A", A, ndim=2)
+    rows, columns = A.shape
+    _between("show_heatmap", "the number of rows", rows, 1, 2000)
+    _between("show_heatmap", "the number of columns", columns, 1, 2000)
+    finite = A[np.isfinite(A)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    colours: dict[str, Any] = {"cmap": "viridis"}
+    if low < 0 < high:
+        limit = max(-low, high)
+        colours = {"cmap": _DIVERGING, "vmin": -limit, "vmax": limit}
+    numbers_fit = rows <= 15 and columns <= 12
+
+    cell = 0.5 if numbers_fit else 4.2 / max(rows, columns)
+    figure, ax = _axes(max(cell * columns, 1.2) + 1.9, max(cell * rows, 1.2) + 0.9, grid=False)
+    image = ax.imshow(A, interpolation="nearest", aspect="auto" if not numbers_fit else "equal", **colours)
+    figure.colorbar(image, ax=ax)
+    ax.set(xlabel=_plain(column_label), ylabel=_plain(row_label))
+    if numbers_fit:
+        ax.set_xticks(range(columns))
+        ax.set_yticks(range(rows))
+        for i, j in np.ndindex(rows, columns):
+            ax.text(
+                j,
+                i,
+                f"{A[i, j]:.3g}",
+                ha="center",
+                va="center",
+                fontsize=9,
+                color=_ink_on(image, float(A[i, j])),
+            )
+
+    said = f"{_count(rows, 'row')} ({row_label}) and {_count(columns, 'column')} ({column_label})"
+    said += f"; values from {low:.3g} to {high:.3g}."
+    numbers = [f"{row_label} {i}: " + ", ".join(f"{a:.3g}" for a in row) for i, row in enumerate(A)]
+    return Picture(
+        figure,
+        caption=caption,
+        alt=f"{caption}. A table of coloured cells: {said}",
+        text="\n".join([said, *numbers]) if numbers_fit else said,
+    )
+
+
+def show_decision_regions(
+    predict: Callable[[NDArray[np.float64]], ArrayLike], X: ArrayLike, y: ArrayLike, resolution: int = 200
+) -> Picture:
+    """Colour the plane by what a classifier answers there, with the data on top.
+
+    Parameters
+    ----------
+    predict : function
+        Takes points (M, 2) and returns their labels (M,).
+    X : array, shape (N, 2)
+    y : array, shape (N,)
+        The true labels.
+    resolution : int
+        The plane is asked at resolution × resolution points, all in one call.
+
+    Examples
+    --------
+    >>> print(show_decision_regions(lambda P: P[:, 0] > 0, [[-1, 0], [1, 0], [2, 1]], [0, 1, 0]).text)
+    2 of 3 points are classified right (66.7 %).
+    class 0: 2 points, 1 right, 36 % of the plane shown.
+    class 1: 1 point, 1 right, 64 % of the plane shown.
+    """
+    X = _numbers("show_decision_regions", "X", X, ndim=2)
+    y = _labels("show_decision_regions", "y", y, len(X))
+    if X.shape[1] != 2 or len(X) == 0:
+        raise ValueError(f"show_decision_regions: X is points in the plane, shape (N, 2), not {X.shape}.")
+    _between("show_decision_regions", "resolution", resolution, 2, 1000)
+
+    low, high = X.min(axis=0), X.max(axis=0)
+    margin = 0.08 * np.where(high > low, high - low, 1.0)
+    left, bottom = low - margin
+    right, top = high + margin
+    across, up = np.meshgrid(np.linspace(left, right, resolution), np.linspace(bottom, top, resolution))
+    answers = predict(np.column_stack([across.ravel(), up.ravel()]))
+    regions = _labels("show_decision_regions", "the result of predict", answers, resolution**2)
+    answered = _labels("show_decision_regions", "the result of predict", predict(X), len(X))
+
+    classes = np.unique(np.concatenate([y, answered, regions]))
+    figure, ax = _axes(5.2, 4.2, grid=False)
+    colours = [_COLOURS[k % len(_COLOURS)] for k in range(len(classes))]
+    ax.imshow(
+        _mixed_with_white(colours)[np.searchsorted(classes, regions)].reshape(resolution, resolution, 3),
+        extent=(left, right, bottom, top),
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+    )
+    lines = [
+        f"{(answered == y).sum()} of {_count(len(y), 'point')} are classified right "
+        f"({100 * (answered == y).mean():.1f} %)."
+    ]
+    for k, label in enumerate(classes):
+        own = y == label
+        ax.scatter(
+            X[own, 0],
+            X[own, 1],
+            s=22,
+            c=colours[k],
+            marker=_MARKERS[k % len(_MARKERS)],
+            edgecolors="white",
+            linewidths=0.6,
+            label=f"class {label}",
+        )
+        lines.append(
+            f"class {label}: {_count(own.sum(), 'point')}, {(answered == y)[own].sum()} right, "
+            f"{100 * (regions == label).mean():.0f} % of the plane shown."
+        )
+    ax.set(xlim=(left, right), ylim=(bottom, top), xlabel="first feature", ylabel="second feature")
+    figure.legend(loc="outside right upper", frameon=False)
+    return Picture(
+        figure,
+        caption=f"Decision regions; {lines[0]}",
+        alt="Points in the plane; the colour behind them is the class that is predicted there. "
+        + " ".join(lines),
+        text="\n".join(lines),
+    )
+
+
+def show_hinge_and_softmax() -> Picture:
+    """Show what the SVM loss and the softmax loss think of one example.
+
+    Both look at the lead: the score of the correct class minus the best score
+    among the others.  With two classes the SVM loss is ``max(0, 1 − lead)`` and
+    the softmax loss ``log(1 + exp(−lead))``.
+    """
+    lead = np.linspace(-4, 4, 161)
+    hinge = np.maximum(0, 1 - lead)
+    softmax = np.logaddexp(0, -lead)
+
+    figure, ax = _axes(6.4, 3.4)
+    _draw_curves(
+        ax, {"SVM: max(0, 1 − lead)": (lead, hinge), "softmax: log(1 + exp(−lead))": (lead, softmax)}
+    )
+    ax.axvline(0, color="0.4", linewidth=0.8)
+    ax.annotate("wrong", (-0.15, 4.7), ha="right")
+    ax.annotate("right", (0.15, 4.7), ha="left")
+    ax.set(xlabel="lead = correct score − best other score", ylabel="loss of the example")
+
+    told = [
+        f"lead {x:g}: SVM {max(0.0, 1 - x):.3g}, softmax {np.logaddexp(0, -x):.3g}."
+        for x in (-4, -2, 0, 1, 2, 4)
+    ]
+    meaning = (
+        "The SVM loss is content once the lead reaches the margin 1; "
+        "the softmax loss always wants a little more."
+    )
+    return Picture(
+        figure,
+        caption="SVM and softmax loss of one example against its lead",
+        alt=f"Two falling curves. {' '.join(told)} {meaning}",
+        text="\n".join([*told, meaning]),
+    )
+
+
+# -------------------------------------------------------------------- drawing
+
+
+def _figure(width: float, height: float) -> Figure:
+    """Make a figure (size in inches) that pyplot does not know of."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def _axes(width: float, height: float, grid: bool = True) -> tuple[Figure, Axes]:
+    figure = _figure(width, height)
+    ax = figure.subplots()
+    if grid:
+        ax.grid(alpha=0.3)
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure, ax
+
+
+def _png(figure: Figure) -> bytes:
+    """Draw the figure as a small PNG: a palette of 256 colours takes a third of the bytes."""
+    from PIL import Image  # Matplotlib cannot be installed without it.
+
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=_DPI)
+    with Image.open(drawn) as image:
+        image.convert("RGB").quantize(256).save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+def _draw_curves(ax: Axes, curves: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]) -> None:
+    lines = []
+    for k, (x, y) in enumerate(curves.values()):
+        # One point alone makes no line, so it gets a dot.
+        marker = "o" if len(x) == 1 else None
+        lines += ax.plot(
+            x,
+            y,
+            color=_COLOURS[k % len(_COLOURS)],
+            linestyle=_STYLES[k % len(_STYLES)],
+            linewidth=1.8,
+            marker=marker,
+        )
+    ax.legend(lines, [_plain(name) for name in curves], frameon=False, handlelength=3.5)
+
+
+def _ink_on(image: Any, value: float) -> str:
+    """Black or white, whichever is easier to read on the cell's colour."""
+    red, green, blue, _ = image.cmap(image.norm(value))
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
+
+
+def _mixed_with_white(colours: Sequence[str]) -> NDArray[np.float64]:
+    from matplotlib.colors import to_rgb
+
+    return 1 - 0.3 * (1 - np.array([to_rgb(colour) for colour in colours]))
+
+
+def _plain(text: str) -> str:
+    """Dollar signs are money here, not the start of a formula that may not parse."""
+    return text.replace("$", r"\$")
+
+
+# ---------------------------------------------------------- words and checks
+
+
+def _count(number: Any, one: str, many: str | None = None) -> str:
+    """
+    >>> _count(1, "run"), _count(2, "run"), _count(2, "class", "classes")
+    ('1 run', '2 runs', '2 classes')
+    """
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _place(flat_index: np.integer[Any], width: int) -> str:
+    row, column = divmod(int(flat_index), width)
+    return f"row {row}, column {column}"
+
+
+def _numbers(caller: str, name: str, value: ArrayLike, ndim: int) -> NDArray[np.float64]:
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{caller}: {name} is an array of numbers; {error}.") from error
+    if array.ndim != ndim:
+        raise ValueError(f"{caller}: {name} has {ndim} dimensions, but its shape is {array.shape}.")
+    return array
+
+
+def _labels(caller: str, name: str, value: ArrayLike, length: int) -> NDArray[np.int64]:
+    labels = np.asarray(value)
+    if labels.shape != (length,):
+        raise ValueError(
+            f"{caller}: {name} should have shape ({length},), one label a point, not {labels.shape}."
+        )
+    whole = labels.astype(np.int64)
+    if not (whole == labels).all():
+        raise ValueError(
+            f"{caller}: {name} holds labels, which are whole numbers; the first are {labels[:3]}."
+        )
+    return whole
+
+
+def _names(caller: str, name: str, values: object, length: int) -> list[str]:
+    """The values as text; an empty list if there are none."""
+    if values is None:
+        return []
+    names = [str(value) for value in np.asarray(values, dtype=object)]
+    if len(names) != length:
+        raise ValueError(f"{caller}: {name} has {_count(len(names), 'entry', 'entries')} for {length}.")
+    return names
+
+
+def _curves(caller: str, name: str, curves: Any) -> dict[str, Any]:
+    if not isinstance(curves, Mapping):
+        raise TypeError(f"{caller}: {name} is a dict from a name to its curve, not {type(curves).__name__}.")
+    if not curves:
+        raise ValueError(f"{caller}: {name} is empty; give at least one curve.")
+    return {str(key): curve for key, curve in curves.items()}
+
+
+def _between(caller: str, name: str, value: object, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{caller}: {name} is a whole number, not {value!r}.")
+    if not low <= value <= high:
+        raise ValueError(f"{caller}: {name} is {value}; it should lie between {low} and {high}.")
