@@ -68,6 +68,17 @@ def averaged_twice() -> Mistake:
     return Mistake("averaged-twice", "The sum over the examples is divided by their number N twice.", gives)
 
 
+def data_sign() -> Mistake:
+    """The gradient of the data loss with its sign flipped, that of the regulariser right."""
+
+    def gives(right: Results, args: Results) -> Results:
+        _, slope = _regularizer(args)
+        return {"dW": 2 * slope - right["dW"]}
+
+    message = "The sign of the data loss's gradient is flipped: it points uphill where it should point downhill."
+    return Mistake("sign/data", message, gives)
+
+
 def regularizer_scaled(code: str, message: str, factor: Callable[[Results], float]) -> Mistake:
     """The regulariser multiplied by `factor(args)`."""
 
@@ -112,6 +123,7 @@ REGULARIZED = (
     ),
     absolute_regularizer(),
     sign("dW"),
+    data_sign(),
     zero("dW"),
 )
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ class RestoreCells(OverwriteCells):  # type: ignore[misc]
                 cell = self.missing_cell_transform(
                     source, points[source.name], source.name in solutions, source.name in tasks
                 )
+                cell.id = uuid.uuid4().hex[:8]
                 position += 1
                 nb.cells.insert(position, cell)
         return nb, resources

@@ -37,7 +37,7 @@ from traitlets.config.loader import PyFileConfigLoader
 from .grade import Graded, Submission, grade, refuse
 from .nbgrader_plugin import STATE, WallExecute, checks_text, key
 from .spec import Refused, load
-from .wall.sandbox import NoWall, has_bwrap
+from .wall.sandbox import NoWall, why_no_wall
 
 CONFIG = "nbgrader_config.py"
 MAX_NOTEBOOK = 50 * 2**20
@@ -171,10 +171,8 @@ class ClassRun:
         self.futures: dict[str, Future[Graded]] = {}
         self.refusals: dict[str, str] = {}
         self.records: dict[str, dict[str, Any]] = {}
-        if self.execute.sandbox == "bwrap" and not has_bwrap():
-            raise NoWall(
-                "Grading needs bubblewrap, which is not installed (Debian and Ubuntu: apt-get install bubblewrap)."
-            )
+        if self.execute.sandbox == "bwrap" and (trouble := why_no_wall()):
+            raise NoWall(f"Grading needs its wall: {trouble}")
         self._require_release()
 
     def run(self, jobs: int = 0, progress: Progress | None = None) -> list[dict[str, Any]]:

@@ -49,7 +49,8 @@ class Mistake:
     Attributes
     ----------
     code : str
-        A short name to count by: ``"regularizer-missing"``.
+        A short name to count by: ``"regularizer-missing"``; another form of the same
+        mistake has a slash and a word more.
     message : str
         What to tell the student: one sentence that says what is wrong and hints at why.
     gives : callable

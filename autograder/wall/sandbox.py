@@ -292,7 +292,7 @@ class Box:
         self.errors.seek(0)
         tail = self.errors.read()[-2000:].decode(errors="replace").strip()
         if tail.startswith("bwrap:"):
-            raise NoWall(f"{tail}. {HOW_TO_GET_BWRAP}")
+            raise NoWall(f"bubblewrap does not work here: {tail}")
         return BoxDied(f"ended by itself with exit status {status}" + (f": {tail[-300:]}" if tail else ""))
 
     def _keep(self, output: dict[str, Any]) -> None:
@@ -362,8 +362,17 @@ HOME = "/home/student"
 KIT = "/kit"
 
 
-def has_bwrap() -> bool:
-    return shutil.which("bwrap") is not None
+@functools.cache
+def why_no_wall() -> str | None:
+    """Why bubblewrap cannot be used on this machine, or None if it can."""
+    program = shutil.which("bwrap")
+    if program is None:
+        return f"bubblewrap is not installed. {HOW_TO_GET_BWRAP}"
+    trial = [program, *_wall(Setup(), Limits()), sys.executable, "-I", "-c", ""]
+    tried = subprocess.run(trial, capture_output=True, text=True, timeout=START_SECONDS, check=False)
+    if tried.returncode == 0:
+        return None
+    return f"bubblewrap is installed and does not work here: {tried.stderr.strip()[-300:]}"
 
 
 def environment(home: str) -> dict[str, str]:
@@ -393,7 +402,7 @@ def command(setup: Setup, limits: Limits, descriptor: int) -> list[str]:
         raise ValueError(f"there is no sandbox {setup.kind!r}; there are 'bwrap' and 'none'")
     program = shutil.which("bwrap")
     if program is None:
-        raise NoWall(f"The wall needs bubblewrap, which is not installed. {HOW_TO_GET_BWRAP}")
+        raise NoWall(f"Grading needs its wall: bubblewrap is not installed. {HOW_TO_GET_BWRAP}")
     start = f"import sys; sys.path.insert(0, {KIT!r}); from wall.inside import main; main({descriptor})"
     return [program, *_wall(setup, limits), sys.executable, "-I", "-c", start]
 

@@ -94,7 +94,8 @@ class Exercise:
     parts : dict
         How the points are split: points by the name of the part.
     mistakes : dict
-        What to tell a student who made a known mistake, by its code.
+        What to tell a student who made a known mistake, by its code; two forms of one
+        mistake differ after a slash, as ``"sign"`` and ``"sign/data"``.
     no_loop_over : tuple of str
         The arguments whose rows a vectorised function must not loop over; this is worth
         the points of the part ``"vectorised"``.

@@ -203,9 +203,9 @@ def _findings(exercise: Exercise, verdicts: list[Verdict]) -> Iterator[Finding]:
     for codes in [common] if common else explained.values():
         if codes and codes[0] not in given:
             given.add(codes[0])
-            yield Finding(codes[0], exercise.mistakes[codes[0]])
-    unexplained = {v.name: v for v in reversed(failing) if v.code and not (common or explained.get(v.name))}
-    for verdict in reversed(unexplained.values()):  # the first failure under each name
+            yield Finding(codes[0].partition("/")[0], exercise.mistakes[codes[0]])
+    first = {v.name: v for v in reversed(failing) if not (common or explained.get(v.name))}
+    for verdict in reversed(first.values()):  # the first failure under each name
         if verdict.code and verdict.code not in given:
             given.add(verdict.code)
             meaning = exercise.mistakes.get(verdict.code) or MEANINGS[verdict.code]

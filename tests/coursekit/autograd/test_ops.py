@@ -1,0 +1,305 @@
+"""Every row of the table agrees with numerical gradients, in every shape it accepts."""
+
+import numpy as np
+import pytest
+
+from coursekit.autograd import Tensor, grad
+from coursekit.autograd.ops import elementwise, primitive, unbroadcast
+from coursekit.autograd.tensor import RULES, Primitive
+
+SEEDS = [0, 1]
+# Broadcasting in every position, 0-d and empty arrays.
+PAIRS = [
+    [(3, 4), (3, 4)],
+    [(3, 4), (4,)],
+    [(4,), (3, 4)],
+    [(3, 1), (1, 4)],
+    [(2, 1, 4), (3, 1)],
+    [(), (2, 3)],
+    [(2, 3), ()],
+    [(), ()],
+    [(1,), (1, 1)],
+    [(0, 3), (3,)],
+    [(0, 3), (1, 1)],
+]
+SINGLES = [[(3, 4)], [(5,)], [()], [(0, 2)], [(2, 1, 3)]]
+
+
+def anything(rng, shape):
+    return rng.normal(size=shape)
+
+
+def positive(rng, shape):
+    return rng.uniform(0.5, 2.0, size=shape)
+
+
+def away_from_zero(rng, shape):
+    return rng.uniform(0.5, 2.0, size=shape) * rng.choice([-1.0, 1.0], size=shape)
+
+
+BINARY = {
+    "add": (np.add, anything),
+    "subtract": (np.subtract, anything),
+    "multiply": (np.multiply, anything),
+    "true_divide": (np.true_divide, away_from_zero),
+    "power": (lambda x, y: x**y, positive),
+    "np.power": (np.power, positive),
+    "maximum": (np.maximum, anything),
+    "minimum": (np.minimum, anything),
+    "where": (lambda x, y: np.where(np.add(x, y) > 0, x, y), anything),
+}
+UNARY = {
+    "positive": (np.positive, anything),
+    "negative": (np.negative, anything),
+    "exp": (np.exp, anything),
+    "log": (np.log, positive),
+    "log1p": (np.log1p, positive),
+    "sqrt": (np.sqrt, positive),
+    "square": (np.square, anything),
+    "sin": (np.sin, anything),
+    "cos": (np.cos, anything),
+    "tanh": (np.tanh, anything),
+    "absolute": (np.absolute, away_from_zero),
+    "x**2": (lambda x: x**2, anything),
+    "x**3.0": (lambda x: x**3.0, anything),
+    "x**-1": (lambda x: x**-1, away_from_zero),
+    "x**0": (lambda x: x**0 + x, anything),
+    "2**x": (lambda x: 2**x, anything),
+    "relu": (lambda x: np.maximum(0, x), anything),
+    "relu, swapped": (lambda x: np.maximum(x, 0), anything),
+    "1 - x": (lambda x: 1 - x, anything),
+    "1 / x": (lambda x: 1 / x, away_from_zero),
+    "sum": (np.sum, anything),
+    "sum keepdims": (lambda x: np.sum(x, keepdims=True), anything),
+    "reshape": (lambda x: np.reshape(x, -1), anything),
+    "ravel": (np.ravel, anything),
+    "transpose": (np.transpose, anything),
+    "expand_dims": (lambda x: np.expand_dims(x, -1), anything),
+    "newaxis": (lambda x: x[..., np.newaxis], anything),
+    "squeeze": (np.squeeze, anything),
+    "broadcast_to": (lambda x: np.broadcast_to(x, (2, *np.shape(x))), anything),
+    "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), anything),
+}
+FUNCTIONS = [(name, *case, shapes) for name, case in BINARY.items() for shapes in PAIRS]
+FUNCTIONS += [(name, *case, shapes) for name, case in UNARY.items() for shapes in SINGLES]
+
+index = np.array([2, 0, 2, 2])
+mask = np.array([True, False, True])
+OTHERS = {
+    "sum axis": (lambda x: np.sum(x, axis=0), [(3, 4)]),
+    "sum negative axis": (lambda x: np.sum(x, -1, keepdims=True), [(3, 4)]),
+    "sum axes": (lambda x: np.sum(x, axis=(0, -1)), [(2, 3, 4)]),
+    "sum to nothing": (lambda x: np.sum(x, axis=1), [(0, 3)]),
+    "mean": (np.mean, [(3, 4)]),
+    "mean 0-d": (np.mean, [()]),
+    "mean axis": (lambda x: np.mean(x, axis=1), [(3, 4)]),
+    "mean axes keepdims": (lambda x: np.mean(x, axis=(0, 2), keepdims=True), [(2, 3, 4)]),
+    "mean to nothing": (lambda x: np.mean(x, axis=1), [(0, 3)]),
+    "max": (np.max, [(3, 4)]),
+    "max axis": (lambda x: np.max(x, axis=0), [(3, 4)]),
+    "max axes keepdims": (lambda x: np.max(x, axis=(-1, 0), keepdims=True), [(2, 3, 4)]),
+    "max to nothing": (lambda x: np.max(x, axis=1), [(0, 3)]),
+    "amax": (lambda x: np.amax(x, axis=1, keepdims=True), [(3, 4)]),
+    "min": (np.min, [()]),
+    "min axis": (lambda x: np.min(x, axis=-1), [(3, 4)]),
+    "amin": (lambda x: np.amin(x, axis=0), [(3, 4)]),
+    "matmul": (np.matmul, [(3, 4), (4, 2)]),
+    "matmul vector vector": (np.matmul, [(4,), (4,)]),
+    "matmul matrix vector": (np.matmul, [(3, 4), (4,)]),
+    "matmul vector matrix": (np.matmul, [(4,), (4, 2)]),
+    "matmul stacks": (np.matmul, [(2, 3, 4), (2, 4, 5)]),
+    "matmul stack matrix": (np.matmul, [(2, 3, 4), (4, 5)]),
+    "matmul matrix stack": (np.matmul, [(3, 4), (2, 4, 5)]),
+    "matmul stack vector": (np.matmul, [(2, 3, 4), (4,)]),
+    "matmul vector stack": (np.matmul, [(4,), (2, 4, 3)]),
+    "matmul broadcast stacks": (np.matmul, [(2, 1, 3, 4), (3, 4, 2)]),
+    "matmul empty batch": (np.matmul, [(0, 4), (4, 2)]),
+    "matmul empty sum": (np.matmul, [(3, 0), (0, 2)]),
+    "dot matrices": (np.dot, [(3, 4), (4, 2)]),
+    "dot vectors": (np.dot, [(4,), (4,)]),
+    "dot matrix vector": (np.dot, [(3, 4), (4,)]),
+    "dot vector matrix": (np.dot, [(4,), (4, 2)]),
+    "dot scalar": (np.dot, [(), (4, 2)]),
+    "reshape": (lambda x: x.reshape(2, -1), [(3, 4)]),
+    "reshape tuple": (lambda x: np.reshape(x, (4, 3)), [(3, 4)]),
+    "ravel": (lambda x: x.ravel(), [(3, 4)]),
+    "T": (lambda x: x.T, [(3, 4)]),
+    "mT": (lambda x: x.mT, [(2, 3, 4)]),
+    "transpose axes": (lambda x: np.transpose(x, (1, 2, 0)), [(2, 3, 4)]),
+    "transpose negative axes": (lambda x: x.transpose(-1, 0, 1), [(2, 3, 4)]),
+    "swapaxes": (lambda x: np.swapaxes(x, 0, -1), [(2, 3, 4)]),
+    "squeeze axis": (lambda x: np.squeeze(x, axis=1), [(3, 1, 1)]),
+    "expand_dims axes": (lambda x: np.expand_dims(x, (0, -1)), [(3, 4)]),
+    "broadcast_to": (lambda x: np.broadcast_to(x, (2, 3, 4)), [(3, 1)]),
+    "concatenate": (lambda x, y: np.concatenate([x, y, x]), [(2, 3), (1, 3)]),
+    "concatenate axis": (lambda x, y: np.concatenate((x, y), axis=-1), [(2, 3), (2, 1)]),
+    "concatenate flat": (lambda x, y: np.concatenate((x, y), axis=None), [(2, 3), (2,)]),
+    "concatenate with array": (lambda x: np.concatenate([np.ones((1, 3)), x]), [(2, 3)]),
+    "stack": (lambda x, y: np.stack([x, y], axis=1), [(3, 4), (3, 4)]),
+    "index": (lambda x: x[1], [(3, 4)]),
+    "index entry": (lambda x: x[1, -2], [(3, 4)]),
+    "slice": (lambda x: x[::-2, 1:3], [(3, 4)]),
+    "ellipsis newaxis": (lambda x: x[..., None, 0], [(3, 4)]),
+    "0-d index": (lambda x: x[()], [()]),
+    "integers, repeated": (lambda x: x[index], [(3, 4)]),
+    "list": (lambda x: x[[0, 0, 1]], [(3, 4)]),
+    "list in tuple": (lambda x: x[:, [0, 0, 1]], [(3, 4)]),
+    "pairs, repeated": (lambda x: x[index, np.array([1, 3, 1, 1])], [(3, 4)]),
+    "integers and slice": (lambda x: x[1:, index], [(3, 4)]),
+    "nothing": (lambda x: x[np.array([], dtype=int)], [(3, 4)]),
+    "mask": (lambda x: x[mask], [(3, 4)]),
+    "mask and integer": (lambda x: x[mask, 1], [(3, 4)]),
+    "mask of values": (lambda x: x[x > 0], [(3, 4)]),
+    "logsumexp": (
+        lambda x: np.log(np.sum(np.exp(x - x.max(axis=1, keepdims=True)), axis=1)) + x.max(axis=1),
+        [(3, 4)],
+    ),
+}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("name", "f", "draw", "shapes"), FUNCTIONS, ids=[f"{c[0]}-{c[3]}" for c in FUNCTIONS])
+def test_broadcasting_and_elementwise_functions(check, name, f, draw, shapes, seed):
+    rng = np.random.default_rng(seed)
+    check(f, [draw(rng, shape) for shape in shapes], seed, name)
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value encountered")
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", OTHERS)
+def test_reductions_products_shapes_and_indices(check, name, seed):
+    f, shapes = OTHERS[name]
+    rng = np.random.default_rng(seed)
+    check(f, [anything(rng, shape) for shape in shapes], seed, name)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "layout",
+    [np.asfortranarray, lambda a: np.repeat(a, 2, axis=0)[::2], lambda a: a[::-1], lambda a: a.T.copy().T],
+    ids=["Fortran", "strided", "reversed", "transposed"],
+)
+@pytest.mark.parametrize("name", ["matmul", "slice", "integers, repeated", "mask of values", "max axis", "reshape"])
+def test_the_layout_in_memory_does_not_matter(check, name, layout, seed):
+    f, shapes = OTHERS[name]
+    rng = np.random.default_rng(seed)
+    check(f, [layout(anything(rng, shape)) for shape in shapes], seed, name)
+
+
+FLOAT32 = [(name, *case, [(3, 4)] * (2 if name in BINARY else 1)) for name, case in (BINARY | UNARY).items()]
+FLOAT32 += [(name, f, anything, shapes) for name, (f, shapes) in OTHERS.items()]
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value encountered")
+@pytest.mark.parametrize(("name", "f", "draw", "shapes"), FLOAT32, ids=[c[0] for c in FLOAT32])
+def test_float32_stays_float32(name, f, draw, shapes):
+    rng = np.random.default_rng(3)
+    arrays = [draw(rng, shape).astype(np.float32) for shape in shapes]
+    if name == "concatenate with array":
+        pytest.skip("joins a float64 array on purpose")
+    tensors = [Tensor(a) for a in arrays]
+    result = f(*tensors)
+    assert result.dtype == np.float32
+    result.backward(rng.normal(size=result.shape))
+    doubles = [Tensor(a.astype(np.float64)) for a in arrays]
+    twin = f(*doubles)
+    twin.backward(rng.normal(size=twin.shape))
+    for tensor in tensors:
+        assert tensor.grad.dtype == np.float32
+
+
+def test_a_gradient_has_the_dtype_of_its_argument_when_dtypes_meet():
+    w32, x64 = Tensor(np.ones(3, np.float32)), Tensor(np.arange(3.0))
+    (w32 * x64).backward(np.array([1.0, 2.0, 3.0]))
+    assert w32.grad.dtype == np.float32
+    assert x64.grad.dtype == np.float64
+    np.testing.assert_array_equal(w32.grad, [0, 2, 6])
+    half = Tensor([1.0, 2.0]).astype(np.float32)
+    assert half.dtype == np.float32
+    second = grad(lambda x: np.sum(grad(lambda z: np.sum(z.astype(np.float32) ** 3))(x)))(np.array([1.0, 2.0]))
+    assert second.dtype == np.float64
+    np.testing.assert_allclose(second, [6, 12])
+
+
+@pytest.mark.parametrize("f", [np.maximum, np.minimum])
+def test_at_a_tie_the_parts_add_up_to_the_upstream_gradient(f):
+    x, y = Tensor([1.0, 2.0, 2.0]), Tensor([1.0, 3.0, 1.0])
+    upstream = np.array([0.3, -1.7, 2.9])
+    f(x, y).backward(upstream)
+    np.testing.assert_array_equal(x.grad + y.grad, upstream)
+
+
+@pytest.mark.parametrize("f", [np.max, np.min, np.amax, np.amin])
+def test_equal_extremes_share_the_upstream_gradient(f):
+    x = Tensor(np.full((2, 4), 3.0))
+    f(x, axis=1).backward([0.5, -4.0])
+    np.testing.assert_allclose(x.grad.sum(axis=1), [0.5, -4.0])
+
+
+def test_relu_passes_nothing_back_at_zero():
+    z = Tensor([-1.0, 0.0, 2.0])
+    np.maximum(0, z).backward([5.0, 6.0, 7.0])
+    np.testing.assert_array_equal(z.grad, [0, 0, 7])
+
+
+def test_power_at_zero_is_finite():
+    x, y = Tensor([0.0, 0.0, 2.0]), Tensor([0.0, 2.0, 0.0])
+    (x**y).backward([1.5, 2.5, 3.5])
+    np.testing.assert_array_equal(x.grad, [0, 0, 0])
+    np.testing.assert_allclose(y.grad, [0, 0, 3.5 * np.log(2)])
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 4), (3, 1), (), (1, 1, 1), (2, 3, 4)])
+def test_unbroadcast_is_the_transpose_of_broadcasting(shape):
+    rng = np.random.default_rng(4)
+    x, g = rng.normal(size=shape), rng.normal(size=(2, 3, 4))
+    back = unbroadcast(g, shape)
+    assert back.shape == shape
+    np.testing.assert_allclose(np.sum(np.broadcast_to(x, g.shape) * g), np.sum(x * back))
+
+
+# --- The check itself rejects what is wrong ---
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda g, ans, x: g * (1 - ans * ans) * 1.0005,  # by 0.05 %
+        lambda g, ans, x: 1 - ans * ans,  # ignores the upstream gradient
+        lambda g, ans, x: g * (1 - ans),
+        lambda g, ans, x: -g * (1 - ans * ans),
+        lambda g, ans, x: g,
+    ],
+    ids=["slightly", "no upstream", "not squared", "sign", "identity"],
+)
+def test_a_wrong_row_is_caught(check, monkeypatch, wrong):
+    monkeypatch.setitem(RULES, np.tanh, None)  # so that the right row comes back afterwards
+    elementwise(np.tanh, wrong)
+    with pytest.raises(AssertionError, match=r"seed 5.*argument 0"):
+        check(np.tanh, [anything(np.random.default_rng(5), (3, 4))], 5)
+
+
+def test_a_row_wrong_only_in_its_second_derivative_is_caught(check, monkeypatch):
+    monkeypatch.setitem(RULES, np.tanh, None)
+    elementwise(np.tanh, lambda g, ans, x: g * (1 - getattr(ans, "value", ans) ** 2))
+    with pytest.raises(AssertionError, match=r"seed 5.*second derivative, argument 0"):
+        check(np.tanh, [anything(np.random.default_rng(5), (3, 4))], 5)
+
+
+def test_a_row_that_ignores_repeated_indices_is_caught(check, monkeypatch):
+    def overwritten(g, ans, x, index):
+        out = np.zeros(x.shape)
+        out[index] = g
+        return out
+
+    monkeypatch.setitem(RULES, np.take, Primitive(np.take, overwritten, forward=lambda x, index: x[index]))
+    rows = anything(np.random.default_rng(6), (3, 4))
+    with pytest.raises(AssertionError, match=r"seed 6.*argument 0"):
+        check(lambda x: np.take(x, index) if isinstance(x, Tensor) else x[index], [rows], 6)
+
+
+def test_a_row_that_gives_a_wrong_shape_is_named(monkeypatch):
+    monkeypatch.setitem(RULES, np.cumsum, None)
+    primitive(np.cumsum, lambda g, ans, x: g[:-1])
+    with pytest.raises(ValueError, match=r"row of cumsum.*shape \(2,\).*shape \(3,\)"):
+        np.cumsum(Tensor([1.0, 2.0, 3.0])).backward([1.0, 2.0, 3.0])
