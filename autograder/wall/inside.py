@@ -31,7 +31,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from coursekit.checks import answer_with, check
 from coursekit.checks.cases import Step
 from coursekit.checks.probes import Callback
-from coursekit.checks.run import Session, StepOutcome, describe
+from coursekit.checks.run import OWN_FOLDERS, Session, StepOutcome, describe
 
 from .messages import Channel
 
@@ -55,6 +55,7 @@ class Inside:
     def serve(self) -> None:
         """Answer messages until the socket closes."""
         signal.signal(signal.SIGALRM, self._alarm)
+        OWN_FOLDERS.append(str(Path(__file__).resolve().parent))
         answer_with(self.examine)
         self.channel.send("ready")
         while True:
@@ -148,8 +149,9 @@ class Inside:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _alarm(self, signum: int, frame: Any) -> None:
+        __tracebackhide__ = True  # IPython leaves this frame out of what it shows
         if self.armed:
-            raise Timeout(f"did not finish within {self.seconds:g} s. Is there an endless loop?")
+            raise Timeout(f"Not finished after {self.seconds:g} s. Is there an endless loop?")
 
 
 class Walled(Session):

@@ -41,7 +41,7 @@ _clock = itertools.count()
 # ---------------------------------------------------------------------------------------------------
 
 
-def _operator(function: Any, swapped: bool = False) -> Callable[..., Any]:
+def _operator(function: Any, swapped: bool = False) -> Callable[..., Tensor]:
     """A method that looks the operation up in the table; `swapped` when the tensor stands on the right."""
     if swapped:
         return lambda self, other: RULES[function](other, self)

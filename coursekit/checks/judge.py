@@ -143,7 +143,7 @@ def _position(item: Expected) -> int:
 
 def _raised(failure: Failure) -> Comparison:
     if failure.kind == "Timeout":
-        return Comparison(False, failure.message, "timeout")
+        return Comparison(False, f"is missing: {failure.message}", "timeout")
     return Comparison(False, f"is missing: {failure.kind}: {failure.message}", "error")
 
 

@@ -148,7 +148,7 @@ class Report:
     def html(self) -> str:
         """The report as HTML that stands alone: inline styles, no scripts, everything of the student's escaped."""
         if self.status in ("not written", "not defined", "not run"):
-            return _section(self.status, self.summary(), "".join(_pre(line) for line in self._where()))
+            return _section(self.status, self.summary(), _pre("\n".join(self._where())))
         rows = "".join(
             f"<tr><td style='{CELL}'>{_mark(part.earned == part.points)}</td><td style='{CELL}'>{escape(part.name)}"
             f"</td><td style='{CELL}'>{number(part.earned)} of {number(part.points)}</td></tr>"
@@ -160,7 +160,7 @@ class Report:
                 f"<p style='margin:.4em 0'><strong>{_text(finding.message)}</strong> "
                 f"<code>{escape(finding.code)}</code></p>"
             )
-        body.extend(_pre(line) for line in self._where())
+        body.append(_pre("\n".join(self._where())))
         for verdict in self._shown():
             body.append(f"<p style='margin:.6em 0 .2em'>In the case <em>{escape(verdict.case)}</em>:</p>")
             if verdict.step:
@@ -216,7 +216,7 @@ def _mark(ok: bool) -> str:
 
 
 def _pre(text: str) -> str:
-    return f"<pre style='margin:.2em 0;white-space:pre-wrap'>{_text(text)}</pre>"
+    return text and f"<pre style='margin:.2em 0;white-space:pre-wrap'>{_text(text)}</pre>"
 
 
 def _text(text: str) -> str:

@@ -23,7 +23,7 @@ from .cases import Case, Step
 from .codec import Generator, Ref, decode, encode
 from .probes import Probe, ProbeCall
 
-KIT = str(Path(__file__).resolve().parent)
+OWN_FOLDERS = [str(Path(__file__).resolve().parent)]  # whose lines mean nothing to a student
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,8 @@ def plain(value: Any) -> Any:
 
 def describe(error: BaseException) -> Failure:
     """The exception and the student's own lines in its traceback, without the kit's."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(KIT)]
+    trace = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in trace if not frame.filename.startswith(tuple(OWN_FOLDERS))]
     where = tuple(
         f"in {frame.name}, line {frame.lineno}" + (f": {frame.line}" if frame.line else "")
         for frame in frames[:2] + frames[2:][-4:]

@@ -204,8 +204,9 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
         get_ipython().events.register("post_run_cell", self._settle_if_stale)
 
     def _live_bundle(self) -> dict[str, Any]:
-        # The empty HTML stands for the widget where widgets are not shown.
-        return {**super()._repr_mimebundle_(), "text/plain": repr(self), "text/html": ""}
+        # Where widgets are not shown, this output should not be seen: the figure follows.
+        words = f"LossCurve({self._title!r}), live; its figure follows."
+        return {**super()._repr_mimebundle_(), "text/plain": words, "text/html": ""}
 
     def _lasting_bundle(self) -> dict[str, Any]:
         words = self._words()
@@ -447,16 +448,22 @@ def _linear_ticks(low: float, high: float, about: int = 5) -> list[tuple[float, 
 
 
 def _log_ticks(low: float, high: float) -> list[tuple[float, str]]:
-    """Ticks at powers of ten; between them if there are too few. The limits are logarithms.
+    """Ticks at powers of ten, and between them if these are few. The limits are logarithms.
 
-    >>> [label for _, label in _log_ticks(-2.1, 0.4)]
-    ['0.01', '0.1', '1']
+    >>> [label for _, label in _log_ticks(-3.1, 0.4)]
+    ['0.001', '0.01', '0.1', '1']
+    >>> [label for _, label in _log_ticks(-1.1, 0.4)]
+    ['0.1', '0.2', '0.5', '1', '2']
     """
-    decades = range(math.ceil(low), math.floor(high) + 1)
-    if len(decades) >= 2:
-        return [(float(k), f"{10.0**k:g}") for k in decades if k % math.ceil(len(decades) / 6) == 0]
-    between = _linear_ticks(10.0**low, 10.0**high)
-    return [(math.log10(value), label) for value, label in between if value > 0]
+    decades = range(math.floor(low), math.ceil(high) + 1)
+    if high - low > 2.5:
+        step = math.ceil(len(decades) / 6)
+        return [(float(k), f"{10.0**k:g}") for k in decades if low <= k <= high and k % step == 0]
+    between = [(k + math.log10(m), f"{m * 10.0**k:g}") for k in decades for m in (1, 2, 5)]
+    ticks = [(value, label) for value, label in between if low <= value <= high]
+    if len(ticks) >= 3:
+        return ticks
+    return [(math.log10(v), label) for v, label in _linear_ticks(10.0**low, 10.0**high) if v > 0]
 
 
 def _frame(x: _Axis, y: _Axis, ink: _Ink) -> list[str]:

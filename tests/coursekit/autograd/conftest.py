@@ -53,7 +53,8 @@ def check_second(f: Callable[..., Any], arrays: list[np.ndarray], rng: np.random
     upstream = rng.normal(size=np.shape(f(*arrays)))
     directions = [rng.normal(size=a.shape) for a in arrays]
     everything = tuple(range(len(arrays)))
-    first = grad(lambda *xs: np.sum(upstream * f(*xs)), argnums=everything)
+    # Squared, so that the upstream gradient of f depends on the arguments even where f is linear.
+    first = grad(lambda *xs: np.sum(upstream * f(*xs) ** 2), argnums=everything)
 
     def combined(*xs: Any) -> Any:
         return sum(np.sum(d * g) for d, g in zip(directions, first(*xs), strict=True))

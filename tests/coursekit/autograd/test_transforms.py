@@ -30,7 +30,7 @@ def test_argnums_choose_the_arguments():
     dy, dx = grad(f, (1, 0))(x, y, scale=2.0)
     np.testing.assert_array_equal(dy, 2 * x)
     np.testing.assert_array_equal(dx, 2 * y)
-    with pytest.raises(TypeError, match="argnums=2.*2 positional"):
+    with pytest.raises(TypeError, match=r"argnums=2.*2 positional"):
         grad(f, 2)(x, y)
     with pytest.raises(ValueError, match="twice"):
         grad(f, (0, -2))(x, y)

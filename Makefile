@@ -1,0 +1,58 @@
+# Two commands: `make demo` and `make test`. Both set up what they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(VENV)/.installed-run
+DEV := $(VENV)/.installed-dev
+
+.PHONY: demo test lint pins clean wall
+
+demo: $(RUN) wall          ## grade a class of sample submissions from end to end
+	@$(BIN)/python -m autograder.demo
+
+test: $(DEV) wall          ## all tests
+	$(BIN)/python -m pytest
+
+lint: $(DEV)               ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN): $(VENV)/bin/python binder/requirements.txt pyproject.toml
+	@echo "Installing what the course needs (a minute the first time)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r binder/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(DEV): $(RUN) requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# Submissions run behind bubblewrap. It is installed only where that needs no question.
+wall:
+	@command -v bwrap >/dev/null || { \
+	  if [ "$$(id -u)" -eq 0 ]; then sudo=""; else sudo="sudo -n"; fi; \
+	  if command -v apt-get >/dev/null && $$sudo true 2>/dev/null; then \
+	    echo "Installing bubblewrap"; \
+	    $$sudo apt-get update -qq >/dev/null; $$sudo apt-get install -y -qq bubblewrap >/dev/null; \
+	  else \
+	    echo "bubblewrap is missing. Install it as root: apt-get install bubblewrap"; \
+	  fi; }
+
+pins:                      ## the newest versions that work together, into the requirement files
+	rm -rf build/pins && $(PYTHON) -m venv build/pins
+	build/pins/bin/python -m pip install --quiet --upgrade pip
+	build/pins/bin/python -m pip install --quiet -e '.[grader]'
+	(head -1 binder/requirements.txt; build/pins/bin/python -m pip freeze --exclude-editable) > build/run.txt
+	build/pins/bin/python -m pip install --quiet --group dev
+	(head -2 requirements-dev.txt; build/pins/bin/python -m pip freeze --exclude-editable | grep -vxFf build/run.txt) \
+	  > requirements-dev.txt.new
+	mv build/run.txt binder/requirements.txt && mv requirements-dev.txt.new requirements-dev.txt
+	rm -rf build/pins
+
+clean:                     ## what the demo and the tools left
+	rm -rf demo-course build .pytest_cache .mypy_cache .ruff_cache

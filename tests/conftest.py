@@ -1,0 +1,48 @@
+"""What all tests share: programs that may be missing, and the order (quick tests first)."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+
+def _no_bwrap() -> str | None:
+    from autograder.wall.sandbox import why_no_wall
+
+    return why_no_wall()
+
+
+def _program(name: str) -> Callable[[], str | None]:
+    return lambda: None if shutil.which(name) else f"the program {name} is not installed"
+
+
+def _module(name: str) -> Callable[[], str | None]:
+    return lambda: None if importlib.util.find_spec(name) else f"the Python package {name} is not installed"
+
+
+# What @pytest.mark.needs may name: each gives the reason why it is missing, or None.
+NEEDS = {
+    "bwrap": _no_bwrap,
+    "chromium": _program("chromium"),
+    "git": _program("git"),
+    "playwright": _module("playwright"),
+    "repo2docker": _module("repo2docker"),
+}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        for name in mark.args:
+            reason = NEEDS[name]()
+            if reason and os.environ.get("COURSEKIT_NO_SKIP"):
+                pytest.fail(f"nothing may be skipped here, but {reason}", pytrace=False)
+            if reason:
+                pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
