@@ -29,11 +29,11 @@ c.GenerateAssignment.preprocessors = [
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
 
-# Check cells that a student deleted are put back, so that they can be graded.
+# Of a cell that was copied the last one counts; check cells that were deleted are put back and graded.
 c.OverwriteCells.add_missing_cells = True
 c.Autograde.sanitize_preprocessors = [
     "nbgrader.preprocessors.ClearOutput",
-    "nbgrader.preprocessors.DeduplicateIds",
+    "autograder.nbgrader_plugin.DropCopies",
     "nbgrader.preprocessors.OverwriteKernelspec",
     "autograder.nbgrader_plugin.RestoreCells",
     "nbgrader.preprocessors.CheckCellMetadata",

@@ -1,10 +1,12 @@
 """What makes nbgrader's own commands go through the wall.
 
-`nbgrader_config.py` names these three preprocessors:
+`nbgrader_config.py` names these preprocessors:
 
 :class:`PublicCases`
     for `nbgrader generate_assignment`: checks that the notebook and `checks.py` agree and
     puts the public cases beside the released notebook;
+:class:`DropCopies`
+    for `nbgrader autograde`: of a cell that stands twice, the last one counts;
 :class:`RestoreCells`
     for `nbgrader autograde`: puts back the check cells that a student deleted;
 :class:`WallExecute`
@@ -21,7 +23,7 @@ from typing import Any
 
 import nbformat
 from nbgrader import utils
-from nbgrader.preprocessors import NbGraderPreprocessor, OverwriteCells
+from nbgrader.preprocessors import DeduplicateIds, NbGraderPreprocessor, OverwriteCells
 from nbgrader.utils import find_all_files
 from traitlets import Any as AnyTrait
 from traitlets import Float, Integer, Unicode
@@ -50,6 +52,17 @@ class PublicCases(NbGraderPreprocessor):  # type: ignore[misc]
             assignment = spec.load(text, f"{slug}/checks.py")
             compare_with_notebook(assignment, slug, nb)
             resources.setdefault("outputs", {}).update(to_files(slug, cases.public(assignment)))
+        return nb, resources
+
+
+class DropCopies(DeduplicateIds):  # type: ignore[misc]
+    """nbgrader's DeduplicateIds, without the empty metadata that it leaves and that nbgrader then cannot read."""
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        nb, resources = super().preprocess(nb, resources)
+        for cell in nb.cells:
+            if cell.metadata.get("nbgrader") == {}:
+                del cell.metadata["nbgrader"]
         return nb, resources
 
 

@@ -119,16 +119,16 @@ def must_succeed(result: dict[str, Any], what: str) -> None:
 
 def complaint(result: dict[str, Any]) -> str:
     """The lines of nbgrader's log that say what went wrong."""
-    lines = str(result.get("log", "")).splitlines() + str(result.get("error", "")).splitlines()
+    lines = [line for part in ("log", "error") for line in str(result.get(part, "")).splitlines()]
     start = next((i for i, line in enumerate(lines) if "Refused:" in line), None)
     if start is not None:  # our own message, which may go on over several lines
         rest = [lines[start].split("Refused:", 1)[1].strip()]
         for line in lines[start + 1 :]:
-            if not line.startswith("  - "):
+            if not line.strip().startswith("- "):
                 break
-            rest.append(line)
+            rest.append("  " + line.strip())
         return "\n".join(rest)
-    raised = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Entry)\b", line)]
+    raised = [line for line in lines if re.match(r"\s*[\w.]+(Error|Exception|Entry)\b", line)]
     return "\n".join(raised[-1:] or [line for line in lines if "[ERROR]" in line][-3:] or lines[-3:])
 
 
@@ -211,6 +211,8 @@ class ClassRun:
         """Why the notebook of `student` cannot be graded, in words for the student and the instructor."""
         folder = self.course.folder("submitted", student, self.slug)
         path = folder / f"{self.slug}.ipynb"
+        if glob.has_magic(student):
+            return "nbgrader cannot work with a student's name that holds any of * ? [: rename the folder"
         if not path.is_file():
             others = sorted(p.name for p in folder.iterdir())
             if not others:
@@ -230,8 +232,10 @@ class ClassRun:
             return f"{path.name} is not a notebook that can be read ({type(error).__name__})"
         return None
 
+    def _released(self) -> Path:
+        return self.course.folder("release", ".", self.slug) / f"{self.slug}.ipynb"
+
     def _require_release(self) -> None:
-        path = self.course.folder("release", ".", self.slug) / f"{self.slug}.ipynb"
         directory = self.course.directory
         try:
             with Gradebook(directory.db_url, directory.course_id) as gradebook:
@@ -239,7 +243,7 @@ class ClassRun:
             known = True
         except MissingEntry:
             known = False
-        if not known or not path.is_file():
+        if not known or not self._released().is_file():
             raise Refused(f"{self.slug!r} has not been released here: run `autograder release {self.slug}` first")
         text = checks_text(directory, self.slug)
         if text is not None:
@@ -306,13 +310,14 @@ class ClassRun:
             self.refusals[student] = f"nbgrader could not convert it: {complaint(result)[:500]}"
         with self._placeholder(student):
             result = self.api.autograde(self.slug, glob.escape(student), force=True)
-        must_succeed(result, f"recording the submission of {student!r}")
+        if not result["success"]:  # not even that: it is told in the report and the table, and the class goes on
+            self.refusals[student] += f"; nbgrader could not record that ({complaint(result)[:300]})"
+            self._result(Submission(student, self.slug, self.slug, self._released().read_text(encoding="utf-8")))
 
     @contextmanager
     def _placeholder(self, student: str) -> Iterator[None]:
         """While this lasts, nbgrader sees the released notebook with a notice in place of what `student` handed in."""
-        released = self.course.folder("release", ".", self.slug) / f"{self.slug}.ipynb"
-        nb = nbformat.read(released, as_version=4)
+        nb = nbformat.read(self._released(), as_version=4)
         notice = f"# This submission could not be graded\n\nThe reason: {self.refusals[student]}."
         notice += "\n\nBelow is the assignment as it was released. Please hand your work in again."
         nb.cells.insert(0, nbformat.v4.new_markdown_cell(notice))

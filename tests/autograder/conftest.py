@@ -1,0 +1,31 @@
+"""Courses to test with: each in a folder of its own, made from the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from autograder import demo
+from autograder.run import Course
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Course:
+    """A new course in which `linear_classifiers` is released and nothing is handed in."""
+    return demo.make_course(tmp_path / "course")
+
+
+@pytest.fixture
+def solution(repository: Path) -> nbformat.NotebookNode:
+    """The instructor's notebook of `linear_classifiers`."""
+    path = repository / "solutions" / "linear_classifiers" / "linear_classifiers.ipynb"
+    return nbformat.read(path, as_version=4)

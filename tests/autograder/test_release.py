@@ -1,0 +1,177 @@
+"""What is released is what `autograder release` makes: no solution in it, the public cases beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+
+from autograder.nbgrader_plugin import compare_with_notebook
+from autograder.release import release
+from autograder.run import Course
+from autograder.spec import Assignment, Refused, case
+from coursekit.checks.cases import load
+
+SLUG = "linear_classifiers"
+
+
+def cells_by_id(nb):
+    found = {cell.metadata.get("nbgrader", {}).get("grade_id"): cell for cell in nb.cells}
+    found.pop(None, None)
+    return found
+
+
+@pytest.fixture
+def committed(repository: Path) -> Path:
+    return repository / "assignments" / SLUG
+
+
+def test_the_committed_release_is_exactly_what_release_makes(course: Course, committed: Path) -> None:
+    made = course.folder("release", ".", SLUG)
+    assert sorted(path.name for path in made.iterdir()) == sorted(path.name for path in committed.iterdir())
+    for name in (f"{SLUG}.ipynb", "cases.json"):
+        hint = f"run `autograder release {SLUG}` and commit what changed in assignments/"
+        assert (made / name).read_text() == (committed / name).read_text(), hint
+    with np.load(made / "cases.npz") as new, np.load(committed / "cases.npz") as old:
+        assert new.files == old.files
+        for name in new.files:  # the last bits depend on the machine's BLAS
+            np.testing.assert_allclose(new[name], old[name], rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_releasing_twice_gives_the_same_files(course: Course) -> None:
+    folder = course.folder("release", ".", SLUG)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    release(course, SLUG)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_the_release_holds_no_solution(committed: Path, solution: nbformat.NotebookNode) -> None:
+    everything = "\n".join(path.read_text(errors="replace") for path in committed.iterdir())
+    assert "BEGIN SOLUTION" not in everything
+    for cell in solution.cells:
+        for hidden in re.findall(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", cell.source, re.DOTALL):
+            lines = [line for line in hidden.splitlines() if len(line.strip()) > 15]
+            assert lines, f"the solution of {cell.id} is too short to be searched for"
+            released = json.dumps("\n".join(lines[:3]))[1:-1]
+            assert released not in everything, f"the solution of {cell.id} is in the release"
+    assert "checks.py" not in [path.name for path in committed.iterdir()]
+
+
+def test_every_exercise_of_the_curriculum_is_there_with_its_points(committed: Path) -> None:
+    nb = nbformat.read(committed / f"{SLUG}.ipynb", as_version=4)
+    cells = cells_by_id(nb)
+    points = {
+        "numerical_gradient": 8,
+        "relative_error": 4,
+        "svm_loss_naive": 12,
+        "svm_loss_vectorized": 12,
+        "softmax_loss_naive": 12,
+        "softmax_loss_vectorized": 12,
+        "step_decay": 2,
+        "cosine_decay": 2,
+        "linear_decay": 2,
+        "inverse_sqrt_decay": 2,
+        "train": 10,
+        "predict": 4,
+    }
+    for name, worth in points.items():
+        assert cells[name].metadata.nbgrader.solution
+        assert not cells[name].metadata.nbgrader.grade
+        check = cells[f"check_{name}"]
+        assert (check.metadata.nbgrader.points, check.metadata.nbgrader.locked) == (worth, True)
+        assert check.source == f'check("{name}", {name})'
+    assert {name for name in cells if name.startswith("check_")} == {f"check_{name}" for name in points}
+    assert cells["written_initial_loss"].metadata.nbgrader.points == 6
+
+
+def test_cell_ids_equal_their_grade_ids_and_there_are_no_outputs(
+    committed: Path, solution: nbformat.NotebookNode
+) -> None:
+    for nb in (solution, nbformat.read(committed / f"{SLUG}.ipynb", as_version=4)):
+        for grade_id, cell in cells_by_id(nb).items():
+            assert cell.id == grade_id
+        assert not [cell.id for cell in nb.cells if cell.get("outputs") or cell.get("execution_count")]
+
+
+def test_the_public_cases_are_in_the_release_with_what_known_mistakes_give(committed: Path) -> None:
+    name, exercises = load(committed)
+    assert name == SLUG
+    assert len(exercises) == 12
+    for exercise in exercises.values():
+        assert exercise.cases
+        assert sum(exercise.parts.values()) == exercise.points
+    softmax = exercises["softmax_loss_vectorized"]
+    codes = {code for c in softmax.cases for step in c.steps for item in step.expected for code in item.mistakes}
+    assert {"scale", "regularizer-missing", "regularizer-half", "sign"} <= codes
+
+
+# -- a notebook that does not fit its checks.py -----------------------------------------------
+
+
+@pytest.fixture
+def small() -> Assignment:
+    assignment = Assignment("small")
+
+    @assignment.exercise("double", parts={"value": 3})
+    def cases(rng):
+        x = float(rng.normal())
+        yield case("a number", "double", {"x": x}, {"value": 2 * x})
+
+    return assignment
+
+
+def small_notebook(points: float = 3, source: str = 'check("double", double)') -> nbformat.NotebookNode:
+    def metadata(grade_id, **settings):
+        base = {"grade_id": grade_id, "grade": False, "solution": False, "locked": False, "schema_version": 3}
+        return {"nbgrader": base | {"task": False} | settings}
+
+    new = nbformat.v4.new_code_cell
+    return nbformat.v4.new_notebook(
+        cells=[
+            new("def double(x): ...", metadata=metadata("double", solution=True)),
+            new(source, metadata=metadata("check_double", grade=True, locked=True, points=points)),
+        ]
+    )
+
+
+def test_a_notebook_that_fits_is_released(small: Assignment) -> None:
+    compare_with_notebook(small, "small", small_notebook())
+
+
+@pytest.mark.parametrize(
+    ("notebook", "complaint"),
+    [
+        (small_notebook(points=4), "worth 4 points, its parts 3"),
+        (small_notebook(source='check("double", double, 1)'), 'must hold just check("double", double)'),
+        (nbformat.v4.new_notebook(cells=small_notebook().cells[:1]), "no check cell 'check_double'"),
+        (nbformat.v4.new_notebook(cells=small_notebook().cells[1:]), "no solution cell 'double'"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_named(small: Assignment, notebook, complaint: str) -> None:
+    with pytest.raises(Refused, match=re.escape(complaint)):
+        compare_with_notebook(small, "small", notebook)
+
+
+def test_a_check_cell_that_nobody_describes_is_refused(small: Assignment) -> None:
+    nb = small_notebook()
+    extra = nbformat.from_dict(json.loads(json.dumps(nb.cells[1])))
+    extra.metadata.nbgrader.grade_id = "check_triple"
+    nb.cells.append(extra)
+    with pytest.raises(Refused, match="no exercise for the cell 'check_triple'"):
+        compare_with_notebook(small, "small", nb)
+
+
+def test_the_release_command_shows_what_does_not_fit(course: Course) -> None:
+    path = course.folder("source", ".", SLUG) / "checks.py"
+    path.write_text(path.read_text().replace('parts={"value": 3, "zeros": 1}', 'parts={"value": 2, "zeros": 1}'))
+    with pytest.raises(Refused, match="'check_relative_error' is worth 4 points, its parts 3"):
+        release(course, SLUG)
+
+
+def test_an_unknown_assignment_is_refused_with_the_names_there_are(course: Course) -> None:
+    with pytest.raises(Refused, match=r"no assignment 'linear_clasifiers'.*there is linear_classifiers"):
+        release(course, "linear_clasifiers")
