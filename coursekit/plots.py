@@ -201,9 +201,7 @@ def show_templates(
             f"({height * width + 1} with the bias). Is W transposed? It should be (D, C)."
         )
     _between("show_templates", "the number of classes (columns of W)", W.shape[1], 1, 50)
-    names = _names("show_templates", "class_names", class_names, W.shape[1]) or [
-        str(c) for c in range(W.shape[1])
-    ]
+    names = _names("show_templates", "class_names", class_names, W.shape[1]) or [str(c) for c in range(W.shape[1])]
     templates = W.T.reshape(-1, height, width)
     limit = np.abs(W[np.isfinite(W)]).max(initial=0.0) or 1.0
 
@@ -221,9 +219,8 @@ def show_templates(
     lines = []
     for name, template in zip(names, templates, strict=True):
         if not np.isfinite(template).all():
-            lines.append(
-                f"{name}: holds {_count((~np.isfinite(template)).sum(), 'weight')} that are nan or inf."
-            )
+            broken = int((~np.isfinite(template)).sum())
+            lines.append(f"{name}: holds {_count(broken, 'weight')} that {_are(broken)} nan or inf.")
             continue
         lines.append(
             f"{name}: weights from {template.min():.3g} at {_place(template.argmin(), width)}"
@@ -270,7 +267,7 @@ def show_losses(histories: Mapping[str, ArrayLike], log: bool = False) -> Pictur
     lines = [f"{name}: {describe_losses(losses)}" for name, losses in series.items()]
     hidden = sum(int((losses <= 0).sum()) for losses in series.values()) if log else 0
     if hidden:
-        lines.append(f"{_count(hidden, 'loss', 'losses')} not positive: not on a log scale.")
+        lines.append(f"{_count(hidden, 'loss', 'losses')} {_are(hidden)} not positive: not on a log scale.")
     return Picture(
         figure,
         caption=f"Loss of {_count(len(series), 'run')} over the iterations",
@@ -306,7 +303,8 @@ def describe_losses(losses: ArrayLike) -> str:
         broken = int(np.argmin(finite))
         said += f". The loss became {losses[broken]:g} at iteration {broken}"
         if finite[broken:].any():
-            said += f" ({int((~finite).sum())} of the losses are not finite)"
+            broken_ones = int((~finite).sum())
+            said += f" ({broken_ones} of the losses {_are(broken_ones)} not finite)"
     return said + "."
 
 
@@ -463,9 +461,10 @@ def show_decision_regions(
         aspect="auto",
         interpolation="nearest",
     )
+    correct = answered == y
     lines = [
-        f"{(answered == y).sum()} of {_count(len(y), 'point')} are classified right "
-        f"({100 * (answered == y).mean():.1f} %)."
+        f"{correct.sum()} of {_count(len(y), 'point')} {_are(correct.sum())} classified right "
+        f"({100 * correct.mean():.1f} %)."
     ]
     for k, label in enumerate(classes):
         own = y == label
@@ -480,7 +479,7 @@ def show_decision_regions(
             label=f"class {label}",
         )
         lines.append(
-            f"class {label}: {_count(own.sum(), 'point')}, {(answered == y)[own].sum()} right, "
+            f"class {label}: {_count(own.sum(), 'point')}, {correct[own].sum()} right, "
             f"{100 * (regions == label).mean():.0f} % of the plane shown."
         )
     ax.set(xlim=(left, right), ylim=(bottom, top), xlabel="first feature", ylabel="second feature")
@@ -488,8 +487,7 @@ def show_decision_regions(
     return Picture(
         figure,
         caption=f"Decision regions; {lines[0]}",
-        alt="Points in the plane; the colour behind them is the class that is predicted there. "
-        + " ".join(lines),
+        alt="Points in the plane; the colour behind them is the class that is predicted there. " + " ".join(lines),
         text="\n".join(lines),
     )
 
@@ -506,22 +504,14 @@ def show_hinge_and_softmax() -> Picture:
     softmax = np.logaddexp(0, -lead)
 
     figure, ax = _axes(6.4, 3.4)
-    _draw_curves(
-        ax, {"SVM: max(0, 1 − lead)": (lead, hinge), "softmax: log(1 + exp(−lead))": (lead, softmax)}
-    )
+    _draw_curves(ax, {"SVM: max(0, 1 − lead)": (lead, hinge), "softmax: log(1 + exp(−lead))": (lead, softmax)})
     ax.axvline(0, color="0.4", linewidth=0.8)
     ax.annotate("wrong", (-0.15, 4.7), ha="right")
     ax.annotate("right", (0.15, 4.7), ha="left")
     ax.set(xlabel="lead = correct score − best other score", ylabel="loss of the example")
 
-    told = [
-        f"lead {x:g}: SVM {max(0.0, 1 - x):.3g}, softmax {np.logaddexp(0, -x):.3g}."
-        for x in (-4, -2, 0, 1, 2, 4)
-    ]
-    meaning = (
-        "The SVM loss is content once the lead reaches the margin 1; "
-        "the softmax loss always wants a little more."
-    )
+    told = [f"lead {x:g}: SVM {max(0.0, 1 - x):.3g}, softmax {np.logaddexp(0, -x):.3g}." for x in (-4, -2, 0, 1, 2, 4)]
+    meaning = "The SVM loss is content once the lead reaches the margin 1; the softmax loss always wants a little more."
     return Picture(
         figure,
         caption="SVM and softmax loss of one example against its lead",
@@ -604,6 +594,10 @@ def _count(number: Any, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
+def _are(number: Any) -> str:
+    return "is" if number == 1 else "are"
+
+
 def _place(flat_index: np.integer[Any], width: int) -> str:
     row, column = divmod(int(flat_index), width)
     return f"row {row}, column {column}"
@@ -622,14 +616,10 @@ def _numbers(caller: str, name: str, value: ArrayLike, ndim: int) -> NDArray[np.
 def _labels(caller: str, name: str, value: ArrayLike, length: int) -> NDArray[np.int64]:
     labels = np.asarray(value)
     if labels.shape != (length,):
-        raise ValueError(
-            f"{caller}: {name} should have shape ({length},), one label a point, not {labels.shape}."
-        )
+        raise ValueError(f"{caller}: {name} should have shape ({length},), one label a point, not {labels.shape}.")
     whole = labels.astype(np.int64)
     if not (whole == labels).all():
-        raise ValueError(
-            f"{caller}: {name} holds labels, which are whole numbers; the first are {labels[:3]}."
-        )
+        raise ValueError(f"{caller}: {name} holds labels, which are whole numbers; the first are {labels[:3]}.")
     return whole
 
 

@@ -82,9 +82,7 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
     answer when the cell has ended: a loop keeps the kernel to itself.
     """
 
-    def __init__(
-        self, title: str = "Training loss", *, smooth: int = 1, log: bool = False, every: float = 0.1
-    ) -> None:
+    def __init__(self, title: str = "Training loss", *, smooth: int = 1, log: bool = False, every: float = 0.1) -> None:
         if isinstance(smooth, bool) or not isinstance(smooth, int | np.integer) or smooth < 1:
             raise ValueError(f"LossCurve: smooth is how many losses to average, 1 or more, not {smooth!r}.")
         if not every >= 0:
@@ -92,7 +90,6 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
         self._title = str(title)
         self._losses = array("d")
         self._every = float(every)
-        self._draw_after = 0.0  # time.monotonic() of the next drawing
         self._stale = False  # whether losses came in after the last drawing
         self._ended = ""  # what ended the with-block, if it was an exception
         self._figures: list[Any] = []  # display handles of the figures that stay
@@ -109,11 +106,10 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
             style={"description_width": "initial"},
             layout={"width": "230px"},
         )
-        controls = ipywidgets.HBox(
-            [self._log, self._smooth], layout={"grid_gap": "2em", "align_items": "center"}
-        )
+        controls = ipywidgets.HBox([self._log, self._smooth], layout={"grid_gap": "2em", "align_items": "center"})
         super().__init__([self._picture, controls])
         self._draw()
+        self._draw_after = 0.0  # the first loss is drawn at once
         for control in (self._log, self._smooth):
             control.observe(lambda change: self._settle(), names="value")
 
@@ -178,6 +174,9 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if kind is NotImplementedError and not self._losses:
+            self._vanish()  # an exercise is not written yet: an empty plot would only be in the way
+            return
         if kind is not None:
             self._ended = f"Stopped by {kind.__name__}."
         self._settle()
@@ -198,10 +197,14 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
         opened the next day says "Error displaying widget" and hides the figure.
         Of the two, the reader sees one: see `_HIDE_FIGURE` and `_HIDE_DEAD_WIDGET`.
         """
+        shell = get_ipython()
+        if shell is None:
+            print(self)
+            return
         display(self._live_bundle(), raw=True)
         self._figures.append(display(self._lasting_bundle(), raw=True, display_id=True))
         # Losses that came in after the last drawing are drawn when the cell ends.
-        get_ipython().events.register("post_run_cell", self._settle_if_stale)
+        shell.events.register("post_run_cell", self._settle_if_stale)
 
     def _live_bundle(self) -> dict[str, Any]:
         # Where widgets are not shown, this output should not be seen: the figure follows.
@@ -239,6 +242,12 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
         self._draw()
         for figure in self._figures:
             figure.update(self._lasting_bundle(), raw=True)
+
+    def _vanish(self) -> None:
+        """Take back what was shown."""
+        self.layout.display = "none"
+        for figure in self._figures:
+            figure.update({"text/html": "", "text/plain": ""}, raw=True)
 
     def _draw(self) -> None:
         started = time.monotonic()
@@ -289,9 +298,7 @@ def _one_number(loss: Any) -> float:
     if number.dtype.kind not in "fiu":
         raise TypeError(f"LossCurve: a loss is one number, not {loss!r}.")
     if number.size != 1:
-        raise TypeError(
-            f"LossCurve: a loss is one number, not {number.size} numbers of shape {number.shape}."
-        )
+        raise TypeError(f"LossCurve: a loss is one number, not {number.size} numbers of shape {number.shape}.")
     return float(number.item())
 
 
@@ -347,6 +354,7 @@ class _Axis(NamedTuple):
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
 
+@np.errstate(all="ignore")  # a student's np.seterr(all="raise") is not meant for the picture
 def _draw_svg(view: _View, title: str, words: str, name: str, ink: _Ink) -> str:
     """Draw the curve; `title` and `words` are its name and description for a screen reader."""
     losses = view.losses
@@ -385,9 +393,7 @@ def _draw_svg(view: _View, title: str, words: str, name: str, ink: _Ink) -> str:
     parts += _mark_first_break(losses, x, ink)
     if not np.isfinite(heights).any():
         nothing = "no losses yet" if len(losses) == 0 else "no loss that can be drawn"
-        parts.append(
-            f'<text x="{(x.start + x.end) / 2:.1f}" y="{middle:.1f}" text-anchor="middle">{nothing}</text>'
-        )
+        parts.append(f'<text x="{(x.start + x.end) / 2:.1f}" y="{middle:.1f}" text-anchor="middle">{nothing}</text>')
     return "".join([*parts, "</svg>"])
 
 
@@ -414,8 +420,7 @@ def running_mean(values: Floats, window: int) -> Floats:
 
 
 def _log10(values: Floats) -> Floats:
-    with np.errstate(invalid="ignore"):
-        return np.log10(np.where(values > 0, np.maximum(values, 1e-300), np.nan))
+    return np.log10(np.where(values > 0, np.maximum(values, 1e-300), np.nan))
 
 
 def _limits(heights: Floats, log: bool) -> tuple[float, float]:
@@ -481,9 +486,7 @@ def _frame(x: _Axis, y: _Axis, ink: _Ink) -> list[str]:
             f'<path d="M{at:.1f},{y.start:.1f}v5" stroke="{ink.text}"/>'
             f'<text x="{at:.1f}" y="{y.start + 19:.1f}" text-anchor="middle">{label}</text>'
         )
-    parts.append(
-        f'<path d="M{x.start:.1f},{y.end:.1f}V{y.start:.1f}H{x.end:.1f}" fill="none" stroke="{ink.text}"/>'
-    )
+    parts.append(f'<path d="M{x.start:.1f},{y.end:.1f}V{y.start:.1f}H{x.end:.1f}" fill="none" stroke="{ink.text}"/>')
     return parts
 
 
