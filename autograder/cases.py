@@ -44,13 +44,13 @@ def course_secret(state: Path) -> bytes:
     path = state / "secret"
     if not path.exists():
         _create(path, secrets.token_hex(32) + "\n")
-    text = path.read_text().strip()
+    text = path.read_bytes().strip()
     if len(text) < 32:
         raise Refused(
             f"the course secret in {path} is damaged (it has {len(text)} characters). "
             "Restore it from a backup, or remove it to get a new one; students' test cases then change."
         )
-    return text.encode()
+    return text
 
 
 def _create(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@ there cannot earn a point.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,8 +24,10 @@ from .wall.sandbox import Box, BoxDied, Limits, Setup
 
 CHECK = "check_"
 MAX_RESTARTS = 3
+MAX_REASON = 300  # characters of a student's error that are quoted as the reason for something else
 
 Cell = dict[str, Any]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -117,29 +120,36 @@ class _Run:
 
     def all_cells(self) -> None:
         """Run all cells; one that ends the process is left out and the rest is run again without it."""
-        while True:
+        for cell in self.cells:
+            if cell["cell_type"] == "code":  # an output is what this run has seen, or it is none
+                cell["outputs"], cell["execution_count"] = [], None
+        for _ in range(1 + MAX_RESTARTS):
             left = self.limits.notebook_seconds - (time.monotonic() - self.started)
-            number = 0
-            try:
-                if left <= 0:
-                    raise BoxDied(f"used up the {self.limits.notebook_seconds:g} s that a notebook may take")
-                with Box(replace(self.limits, notebook_seconds=left), self.setup, self.files) as box:
+            with Box(replace(self.limits, notebook_seconds=left), self.setup, self.files) as box:
+                number = 0
+                try:
                     for number, cell in enumerate(self.cells):
-                        if cell["cell_type"] == "code" and number not in self.lost and _source(cell).strip():
+                        if cell["cell_type"] == "code" and number not in self.lost:
                             self._cell(box, number, cell)
-                return
-            except BoxDied as death:
-                self._lose(number, death.reason)
-                if left <= 0 or len(self.lost) > MAX_RESTARTS:
-                    for later in range(number + 1, len(self.cells)):
-                        self._lose(later, f"{death.reason}; after that, nothing was run any more")
                     return
+                except BoxDied as died:
+                    self._lose(number, died, box.outputs.cell)
+                    death = died
+            if time.monotonic() - self.started >= self.limits.notebook_seconds:
+                break
+        stopped = BoxDied(f"{death.reason}; after that, nothing was run any more", death.late)
+        for later in range(number + 1, len(self.cells)):
+            self._lose(later, stopped, [])
 
     def _cell(self, box: Box, number: int, cell: Cell) -> None:
         name = _checked(cell, self.exercises)
         if name is None:
+            if not _source(cell).strip():
+                return
             cell["outputs"] = box.run_cell(number, _source(cell))
-        elif name not in self.reports:  # after a restart, the checks that were answered stay answered
+        elif name in self.reports:  # after a restart, the checks that were answered stay answered
+            cell["outputs"] = cell["outputs"] or _check_outputs(self.reports[name], _points(cell), [])
+        else:
             printed = box.run_cell(number, _source(cell), self._examiner(box, name))
             if name not in self.reports:
                 self.reports[name] = self._unreached(name, printed)
@@ -156,12 +166,20 @@ class _Run:
             if name != expected or count != len(exercise.functions):
                 return 0.0  # not the check of this cell: it is answered, and earns nothing
             if expected not in self.reports:
-                self.reports[expected] = examine(
-                    exercise, lambda case: box.run_case(case, exercise.functions), lambda: self.code
-                )
+                self.reports[expected] = self._examined(box, exercise)
             return self.reports[expected].score
 
         return on_check
+
+    def _examined(self, box: Box, exercise: Exercise) -> Report:
+        try:
+            return examine(exercise, lambda case: box.run_case(case, exercise.functions), lambda: self.code)
+        except BoxDied:
+            raise
+        except Exception as error:  # what came back was stranger than a comparison could bear: it costs this exercise
+            log.exception("%s could not be judged", exercise.name)
+            reason = f"What came back could not be judged ({type(error).__name__}: {str(error)[:MAX_REASON]})."
+            return Report.unanswered(exercise, "not run", reason)
 
     def _unreached(self, name: str, printed: list[dict[str, Any]]) -> Report:
         """The report on a check cell that never asked for its check: most often because a cell above failed."""
@@ -172,28 +190,33 @@ class _Run:
                 return Report.unanswered(exercise, "not defined", f"The cell of {function} is missing.")
             for output in written.get("outputs", []):
                 if output["output_type"] == "error":
-                    why = f"{output['ename']}: {output['evalue']}"
+                    why = _quoted(output)
                     return Report.unanswered(
                         exercise, "not defined", f"{function} is not defined; its cell stopped with {why}"
                     )
-        errors = [f"{o['ename']}: {o['evalue']}" for o in printed if o["output_type"] == "error"]
+        errors = [_quoted(output) for output in printed if output["output_type"] == "error"]
         if errors:
             return Report.unanswered(exercise, "not defined", f"The check could not be made: {errors[-1]}")
         return Report.unanswered(exercise, "not run", "The check in this cell did not reach the grader.")
 
-    def _lose(self, number: int, reason: str) -> None:
-        if number >= len(self.cells) or self.cells[number]["cell_type"] != "code":
-            return
+    def _lose(self, number: int, death: BoxDied, printed: list[dict[str, Any]]) -> None:
         cell = self.cells[number]
-        self.lost[number] = reason
+        if cell["cell_type"] != "code":
+            return
+        self.lost[number] = death.reason
         name = _checked(cell, self.exercises)
         if name is None:
-            cell["outputs"] = [_error("NotebookEnded", f"While this cell ran, the notebook's process {reason}.")]
+            cell["outputs"] = [
+                *printed,
+                _error("NotebookEnded", f"While this cell ran, the notebook's process {death.reason}."),
+            ]
+            for output in printed:
+                if output["output_type"] == "execute_result":
+                    output["execution_count"] = number + 1
             return
         if name not in self.reports:
-            status = "timeout" if "in time" in reason else "not run"
-            text = f"While this was checked, the notebook's process {reason}."
-            self.reports[name] = Report.unanswered(self.exercises[name], status, text)
+            text = f"While this was checked, the notebook's process {death.reason}."
+            self.reports[name] = Report.unanswered(self.exercises[name], "timeout" if death.late else "not run", text)
         cell["outputs"] = _check_outputs(self.reports[name], _points(cell), [])
 
 
@@ -207,11 +230,11 @@ def _exercises(
     if checks is None:
         return {}
     assignment = spec.load(checks, "checks.py")
-    asked = {_grade_id(cell) for cell in notebook["cells"]}
+    asked = {_checked(cell, assignment.described) for cell in notebook["cells"]}
     return {
         name: cases.fresh(assignment, name, secret, submission.student)
         for name in assignment.described
-        if CHECK + name in asked
+        if name in asked
     }
 
 
@@ -228,10 +251,15 @@ def _points(cell: Cell) -> float:
     return float(_metadata(cell).get("points", 0))
 
 
-def _checked(cell: Cell, exercises: Mapping[str, Exercise]) -> str | None:
+def _checked(cell: Cell, exercises: Mapping[str, Any]) -> str | None:
     """The exercise that `cell` checks, if it is a check cell."""
     grade_id, metadata = _grade_id(cell), _metadata(cell)
-    if not metadata.get("grade") or metadata.get("solution") or not grade_id.startswith(CHECK):
+    if (
+        cell["cell_type"] != "code"
+        or not metadata.get("grade")
+        or metadata.get("solution")
+        or not grade_id.startswith(CHECK)
+    ):
         return None
     name = grade_id.removeprefix(CHECK)
     return name if name in exercises else None
@@ -267,6 +295,11 @@ def _check_outputs(report: Report, points: float, printed: list[dict[str, Any]])
 
 def _error(kind: str, message: str) -> dict[str, Any]:
     return {"output_type": "error", "ename": kind, "evalue": printable(message), "traceback": [printable(message)]}
+
+
+def _quoted(output: dict[str, Any]) -> str:
+    """The error in an output in one line, as part of a sentence."""
+    return f"{output['ename']}: {output['evalue']}"[:MAX_REASON]
 
 
 def _graded(

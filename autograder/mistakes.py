@@ -79,6 +79,79 @@ def data_sign() -> Mistake:
     return Mistake("sign/data", message, gives)
 
 
+def loss_sign() -> Mistake:
+    """The data loss with its sign flipped, the regulariser right."""
+
+    def gives(right: Results, args: Results) -> Results:
+        penalty, _ = _regularizer(args)
+        return {"loss": 2 * penalty - right["loss"]}
+
+    return Mistake("sign/loss", "The sign of the data loss is flipped.", gives)
+
+
+def data_gradient_zero() -> Mistake:
+    """The gradient of the regulariser alone."""
+
+    def gives(right: Results, args: Results) -> Results:
+        return {"dW": _regularizer(args)[1]}
+
+    message = "The gradient is that of the regulariser alone: nothing of the data is added to it."
+    return Mistake("gradient-zero/data", message, gives)
+
+
+def averaged_with_regularizer() -> Mistake:
+    """``loss /= N + reg * np.sum(W * W)``: everything on the right divides."""
+
+    def gives(right: Results, args: Results) -> Results:
+        penalty, slope = _regularizer(args)
+        n = len(args["X"])
+        with np.errstate(all="ignore"):
+            return {
+                "loss": (right["loss"] - penalty) * n / (n + penalty),
+                "dW": (right["dW"] - slope) * n / (n + slope),
+            }
+
+    message = "`a /= N + b` divides by N + b: divide by N first and add the regulariser in a line of its own."
+    return Mistake("precedence", message, gives)
+
+
+def averaged_inside(evaluate: Callable[..., Any]) -> Mistake:
+    """The sums divided by N inside the loop over examples; `evaluate` is the right loss with its gradient."""
+
+    def gives(right: Results, args: Results) -> Results:
+        W, X, y = args["W"], args["X"], args["y"]
+        penalty, slope = _regularizer(args)
+        loss, dW = 0.0, np.zeros_like(W)
+        for i in range(len(X)):
+            one, gradient = evaluate(W, X[i : i + 1], y[i : i + 1], 0.0)
+            loss, dW = (loss + one) / len(X), (dW + gradient) / len(X)
+        return {"loss": loss + penalty, "dW": dW + slope}
+
+    message = "The sum is divided by N inside the loop, so again for each example: divide once, after the loop."
+    return Mistake("averaged-in-loop", message, gives)
+
+
+def label_shift(evaluate: Callable[..., Any]) -> Mistake:
+    """The class before the label in place of the label's own, as if labels counted from 1."""
+
+    def gives(right: Results, args: Results) -> Results:
+        W, X, y, reg = args.values()
+        return dict(zip(("loss", "dW"), evaluate(W, X, (y - 1) % W.shape[1], reg), strict=True))
+
+    message = "The labels are off by one: they count from 0, so y[i] is the column of the correct class."
+    return Mistake("label-shift", message, gives)
+
+
+def regularizer_unweighted() -> Mistake:
+    """ΣW² in place of reg·ΣW²."""
+
+    def gives(right: Results, args: Results) -> Results:
+        squares, twice = _regularizer({**args, "reg": 1 - args["reg"]})
+        return {"loss": right["loss"] + squares, "dW": right["dW"] + twice}
+
+    return Mistake("reg-ignored", "The regulariser is added without its strength `reg`.", gives)
+
+
 def regularizer_scaled(code: str, message: str, factor: Callable[[Results], float]) -> Mistake:
     """The regulariser multiplied by `factor(args)`."""
 
@@ -113,18 +186,24 @@ REGULARIZED = (
     regularizer_scaled(
         "regularizer-double", "The regulariser counts double: it is reg·ΣW², with gradient 2·reg·W.", lambda a: 2
     ),
-    regularizer_scaled(
-        "reg-ignored", "The regulariser is added without its strength `reg`.", lambda a: 1 / a["reg"] if a["reg"] else 1
-    ),
+    regularizer_unweighted(),
     regularizer_scaled(
         "regularizer-averaged",
         "The regulariser is divided by N too: average the examples first, then add it.",
         lambda a: 1 / len(a["X"]),
     ),
+    regularizer_scaled(
+        "regularizer-in-loop",
+        "The regulariser is added once for every example: add it once, after the loop.",
+        lambda a: len(a["X"]),
+    ),
+    averaged_with_regularizer(),
     absolute_regularizer(),
     sign("dW"),
     data_sign(),
+    loss_sign(),
     zero("dW"),
+    data_gradient_zero(),
 )
 
 

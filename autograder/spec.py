@@ -112,6 +112,9 @@ class Assignment:
         """
         if name in self.described:
             raise Refused(f"{self.name}: the exercise {name!r} is described twice")
+        codes = [mistake.code for mistake in mistakes]
+        if twice := sorted({code for code in codes if codes.count(code) > 1}):
+            raise Refused(f"{self.name}/{name}: two mistakes have the code {twice[0]!r}; add a slash and a word to one")
         if bool(no_loop_over) != ("vectorised" in parts):
             raise Refused(f"{self.name}/{name}: no_loop_over and a part 'vectorised' go together")
 
@@ -133,7 +136,12 @@ class Assignment:
     def make(self, name: str, rng: np.random.Generator) -> Exercise:
         """The exercise `name` with cases drawn from `rng`, and what the known mistakes would give in them."""
         one = self.described[name]
-        cases = tuple(_with_mistakes(item, one.mistakes) for item in one.cases(rng))
+        try:
+            cases = tuple(_with_mistakes(item, one.mistakes) for item in one.cases(rng))
+        except Refused:
+            raise
+        except Exception as error:
+            raise Refused(f"{self.name}/{name}: its cases cannot be made: {type(error).__name__}: {error}") from error
         parts = {item.part for made in cases for step in made.steps for item in step.expected}
         if parts | ({"vectorised"} if one.no_loop_over else set()) != set(one.parts):
             raise Refused(f"{self.name}/{name}: the cases award {sorted(parts)}, but its parts are {sorted(one.parts)}")
@@ -230,7 +238,7 @@ def _step_with_mistakes(step: Step, mistakes: Sequence[Mistake]) -> Step:
         with np.errstate(all="ignore"):  # a mistake may well overflow: that is the mistake
             changed = mistake.gives(dict(right), args)
         for name, value in changed.items():
-            if not agrees(value, right[name]):
+            if name in right and not agrees(value, right[name]):  # this step may not return all of them
                 wrong[name][mistake.code] = value
     expected = tuple(
         item if item.where != "returned" else Expected(**{**vars(item), "mistakes": wrong[item.name]})

@@ -4,7 +4,7 @@ It runs the cells that it is told to run, sends their outputs, and makes the cal
 check asks for.  It knows no expected result, so a student's code that takes this process
 over entirely can still do no more than answer calls.
 
-Messages in: begin, run, case, step, answer, verdict.
+Messages in: file, begin, run, case, step, answer, verdict.
 Messages out: ready, output, check, result, call, done.
 """
 
@@ -20,6 +20,8 @@ import resource
 import signal
 import socket
 import sys
+import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,19 +29,26 @@ from typing import Any
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from coursekit.checks import answer_with, check
 from coursekit.checks.cases import Step
+from coursekit.checks.codec import MAX_TEXT
 from coursekit.checks.probes import Callback
-from coursekit.checks.run import OWN_FOLDERS, Session, StepOutcome, describe
+from coursekit.checks.run import OWN_FOLDERS, Failure, Session, StepOutcome, describe
 
-from .messages import Channel
+from .messages import Channel, Closed, ProtocolError
 
 FLUSH_AT = 8192
+MAX_STREAM = 2**19  # characters of a stream in one message
+MAX_FLUSHED = 2**24  # … and in all messages of one flush: more than is kept of a cell
 
 
 class Timeout(BaseException):
     """The time for a cell or a call is over.  Not an Exception, so that a student's `except` lets it pass."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [*describe(self).where, f"Timeout: {self}"]
 
 
 class Inside:
@@ -48,9 +57,12 @@ class Inside:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.cell_is_check = False
-        self.armed = False
+        self.armed = self.in_message = self.is_late = False
+        self.lock = threading.RLock()
+        self.process = os.getpid()
         self.shell = make_shell(self)
         self.streams = {name: Stream(self, name) for name in ("stdout", "stderr")}
+        os.register_at_fork(after_in_child=self._forked)
 
     def serve(self) -> None:
         """Answer messages until the socket closes."""
@@ -60,7 +72,9 @@ class Inside:
         self.channel.send("ready")
         while True:
             kind, fields = self.channel.receive()
-            if kind == "begin":
+            if kind == "file":
+                put_file(**fields)
+            elif kind == "begin":
                 begin(**fields)
             elif kind == "run":
                 self.run_cell(**fields)
@@ -74,9 +88,38 @@ class Inside:
                 # A check's calls have limits of their own.
                 with contextlib.nullcontext() if is_check else self.limit(seconds):
                     self.shell.run_cell(code, store_history=True)
-            except Timeout:
-                pass  # IPython has shown it, unless it came between two of IPython's own lines
-        self.channel.send("done", number=number)
+            except Timeout as late:  # a second one, while IPython was busy showing the first
+                self.show_error(Timeout, late, [str(late)])
+            except Exception as error:  # IPython itself, on what the student's code has done to it
+                self.show_error(type(error), error, traceback.format_exception(error))
+        if os.getpid() != self.process:
+            os._exit(0)  # a child that the cell has forked; its parent goes on
+        self.send("done", number=number)
+
+    # -- messages -----------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def whole_messages(self) -> Iterator[None]:
+        """A message is not cut in two, neither by Timeout, which waits until it is through, nor by another thread."""
+        with self.lock:
+            before = self.in_message
+            self.in_message = before or threading.current_thread() is threading.main_thread()
+            try:
+                yield
+            finally:
+                self.in_message = before
+        if self.is_late and not self.in_message and threading.current_thread() is threading.main_thread():
+            self._raise_timeout()
+
+    def send(self, kind: str, **fields: Any) -> None:
+        if os.getpid() != self.process:
+            return  # what a forked child has to say is not heard
+        with self.whole_messages():
+            self.channel.send(kind, **fields)
+
+    def _forked(self) -> None:
+        self.lock = threading.RLock()
+        self.channel.sock.close()
 
     # -- checks -------------------------------------------------------------------------
 
@@ -86,7 +129,7 @@ class Inside:
             print(f"check({name!r}, …) counts only in its own cell.")
             return 0.0
         self._flush()
-        self.channel.send("check", name=str(name), count=len(functions))
+        self.send("check", name=str(name), count=len(functions))
         session = Walled(self, {})
         while True:
             kind, fields = self.channel.receive()
@@ -106,22 +149,45 @@ class Inside:
 
     def _send_outcome(self, outcome: StepOutcome) -> None:
         self._flush()
+        try:
+            self._send_result(outcome)
+        except ProtocolError as error:
+            self._send_result(StepOutcome(failure=Failure("ValueError", f"the result cannot be looked at: {error}")))
+
+    def _send_result(self, outcome: StepOutcome) -> None:
         failure = outcome.failure
-        self.channel.send(
+        self.send(
             "result",
             returned=outcome.returned,
             failure=failure and [failure.kind, failure.message, list(failure.where)],
             changed=outcome.changed,
             notes=outcome.notes,
-            seconds=outcome.seconds,
         )
 
     # -- outputs ------------------------------------------------------------------------
 
     def send_output(self, **output: Any) -> None:
-        if output["output_type"] != "stream":
-            self._flush()
-        self.channel.send("output", output=output)
+        with self.whole_messages():
+            if output["output_type"] != "stream":
+                self._flush()
+            self.send("output", output=output)
+
+    def send_bundle(self, output_type: str, data: dict[str, Any], display_id: str | None = None) -> None:
+        """Send one value in the forms in which it can be shown."""
+        texts = {str(mime): _text(value) for mime, value in data.items()}
+        for mime, text in texts.items():
+            if isinstance(text, str) and len(text) > MAX_TEXT:
+                texts[mime] = None
+                print(f"[The {mime} shown here is too large to be kept: {len(text)} characters.]")
+        self.send_output(output_type=output_type, data=texts, display_id=display_id)
+
+    def show_error(self, kind: Any, error: Any, lines: Sequence[str]) -> None:
+        try:
+            message = str(error)
+        except Exception as second:
+            message = f"(its message could not be made: {type(second).__name__})"
+        name = str(getattr(kind, "__name__", kind))
+        self.send_output(output_type="error", ename=name, evalue=message, traceback=[str(line) for line in lines])
 
     def _flush(self) -> None:
         for stream in self.streams.values():
@@ -140,18 +206,22 @@ class Inside:
     @contextlib.contextmanager
     def limit(self, seconds: float) -> Iterator[None]:
         """Raise Timeout in the running code after `seconds`, and again every half second if it is swallowed."""
-        self.seconds, self.armed = seconds, True
+        self.seconds, self.armed, self.is_late = seconds, True, False
         signal.setitimer(signal.ITIMER_REAL, seconds, 0.5)
         try:
             yield
         finally:
-            self.armed = False
+            self.armed = self.is_late = False
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _alarm(self, signum: int, frame: Any) -> None:
-        __tracebackhide__ = True  # IPython leaves this frame out of what it shows
-        if self.armed:
-            raise Timeout(f"Not finished after {self.seconds:g} s. Is there an endless loop?")
+        self.is_late = self.armed
+        if self.is_late and not self.in_message:
+            self._raise_timeout()
+
+    def _raise_timeout(self) -> None:
+        self.is_late = False
+        raise Timeout(f"Not finished after {self.seconds:g} s. Is there an endless loop?")
 
 
 class Walled(Session):
@@ -159,18 +229,21 @@ class Walled(Session):
 
     def __init__(self, inside: Inside, functions: dict[str, Any]) -> None:
         super().__init__(functions)
-        self.channel = inside.channel
+        self.inside = inside
 
     def _argument(self, value: Any) -> Any:
         return self._stand_in if isinstance(value, Callback) else super()._argument(value)
 
     def _stand_in(self, *args: Any, **kwargs: Any) -> Any:
-        self.channel.send("call", args=list(args), kwargs=kwargs)
-        kind, fields = self.channel.receive()
+        with self.inside.whole_messages():
+            self.inside.send("call", args=list(args), kwargs=kwargs)
+            kind, fields = self.inside.channel.receive()
         if kind != "answer":
             raise RuntimeError("the grader did not answer the call")
         if fields["error"] is not None:
-            raise TypeError(fields["error"])
+            name, message = fields["error"]
+            error = getattr(builtins, name, TypeError)
+            raise error(message)
         return fields["result"]
 
 
@@ -185,20 +258,32 @@ class Stream(io.TextIOBase):
         self.parts: list[str] = []
         self.size = 0
 
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return "utf-8"
+
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        self.parts.append(text)
-        self.size += len(text)
-        if self.size > FLUSH_AT:
-            self.flush()
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        with self.inside.lock:
+            for other in self.inside.streams.values():
+                if other is not self and other.parts:
+                    other.flush()  # what was printed first is shown first
+            self.parts.append(text)
+            self.size += len(text)
+            if self.size > FLUSH_AT:
+                self.flush()
         return len(text)
 
     def flush(self) -> None:
-        text, self.parts, self.size = "".join(self.parts), [], 0
-        if text:
-            self.inside.send_output(output_type="stream", name=self.name, text=text)
+        with self.inside.whole_messages():
+            text, self.parts, self.size = "".join(self.parts), [], 0
+            for start in range(0, min(len(text), MAX_FLUSHED), MAX_STREAM):
+                part = text[start : start + MAX_STREAM]
+                self.inside.send_output(output_type="stream", name=self.name, text=part)
 
 
 def make_shell(inside: Inside) -> InteractiveShell:
@@ -208,43 +293,40 @@ def make_shell(inside: Inside) -> InteractiveShell:
         def publish(  # type: ignore[no-untyped-def]
             self, data, metadata=None, source=None, *, transient=None, update=False, **kwargs
         ) -> None:
-            inside.send_output(
-                output_type="update_display_data" if update else "display_data",
-                data=_jsonable(data),
-                metadata=_jsonable(metadata or {}),
-                display_id=(transient or {}).get("display_id"),
-            )
+            kind = "update_display_data" if update else "display_data"
+            inside.send_bundle(kind, data, (transient or {}).get("display_id"))
 
         def clear_output(self, wait: bool = False) -> None:
-            inside.send_output(output_type="clear_output")
+            inside.send_output(output_type="clear_output", wait=bool(wait))
 
     class Hook(DisplayHook):  # type: ignore[misc]
         def write_output_prompt(self) -> None:
             pass
 
         def write_format_data(self, format_dict: dict[str, Any], md_dict: dict[str, Any] | None = None) -> None:
-            inside.send_output(
-                output_type="execute_result", data=_jsonable(format_dict), metadata=_jsonable(md_dict or {})
-            )
+            inside.send_bundle("execute_result", format_dict)
 
         def finish_displayhook(self) -> None:
             pass  # IPython would end the terminal's line here
 
     class Shell(InteractiveShell):  # type: ignore[misc]
         def _showtraceback(self, etype: Any, evalue: Any, stb: Sequence[str]) -> None:
-            kind = str(getattr(etype, "__name__", etype))
-            inside.send_output(output_type="error", ename=kind, evalue=str(evalue), traceback=list(stb))
+            inside.show_error(etype, evalue, stb)
 
-    shell = Shell.instance(displayhook_class=Hook, display_pub_class=Publisher)
-    shell.history_manager.enabled = False
-    return shell
+        def enable_gui(self, gui: Any = None) -> None:
+            pass  # nothing here has windows; `%matplotlib inline` asks all the same
+
+        def ask_exit(self) -> None:
+            raise SystemExit
+
+    config = Config(HistoryManager={"enabled": False})  # a database of what was typed serves nobody here
+    return Shell.instance(config=config, displayhook_class=Hook, display_pub_class=Publisher)
 
 
-def _jsonable(bundle: dict[str, Any]) -> dict[str, Any]:
-    return {
-        str(key): base64.b64encode(value).decode() if isinstance(value, bytes) else value
-        for key, value in bundle.items()
-    }
+def _text(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return str.__str__(value) if isinstance(value, str) else value
 
 
 # -- the start ----------------------------------------------------------------------------
@@ -262,12 +344,17 @@ class Forbidden(importlib.abc.MetaPathFinder):
                 raise ModuleNotFoundError(f"No module named {name!r}: {reason}", name=name)
 
 
-def begin(forbidden: dict[str, str], files: dict[str, Any], memory: int, cpu_seconds: int, processes: int) -> None:
-    """Lay out the submission's files and set the limits that nothing in this process can lift again."""
-    for name, content in files.items():
-        path = Path.cwd() / name
+def put_file(name: str, content: Any) -> None:
+    """Lay out one of the submission's files."""
+    path = Path.cwd() / name
+    # One that has no place here (a name too long, a full disk) is missed by the cell that opens it, and told there.
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.tobytes())
+
+
+def begin(forbidden: dict[str, str], memory: int, cpu_seconds: int, processes: int) -> None:
+    """Set the limits that nothing in this process can lift again."""
     sys.meta_path.insert(0, Forbidden(forbidden))
     sys.path.insert(0, "")
     builtins.input = _no_input
@@ -290,7 +377,14 @@ def _no_input(prompt: object = "") -> str:
 
 def main(descriptor: int) -> None:
     """Serve on the inherited socket `descriptor` until the other side is done."""
+    status = 1
     try:
-        Inside(Channel(socket.socket(fileno=descriptor))).serve()
+        sock = socket.socket(fileno=descriptor)
+        sock.set_inheritable(False)
+        Inside(Channel(sock)).serve()
+    except Closed:
+        status = 0
+    except BaseException:
+        traceback.print_exc(file=sys.__stderr__)
     finally:
-        os._exit(0)  # no exit hooks of the student's
+        os._exit(status)  # no exit hooks of the student's

@@ -9,9 +9,11 @@ as hostile.
 from __future__ import annotations
 
 import json
+import re
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +26,7 @@ LENGTH = struct.Struct("!I")
 MAX_TEXT = 16 * 2**20
 MAX_ARRAYS = 4096
 MAX_BYTES = 64 * 2**20
-MAX_JSON_DEPTH = 100
+MAX_CONTAINERS = 300_000  # lists and objects in the JSON text: each is far larger in memory than "[]," is on the wire
 
 
 class ProtocolError(Exception):
@@ -50,11 +52,15 @@ class Channel:
 
         Raises
         ------
+        ProtocolError
+            If it is larger than the other side would accept; nothing has been sent then.
         Late, Closed
             If the other side does not read, or is gone.
         """
         tree, arrays = encode(fields)
-        text = json.dumps([kind, tree], allow_nan=False).encode()
+        # Half of a surrogate pair, which a Python string can hold, is nothing that UTF-8 can.
+        text = json.dumps([kind, tree], allow_nan=False, ensure_ascii=False).encode("utf-8", "replace")
+        _require_size(len(text), len(arrays), sum(array.nbytes for array in arrays))
         blobs = [to_npy(array) for array in arrays]
         sizes = b"".join(LENGTH.pack(len(blob)) for blob in blobs)
         header = HEADER.pack(len(text), len(blobs), sum(map(len, blobs)))
@@ -77,8 +83,7 @@ class Channel:
             If it does not come in time, or the other side is gone.
         """
         text_size, count, total = HEADER.unpack(self._read(HEADER.size, deadline))
-        if text_size > MAX_TEXT or count > MAX_ARRAYS or total > MAX_BYTES:
-            raise ProtocolError(f"a message of {text_size} + {total} bytes in {count} arrays is too large")
+        _require_size(text_size, count, total)
         text = self._read(text_size, deadline)
         sizes = [LENGTH.unpack(self._read(LENGTH.size, deadline))[0] for _ in range(count)]
         if sum(sizes) != total:
@@ -86,24 +91,29 @@ class Channel:
         blobs = [self._read(size, deadline) for size in sizes]
         try:
             return _parse(text, [from_npy(blob) for blob in blobs])
-        except (Malformed, ValueError, RecursionError) as error:
+        except (Malformed, ValueError, OverflowError, RecursionError) as error:
             raise ProtocolError(f"a malformed message: {str(error)[:200]}") from None
 
     def _read(self, size: int, deadline: float | None) -> bytes:
-        parts = []
-        while size:
+        buffer = bytearray(size)  # one buffer, however small the pieces are in which it comes
+        rest = memoryview(buffer)
+        while rest:
             try:
                 self.sock.settimeout(_left(deadline))
-                part = self.sock.recv(min(size, 2**20))
+                count = self.sock.recv_into(rest)
             except TimeoutError:
                 raise Late from None
             except OSError:
                 raise Closed from None
-            if not part:
+            if not count:
                 raise Closed
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
+            rest = rest[count:]
+        return bytes(buffer)
+
+
+def _require_size(text: int, arrays: int, total: int) -> None:
+    if text > MAX_TEXT or arrays > MAX_ARRAYS or total > MAX_BYTES:
+        raise ProtocolError(f"a message of {text} + {total} bytes in {arrays} arrays is too large")
 
 
 def _left(deadline: float | None) -> float | None:
@@ -116,14 +126,43 @@ def _left(deadline: float | None) -> float | None:
     return left
 
 
+class _Arrays(Sequence[np.ndarray]):
+    """The arrays of a message, each to be had once: a list of a thousand times the same one costs nothing to send."""
+
+    def __init__(self, arrays: list[np.ndarray]) -> None:
+        self.left: list[np.ndarray | None] = [*arrays]
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def __getitem__(self, number: Any) -> Any:
+        array, self.left[number] = self.left[number], None
+        if array is None:
+            raise Malformed("an array is used twice")
+        return array
+
+
 def _parse(text: bytes, arrays: list[np.ndarray]) -> tuple[str, dict[str, Any]]:
+    _require_few_containers(text)
     parsed = json.loads(text.decode("utf-8"))
+    if b"\\ud" in text.lower():  # an escape can bring half a surrogate pair, which could then not be written anywhere
+        parsed = json.loads(json.dumps(parsed, ensure_ascii=False).encode("utf-8", "replace"))
     if not (isinstance(parsed, list) and len(parsed) == 2 and isinstance(parsed[0], str)):
         raise Malformed("not a kind and its fields")
-    fields = decode(parsed[1], arrays)
+    fields = decode(parsed[1], _Arrays(arrays))
     if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
         raise Malformed("the fields have no names")
     return parsed[0], fields
+
+
+def _require_few_containers(text: bytes) -> None:
+    count = text.count(b"[") + text.count(b"{")
+    if count > MAX_CONTAINERS:  # most of them may stand inside strings
+        # Possessive, and matching an unclosed string too: nothing is ever tried twice.
+        bare = re.sub(rb'(?s)"(?:[^"\\]++|\\.)*+"?', b"", text)
+        count = bare.count(b"[") + bare.count(b"{")
+    if count > MAX_CONTAINERS:
+        raise Malformed(f"{count} lists and objects")
 
 
 def field(fields: dict[str, Any], name: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
@@ -131,6 +170,6 @@ def field(fields: dict[str, Any], name: str, kind: type | tuple[type, ...], defa
     value = fields.get(name)
     if value is None and default is not None:
         return default
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ProtocolError(f"field {name!r} is {type(value).__name__}")
     return value

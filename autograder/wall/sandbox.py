@@ -18,10 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -29,18 +29,15 @@ import coursekit
 from coursekit.checks.cases import Case, Step
 from coursekit.checks.codec import Opaque
 from coursekit.checks.probes import Callback, Probe
+from coursekit.checks.report import printable
 from coursekit.checks.run import Failure, StepOutcome
 
-from . import messages
+from . import guard, messages
 from .messages import Channel, Closed, Late, ProtocolError
+from .outputs import Outputs
 
 GRACE = 3.0  # seconds that a process has to stop by itself after its time is over
 START_SECONDS = 60.0
-MAX_OUTPUT = 8 * 2**20  # characters kept of one cell's outputs
-MAX_OUTPUTS = 500
-TOO_MUCH = "\n[There was more output than is kept of one cell; the rest was cut.]\n"
-MAX_CALLS = 100_000
-HIDDEN_MIMES = {"application/vnd.jupyter.widget-view+json", "application/javascript"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Limits:
     processes : int
         Processes and threads (enforced by the kernel where the grader is not root).
     disk : int
-        Bytes in the home directory, and again in /tmp.
+        Bytes in the home directory, and again in /tmp and in /dev/shm.
     """
 
     cell_seconds: float = 30.0
@@ -84,15 +81,19 @@ class Setup:
 
 
 class BoxDied(Exception):
-    """The process behind the wall is gone, or was ended; `reason` completes "the notebook's process …"."""
+    """The process behind the wall is gone, or was ended.
 
-    def __init__(self, reason: str) -> None:
+    `reason` completes "the notebook's process …"; `late` says whether the time was over.
+    """
+
+    def __init__(self, reason: str, late: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.late = late
 
 
 class NoWall(RuntimeError):
-    """bubblewrap is missing or may not be used here."""
+    """bubblewrap is missing, or no process can be started behind it here."""
 
 
 OnCheck = Callable[[str, int], float]
@@ -105,7 +106,9 @@ class Box:
     ------
     BoxDied
         By any method, when the process has ended, broke the protocol or ran out of time.
-        Nothing that was received before is lost.
+        Nothing that was received before is lost: see `outputs`.
+    NoWall
+        On entry, when there is no process: no code of a student has run then.
     """
 
     def __init__(self, limits: Limits, setup: Setup, files: Mapping[str, bytes] | None = None) -> None:
@@ -113,41 +116,30 @@ class Box:
         self.setup = setup
         self.files = dict(files or {})
         self.ends_at = time.monotonic() + START_SECONDS
-        self.outputs: list[dict[str, Any]] = []
-        self.kept = 0
-        self.displayed: dict[str, list[dict[str, Any]]] = {}
+        self.started = False
+        self.outputs = Outputs()
+        self.answers = guard.Answers()
 
     def __enter__(self) -> Box:
-        self.folder = tempfile.TemporaryDirectory(prefix="coursekit-")
-        folder = Path(self.folder.name)
-        self.errors = (folder / "stderr").open("w+b")
-        self.sock, theirs = socket.socketpair()
-        trusted_samples = self.setup.kind == "none"
-        with theirs:
-            self.process = subprocess.Popen(
-                command(self.setup, self.limits, theirs.fileno()),
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self.errors,
-                cwd=folder if trusted_samples else "/",
-                env=environment(self.folder.name) if trusted_samples else {},
-                start_new_session=True,
-            )
-        self.channel = Channel(self.sock)
-        try:
+        with contextlib.ExitStack() as opened:
+            self.errors = opened.enter_context(tempfile.TemporaryFile())
+            self.sock, theirs = socket.socketpair()
+            opened.enter_context(self.sock)
+            self.channel = Channel(self.sock)
+            with theirs:
+                self.process = opened.enter_context(self._process(theirs.fileno()))
             self._expect("ready", self.ends_at)
+            for name, content in self.files.items():
+                self._send("file", name=name, content=np.frombuffer(content, np.uint8))
             self._send(
                 "begin",
                 forbidden=dict(self.setup.forbidden),
-                files={name: np.frombuffer(content, np.uint8) for name, content in self.files.items()},
                 memory=self.limits.memory,
                 cpu_seconds=int(self.limits.notebook_seconds) + 5,
                 processes=self.limits.processes,
             )
-        except BaseException:
-            self.close()
-            raise
+            self.started = True
+            self.opened = opened.pop_all()
         self.ends_at = time.monotonic() + self.limits.notebook_seconds
         return self
 
@@ -156,12 +148,37 @@ class Box:
 
     def close(self) -> None:
         """End the process and everything that it started."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self.sock.close()
-        self.errors.close()
-        self.folder.cleanup()
+        self.opened.close()
+
+    @contextlib.contextmanager
+    def _process(self, descriptor: int) -> Iterator[subprocess.Popen[bytes]]:
+        """The process that serves on `descriptor`, and its end."""
+        walled = self.setup.kind != "none"
+        with contextlib.ExitStack() as opened:
+            home = "/" if walled else opened.enter_context(tempfile.TemporaryDirectory(prefix="coursekit-"))
+            words, options = command(self.setup, self.limits, descriptor)
+            # Through a file, for what stands on its command line a process can read.
+            written = opened.enter_context(_written("\0".join(options)))
+            if walled:
+                words = [words[0], "--args", str(written.fileno()), *words[1:]]
+            process = subprocess.Popen(
+                words,
+                pass_fds=(descriptor, written.fileno()) if walled else (descriptor,),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self.errors,
+                cwd=home,
+                env={} if walled else environment(home),
+                start_new_session=True,
+            )
+            try:
+                yield process
+            finally:
+                # Behind the wall all processes end with bwrap's: the kernel sees to it.
+                if not walled or process.poll() is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     # -- what it can be asked to do -------------------------------------------------------
 
@@ -171,19 +188,21 @@ class Box:
         `on_check` is called when a check cell asks to be checked, with the exercise's name
         and the number of functions; it may use :meth:`run_case`, and returns the score.
         """
-        self.outputs, self.kept = [], 0
+        self.outputs.begin_cell()
+        self.answers = guard.Answers()
         self._send("run", number=number, code=code, seconds=self.limits.cell_seconds, is_check=on_check is not None)
-        # A check cell spends its time in calls, each with a limit of its own.
-        seconds = self.limits.notebook_seconds if on_check else self.limits.cell_seconds + GRACE
-        deadline = min(time.monotonic() + seconds, self.ends_at)
+        deadline = time.monotonic() + self.limits.cell_seconds + GRACE
         while True:
-            kind, fields = self._receive(deadline)
+            kind, fields = self._receive(min(deadline, self.ends_at))
             if kind == "done" and fields.get("number") == number:
-                return self.outputs
+                return self.outputs.cell
             if kind != "check" or on_check is None:
                 raise self._broke(f"it sent {kind!r:.40} while a cell ran")
             name, count = self._field(fields, "name", str), self._field(fields, "count", int)
-            self._send("verdict", score=on_check(name, count))
+            asked = time.monotonic()
+            score = on_check(name, count)
+            self._send("verdict", score=score)
+            deadline += time.monotonic() - asked  # the calls of a check have limits of their own
 
     def run_case(self, case: Case, names: tuple[str, ...]) -> list[StepOutcome]:
         """Run the steps of `case`, up to the first that raises; `names` are those of the functions under check."""
@@ -197,45 +216,53 @@ class Box:
 
     def _run_step(self, step: Step) -> StepOutcome:
         probes = [Probe(value.name, value.constants) for value in step.args if isinstance(value, Probe)]
+        if any(isinstance(value, Probe) for value in step.kwargs.values()) or len(probes) > 1:
+            raise ValueError(f"{step.target}: a step may have one function among its arguments, by position")
         args = [Callback(value.parameters) if isinstance(value, Probe) else value for value in step.args]
         seconds = self.limits.call_seconds
+        # Of a step, this crosses and nothing else: neither `expected` nor the case's title.
         asked: dict[str, Any] = {"target": step.target, "args": args, "kwargs": dict(step.kwargs)}
         asked |= {"read": step.read, "save_as": step.save_as}
         self._send("step", step=asked, seconds=seconds)
-        deadline = min(time.monotonic() + seconds + GRACE, self.ends_at)
-        for _ in range(MAX_CALLS):
+        started = time.monotonic()
+        deadline = min(started + seconds + GRACE, self.ends_at)
+        while True:
             kind, fields = self._receive(deadline)
             if kind == "result":
-                return self._outcome(fields, probes)
-            if kind != "call" or len(probes) != 1:
+                outcome = self._outcome(fields, step)
+                outcome.calls = probes[0].calls if probes else []
+                outcome.seconds = time.monotonic() - started
+                return outcome
+            if kind != "call" or not probes:
                 raise self._broke(f"it sent {kind!r:.40} while a call ran")
             self._answer(probes[0], fields)
-        raise self._broke("it made too many calls")
 
     def _answer(self, probe: Probe, fields: dict[str, Any]) -> None:
-        args, kwargs = self._field(fields, "args", list), self._field(fields, "kwargs", dict)
+        args = self._plain(self._field(fields, "args", list))
+        kwargs = self._plain(self._field(fields, "kwargs", dict))
         try:
-            result, error = probe(*args, **kwargs), None
+            result, error = guard.call(probe, args, kwargs), None
         except Exception as problem:  # whatever NumPy makes of the student's arguments
-            result, error = None, f"{type(problem).__name__}: {problem}"[:500]
+            result, error = None, [type(problem).__name__, str(problem)[:500]]
         self._send("answer", result=result, error=error)
 
-    def _outcome(self, fields: dict[str, Any], probes: list[Probe]) -> StepOutcome:
-        failure = None
-        if fields.get("failure") is not None:
-            kind, message, where = [*self._field(fields, "failure", list), None, None, None][:3]
-            if not (isinstance(kind, str) and isinstance(message, str) and isinstance(where, list)):
-                raise self._broke("it sent a malformed result")
-            failure = Failure(kind[:100], message[:1000], tuple(str(line)[:300] for line in where[:6]))
-        changed = self._field(fields, "changed", dict)
+    def _outcome(self, fields: dict[str, Any], step: Step) -> StepOutcome:
+        changed = self._plain(self._field(fields, "changed", dict))
+        arrays = [number for number, value in enumerate(step.args) if isinstance(value, np.ndarray)]
+        notes = self._field(fields, "notes", list)
         return StepOutcome(
-            returned=fields.get("returned"),
-            failure=failure,
-            changed={int(k): Opaque("nothing") if v is None else v for k, v in changed.items() if isinstance(k, int)},
-            calls=probes[0].calls if probes else [],
-            notes=[str(note)[:300] for note in self._field(fields, "notes", list)[:5]],
-            seconds=float(self._field(fields, "seconds", (int, float))),
+            returned=self._plain(fields.get("returned")),
+            failure=None if fields.get("failure") is None else self._failure(self._field(fields, "failure", list)),
+            changed={n: Opaque("nothing") if changed[n] is None else changed[n] for n in arrays if n in changed},
+            notes=[note[:300] for note in notes[:5] if isinstance(note, str)],
         )
+
+    def _failure(self, sent: list[Any]) -> Failure:
+        match sent:
+            case [str(kind), str(message), list(where)]:
+                lines = tuple(line[:300] for line in where[:6] if isinstance(line, str))
+                return Failure(kind[:100], message[:1000], lines)
+        raise self._broke("it sent a malformed failure")
 
     # -- messages ---------------------------------------------------------------------------
 
@@ -255,15 +282,10 @@ class Box:
             except Closed:
                 raise self._died() from None
             except Late:
-                whole = time.monotonic() >= self.ends_at
-                limit = self.limits.notebook_seconds if whole else self.limits.cell_seconds
-                what = "the whole notebook" if whole else "a cell or a call"
-                raise BoxDied(
-                    f"was ended: {what} did not finish in time (limit {limit:g} s) and could not be interrupted"
-                ) from None
+                raise self._late() from None
             if kind != "output":
                 return kind, fields
-            self._keep(self._field(fields, "output", dict))
+            self.outputs.keep(self._field(fields, "output", dict))
 
     def _expect(self, kind: str, deadline: float) -> dict[str, Any]:
         got, fields = self._receive(deadline)
@@ -277,82 +299,39 @@ class Box:
         except ProtocolError as error:
             raise self._broke(str(error)) from None
 
-    def _broke(self, what: str) -> BoxDied:
-        return BoxDied(f"was ended: it broke the protocol of the wall ({what})")
+    def _plain(self, value: Any) -> Any:
+        try:
+            return self.answers.plain(value)
+        except ProtocolError as error:
+            raise self._broke(str(error)) from None
 
-    def _died(self) -> BoxDied:
+    def _broke(self, what: str) -> BoxDied:
+        return BoxDied(f"was ended: it broke the protocol of the wall ({printable(what)})")
+
+    def _late(self) -> Exception:
+        if not self.started:
+            return NoWall(f"a process behind the wall did not start within {START_SECONDS:g} s")
+        if time.monotonic() >= self.ends_at:
+            limit = f"the whole notebook may take {self.limits.notebook_seconds:g} s"
+            return BoxDied(f"was ended: {limit}, and they are over", late=True)
+        return BoxDied("was ended: a cell or a call did not finish in time and could not be interrupted", late=True)
+
+    def _died(self) -> Exception:
         """Why the process is gone, from its exit status."""
         try:
             status = self.process.wait(timeout=GRACE)
         except subprocess.TimeoutExpired:
             return BoxDied("stopped answering")
+        size = self.errors.seek(0, os.SEEK_END)
+        self.errors.seek(max(0, size - 2000))
+        tail = printable(self.errors.read().decode(errors="replace").strip())
+        if not self.started:
+            trouble = "bubblewrap does not work here" if tail.startswith("bwrap:") else "nothing starts behind the wall"
+            return NoWall(f"{trouble}: {tail or f'exit status {status}'}")
         number = status - 128 if status > 128 else -status
-        if number > 0:
-            return BoxDied(f"was killed by signal {number} ({signal.strsignal(number) or 'unknown'})")
-        self.errors.seek(0)
-        tail = self.errors.read()[-2000:].decode(errors="replace").strip()
-        if tail.startswith("bwrap:"):
-            raise NoWall(f"bubblewrap does not work here: {tail}")
+        if number in set(signal.Signals):
+            return BoxDied(f"was killed by signal {number} ({signal.strsignal(number)})")
         return BoxDied(f"ended by itself with exit status {status}" + (f": {tail[-300:]}" if tail else ""))
-
-    def _keep(self, output: dict[str, Any]) -> None:
-        """Add an output to the cell's, if it is one that a notebook can hold."""
-        kind = output.get("output_type")
-        size = _size(output)
-        if self.kept + size > MAX_OUTPUT or len(self.outputs) >= MAX_OUTPUTS:
-            if self.kept <= MAX_OUTPUT:
-                self.outputs.append({"output_type": "stream", "name": "stdout", "text": TOO_MUCH})
-            self.kept = MAX_OUTPUT + 1
-            return
-        self.kept += size
-        if kind == "stream" and output.get("name") in ("stdout", "stderr") and isinstance(output.get("text"), str):
-            last = self.outputs[-1] if self.outputs else {}
-            if last.get("output_type") == "stream" and last.get("name") == output["name"]:
-                last["text"] += output["text"]
-            else:
-                self.outputs.append({key: output[key] for key in ("output_type", "name", "text")})
-        elif kind in ("display_data", "execute_result", "update_display_data"):
-            self._keep_bundle(kind, output)
-        elif kind == "error":
-            trace = output.get("traceback")
-            lines = [str(line) for line in trace] if isinstance(trace, list) else []
-            self.outputs.append(
-                {
-                    "output_type": "error",
-                    "ename": str(output.get("ename")),
-                    "evalue": str(output.get("evalue")),
-                    "traceback": lines,
-                }
-            )
-        elif kind == "clear_output":
-            self.outputs.clear()
-
-    def _keep_bundle(self, kind: str, output: dict[str, Any]) -> None:
-        data = output.get("data")
-        if not isinstance(data, dict):
-            return
-        bundle = {
-            mime: value
-            for mime, value in data.items()
-            if isinstance(mime, str) and isinstance(value, str) and mime not in HIDDEN_MIMES
-        }
-        display_id = output.get("display_id")
-        if kind == "update_display_data":
-            for earlier in self.displayed.get(str(display_id), []):
-                earlier["data"] = bundle
-            return
-        kept = {"output_type": kind, "data": bundle, "metadata": {}}
-        self.outputs.append(kept)
-        if isinstance(display_id, str):
-            self.displayed.setdefault(display_id, []).append(kept)
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, dict):
-        return sum(_size(item) for item in value.values())
-    return sum(_size(item) for item in value) if isinstance(value, list) else 8
 
 
 # -- the wall itself ------------------------------------------------------------------------
@@ -360,6 +339,7 @@ def _size(value: Any) -> int:
 HOW_TO_GET_BWRAP = "Install bubblewrap (Debian and Ubuntu: apt-get install bubblewrap) and try again."
 HOME = "/home/student"
 KIT = "/kit"
+PYTHON = [sys.executable, "-s", "-P"]  # of the places where Python looks for modules, only its own
 
 
 @functools.cache
@@ -368,7 +348,7 @@ def why_no_wall() -> str | None:
     program = shutil.which("bwrap")
     if program is None:
         return f"bubblewrap is not installed. {HOW_TO_GET_BWRAP}"
-    trial = [program, *_wall(Setup(), Limits()), sys.executable, "-I", "-c", ""]
+    trial = [program, *_wall(Setup(), Limits()), *PYTHON, "-c", ""]
     tried = subprocess.run(trial, capture_output=True, text=True, timeout=START_SECONDS, check=False)
     if tried.returncode == 0:
         return None
@@ -386,6 +366,7 @@ def environment(home: str) -> dict[str, str]:
         "MPLCONFIGDIR": f"{home}/.matplotlib",
         "IPYTHONDIR": f"{home}/.ipython",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",  # a set of texts has the same order whenever it is graded
         # One thread each: notebooks run side by side, and threads count as processes.
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
@@ -393,18 +374,27 @@ def environment(home: str) -> dict[str, str]:
     }
 
 
-def command(setup: Setup, limits: Limits, descriptor: int) -> list[str]:
-    """The command that starts `inside.main` behind the wall described by `setup`."""
+def command(setup: Setup, limits: Limits, descriptor: int) -> tuple[list[str], list[str]]:
+    """The command that starts `inside.main` behind the wall described by `setup`, and bwrap's options apart from it."""
     if setup.kind == "none":
         start = f"import sys; sys.path[:] = {sys.path!r}; from autograder.wall.inside import main; main({descriptor})"
-        return [sys.executable, "-c", start]
+        return [sys.executable, "-c", start], []
     if setup.kind != "bwrap":
         raise ValueError(f"there is no sandbox {setup.kind!r}; there are 'bwrap' and 'none'")
     program = shutil.which("bwrap")
     if program is None:
         raise NoWall(f"Grading needs its wall: bubblewrap is not installed. {HOW_TO_GET_BWRAP}")
     start = f"import sys; sys.path.insert(0, {KIT!r}); from wall.inside import main; main({descriptor})"
-    return [program, *_wall(setup, limits), sys.executable, "-I", "-c", start]
+    return [program, *PYTHON, "-c", start], _wall(setup, limits)
+
+
+@contextlib.contextmanager
+def _written(text: str) -> Iterator[IO[bytes]]:
+    """An open file, without a name, that holds `text`."""
+    with tempfile.TemporaryFile() as file:
+        file.write(os.fsencode(text))
+        file.seek(0)
+        yield file
 
 
 def _wall(setup: Setup, limits: Limits) -> list[str]:
@@ -414,7 +404,8 @@ def _wall(setup: Setup, limits: Limits) -> list[str]:
     words += ["--cap-drop", "ALL", "--clearenv", "--hostname", "notebook", "--uid", "1000", "--gid", "1000"]
     # First, for what is bound below may lie inside them.
     words += ["--size", disk, "--tmpfs", "/tmp", "--size", disk, "--tmpfs", "/home", "--dir", HOME]
-    words += ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
+    words += ["--ro-bind", "/usr", "/usr", "--proc", "/proc"]
+    words += ["--dev", "/dev", "--size", disk, "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
     for name in ("bin", "sbin", "lib", "lib32", "lib64"):
         path = Path("/") / name
         if path.is_symlink():
@@ -430,11 +421,11 @@ def _wall(setup: Setup, limits: Limits) -> list[str]:
             seen.append(Path(prefix))
     for folder in setup.hide:
         if any(folder.is_relative_to(path) for path in seen):
-            words += ["--tmpfs", str(folder)]
+            words += _emptied(folder)
     package = Path(coursekit.__file__).parent
     words += ["--ro-bind", str(package), f"{KIT}/coursekit", "--ro-bind", str(Path(__file__).parent), f"{KIT}/wall"]
-    for path in _masked(setup.forbidden, package, seen):
-        words += ["--ro-bind", "/dev/null", str(path)] if path.suffix else ["--tmpfs", str(path)]
+    for place, path in _masked(setup.forbidden, package, seen):
+        words += _emptied(path) if place.is_dir() else ["--ro-bind", "/dev/null", str(path)]
     cache = _font_cache()
     if cache is not None:
         words += ["--ro-bind", str(cache), f"{HOME}/.matplotlib/{cache.name}"]
@@ -444,23 +435,49 @@ def _wall(setup: Setup, limits: Limits) -> list[str]:
     return words
 
 
-def _masked(forbidden: Mapping[str, str], package: Path, seen: list[Path]) -> list[Path]:
-    """Where the forbidden modules, and the grader's own, would be found behind the wall."""
-    found = []
+def _emptied(folder: Path) -> list[str]:
+    return ["--tmpfs", str(folder), "--remount-ro", str(folder)]
+
+
+def _masked(forbidden: Mapping[str, str], package: Path, seen: list[Path]) -> list[tuple[Path, Path]]:
+    """Where the forbidden modules, and the grader's own, are out here, and where they would be found inside."""
+    masked: list[tuple[Path, Path]] = []
     for name in [*forbidden, "autograder"]:
-        try:
-            spec = importlib.util.find_spec(name)
-        except ModuleNotFoundError:
-            continue
-        if spec is None or spec.origin is None:
-            continue
+        for place in {*_installed(name, seen), *_imported(name)}:
+            if any(place.is_relative_to(path) for path in seen):
+                masked.append((place, place))
+        if name.startswith(package.name + "."):
+            for place in _modules(package.parent, name.replace(".", "/")):
+                masked.append((place, Path(KIT) / place.relative_to(package.parent)))
+    return masked
+
+
+def _installed(name: str, prefixes: list[Path]) -> Iterator[Path]:
+    """All copies of a module in any Python's packages below `prefixes`, for a path can be named by hand."""
+    for prefix in prefixes:
+        for kind in ("lib", "local/lib"):
+            for packages in prefix.glob(f"{kind}/python*/*-packages"):
+                yield from _modules(packages, name.replace(".", "/"))
+
+
+def _imported(name: str) -> Iterator[Path]:
+    """The copy that an import out here would take."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        return
+    if spec is not None and spec.origin is not None:
         origin = Path(spec.origin)
-        place = origin.parent if origin.name == "__init__.py" else origin
-        if place.is_relative_to(package):
-            found.append(Path(KIT) / "coursekit" / place.relative_to(package))
-        if any(place.is_relative_to(path) for path in seen):
-            found.append(place)
-    return found
+        yield origin.parent if origin.name == "__init__.py" else origin
+
+
+def _modules(folder: Path, name: str) -> Iterator[Path]:
+    """The package or module `name` (with slashes) in `folder`, in every form that can be imported."""
+    place = folder / name
+    if place.is_dir():
+        yield place
+    yield from place.parent.glob(f"{place.name}.*")
+    yield from place.parent.glob(f"__pycache__/{place.name}.*")
 
 
 @functools.cache

@@ -117,12 +117,8 @@ elementwise(np.absolute, lambda g, ans, x: g * np.sign(x))  # 0 at the kink
 
 # At a tie the whole gradient goes to the first argument.  So np.maximum(0, z) passes nothing back where
 # z = 0, as the lectures' ReLU, whose mask is z > 0.
-elementwise(
-    np.maximum, lambda g, ans, x, y: g * (x >= y), lambda g, ans, x, y: g * np.logical_not(x >= y)
-)
-elementwise(
-    np.minimum, lambda g, ans, x, y: g * (x <= y), lambda g, ans, x, y: g * np.logical_not(x <= y)
-)
+elementwise(np.maximum, lambda g, ans, x, y: g * (x >= y), lambda g, ans, x, y: g * np.logical_not(x >= y))
+elementwise(np.minimum, lambda g, ans, x, y: g * (x <= y), lambda g, ans, x, y: g * np.logical_not(x <= y))
 elementwise(
     np.where, None, lambda g, ans, which, x, y: np.where(which, g, 0), lambda g, ans, which, x, y: np.where(which, 0, g)
 )

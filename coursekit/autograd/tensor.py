@@ -163,9 +163,7 @@ class Tensor:
             upstream = np.ones(self.shape)
         upstream = np.array(upstream, dtype=self.dtype)  # a copy: the caller may go on writing in theirs
         if upstream.shape != self.shape:
-            raise ValueError(
-                f"backward: the upstream gradient has shape {upstream.shape}, the tensor {self.shape}"
-            )
+            raise ValueError(f"backward: the upstream gradient has shape {upstream.shape}, the tensor {self.shape}")
         gradients, owned = backpropagate(tape(self), upstream)
         for node, gradient in gradients.items():
             if node._grad is None:
@@ -321,9 +319,7 @@ class Tensor:
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method != "__call__":
-            raise TypeError(
-                f"np.{ufunc.__name__}.{method} has no gradient rule; np.sum, np.max and indexing have"
-            )
+            raise TypeError(f"np.{ufunc.__name__}.{method} has no gradient rule; np.sum, np.max and indexing have")
         if "out" in kwargs:
             raise TypeError(
                 f"np.{ufunc.__name__} cannot write its result into an existing array when a Tensor is involved "
@@ -509,9 +505,7 @@ def tape(output: Tensor, sources: Collection[Tensor] = ()) -> list[Tensor]:
     return sorted(found, key=attrgetter("order"))
 
 
-def backpropagate(
-    nodes: list[Tensor], upstream: Any, higher: bool = False
-) -> tuple[dict[Tensor, Any], set[Tensor]]:
+def backpropagate(nodes: list[Tensor], upstream: Any, higher: bool = False) -> tuple[dict[Tensor, Any], set[Tensor]]:
     """The gradient of ``sum(upstream * nodes[-1])`` with respect to every tensor in `nodes`.
 
     Parameters

@@ -90,7 +90,7 @@ def when_written(*functions: Callable[..., Any]) -> Iterator[None]:
     except NotImplementedError as error:
         names = [getattr(function, "__name__", str(function)) for function in functions]
         raised_in = traceback.extract_tb(error.__traceback__)[-1].name
-        missing = raised_in if raised_in in names else " or ".join(names)
+        missing = raised_in if raised_in in names or not names else " or ".join(names)
         print(f"{missing} is not written yet: this cell comes alive when it is.")
 
 

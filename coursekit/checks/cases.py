@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 from .codec import Malformed, decode, encode
 
 FORMAT = 1
+DAMAGED = (ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,9 @@ def load(folder: Path) -> tuple[str, dict[str, Exercise]]:
         if document["format"] != FORMAT:
             raise Malformed(f"format {document['format']}, where this version of coursekit reads {FORMAT}")
         exercises = [_exercise_from_json(item, arrays) for item in document["exercises"]]
-    except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error.filename} is missing: cases.json and cases.npz belong together") from None
+    except DAMAGED as error:
         raise ValueError(
             f"the test cases in {folder} cannot be read ({error}). "
             "Fetch a fresh copy of cases.json and cases.npz from where you got the assignment."

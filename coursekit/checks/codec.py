@@ -29,6 +29,7 @@ from .probes import Callback, Probe
 
 MAX_DEPTH = 16
 MAX_NODES = 100_000
+MAX_TEXT = 1_000_000
 PLAIN_KINDS = "biufc"  # the dtype kinds that cross: bool, signed, unsigned, float, complex
 
 
@@ -73,23 +74,28 @@ class _Encoder:
 
     def encode(self, value: Any, depth: int = 0) -> Any:
         self.nodes += 1
-        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
+        if depth > MAX_DEPTH or self.nodes + _length(value) > MAX_NODES:
             return _opaque(value, "nested too deeply, or too large")
         kind = type(value)
-        if value is None or kind is bool or kind is str:
+        if value is None or kind is bool:
             return value
+        if kind is str:
+            return value if len(value) <= MAX_TEXT else _opaque(value, f"a text of {len(value)} characters")
         if kind is int:
             return value if value.bit_length() < 1024 else _opaque(value, "an integer of more than 1024 bits")
         if kind is float:
             return value if math.isfinite(value) else {"$float": repr(value)}
         if kind is complex:
             return {"$complex": [self.encode(value.real), self.encode(value.imag)]}
-        if kind is list:
+        # Named tuples and ordered dictionaries too: what counts is what is in them.
+        if isinstance(value, list):
             return [self.encode(item, depth + 1) for item in value]
-        if kind is dict and all(type(key) in (str, int) for key in value):
-            return {"$dict": [[key, self.encode(item, depth + 1)] for key, item in value.items()]}
-        if isinstance(value, tuple):  # named tuples too: what counts is what is in them
+        if isinstance(value, tuple):
             return {"$tuple": [self.encode(item, depth + 1) for item in value]}
+        if isinstance(value, dict) and all(type(key) in (str, int) for key in value):
+            return {"$dict": [[key, self.encode(item, depth + 1)] for key, item in value.items()]}
+        if kind is np.float64:  # losses come by the thousand: too many to make an array of each
+            return {"$float64": self.encode(float(value))}
         if isinstance(value, np.generic) and value.dtype.kind in PLAIN_KINDS:
             return self.array("$scalar", np.asarray(value))
         if isinstance(value, np.ndarray) and value.dtype.kind in PLAIN_KINDS:
@@ -106,6 +112,10 @@ class _Encoder:
         if isinstance(value, Opaque):
             return {"$opaque": [value.kind, value.text]}
         return _opaque(value)
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, list | tuple | dict) else 0
 
 
 def _opaque(value: Any, why: str = "") -> dict[str, list[str]]:
@@ -161,23 +171,49 @@ def _text(body: Any) -> str:
     return body
 
 
+def _float(body: Any) -> float:
+    number = decode(body, ())
+    if type(number) is not float:
+        raise Malformed("expected a float")
+    return number
+
+
+def _complex(body: Any) -> complex:
+    real, imaginary = body
+    return complex(_float(real), _float(imaginary))
+
+
+def _integer(body: Any) -> int:
+    if type(body) is not int:
+        raise Malformed("expected an integer")
+    return body
+
+
 def _dictionary(body: Any, arrays: Sequence[np.ndarray], depth: int) -> dict[Any, Any]:
     if not all(isinstance(key, str | int) for key, _ in body):
         raise Malformed("a dictionary's key is neither text nor an integer")
     return {key: decode(item, arrays, depth) for key, item in body}
 
 
+def _probe(body: Any, arrays: Sequence[np.ndarray], depth: int) -> Probe:
+    constants = decode(body[1], arrays, depth)
+    if not isinstance(constants, dict):
+        raise Malformed("a function's constants have no names")
+    return Probe(_text(body[0]), constants)
+
+
 _DECODERS: dict[str, Any] = {
     "$float": lambda body, arrays, depth: {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[body],
-    "$complex": lambda body, arrays, depth: complex(*(decode(part, arrays, depth) for part in body)),
+    "$float64": lambda body, arrays, depth: np.float64(_float(body)),
+    "$complex": lambda body, arrays, depth: _complex(body),
     "$tuple": lambda body, arrays, depth: tuple(decode(item, arrays, depth) for item in body),
     "$dict": _dictionary,
     "$array": lambda body, arrays, depth: _numbered(body, arrays),
     "$matrix": lambda body, arrays, depth: np.asmatrix(_numbered(body, arrays)),
     "$scalar": lambda body, arrays, depth: _numbered(body, arrays).reshape(())[()],
-    "$generator": lambda body, arrays, depth: Generator(int(body)),
-    "$ref": lambda body, arrays, depth: Ref(_text(body[0]), body[1]),
-    "$probe": lambda body, arrays, depth: Probe(_text(body[0]), decode(body[1], arrays, depth)),
+    "$generator": lambda body, arrays, depth: Generator(_integer(body)),
+    "$ref": lambda body, arrays, depth: Ref(_text(body[0]), None if body[1] is None else _integer(body[1])),
+    "$probe": _probe,
     "$callback": lambda body, arrays, depth: Callback(tuple(_text(name) for name in body)),
     "$opaque": lambda body, arrays, depth: Opaque(_text(body[0]), _text(body[1])),
 }
@@ -218,5 +254,8 @@ def from_npy(blob: bytes) -> np.ndarray:
     if math.prod(shape) * dtype.itemsize != len(blob) - stream.tell():
         raise Malformed("the array's size is not that of its bytes")
     flat = np.frombuffer(blob, dtype, offset=stream.tell())
-    array = flat.reshape(shape, order="F" if fortran else "C")
+    try:
+        array = flat.reshape(shape, order="F" if fortran else "C")
+    except (ValueError, OverflowError) as error:  # nothing times more than there can be is still nothing
+        raise Malformed(f"shape {str(shape)[:80]}: {error}") from None
     return array.astype(dtype.newbyteorder("="))

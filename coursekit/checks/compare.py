@@ -10,6 +10,7 @@ does not.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 
 from .cases import Expected
 from .codec import Opaque
+from .probes import ProbeCall
 from .run import StepOutcome
 
 RTOL = 1e-5
@@ -39,7 +41,7 @@ OK = Comparison(True)
 
 
 def agrees(got: Any, value: Any, rtol: float = RTOL) -> bool:
-    """Whether `got` is, within tolerance, what a known mistake would give (nan where it gives nan)."""
+    """Whether `got` is, within tolerance, `value` (nan where that is nan): what a known mistake gives, for one."""
     try:
         a, b = _numbers(got), _numbers(value)
     except _NotNumbers:
@@ -59,7 +61,7 @@ def close(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[Ste
     ``"scores of ±1000"``, where a nan or inf means that the formula is unstable (or the
     mistake ``code``).
     """
-    want = np.asarray(expected.value)
+    want = _numbers(expected.value)
     if got is None:
         return Comparison(False, f"is None; expected {_kind(want)}. Is a `return` missing?", "returned-none")
     try:
@@ -82,13 +84,14 @@ def close(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[Ste
         at = f" for {large}" if large else ""
         code = expected.options.get("code", "unstable") if large else "not-finite"
         return Comparison(False, f"{share} (such as {first}){at}", code, np.inf)
-    difference = np.abs(have - want)
+    with np.errstate(invalid="ignore"):
+        difference = np.where(_same(have, want), 0.0, np.abs(have - want))
     allowed = expected.options.get("rtol", RTOL) * np.abs(want) + expected.options.get("atol", _atol(want))
     if np.all(difference <= allowed):
         return OK
     scale = max(float(np.max(np.abs(want), initial=0)), float(np.max(np.abs(have), initial=0)))
     error = float(np.max(difference)) / scale
-    wrong = int(np.sum(difference > allowed))
+    wrong = int(np.sum(~(difference <= allowed)))
     share = f"; {wrong} of {want.size} entries are wrong" if want.size > 1 else ""
     return Comparison(False, f"is not right: relative error {error:.2g}{share}", None, error)
 
@@ -111,8 +114,8 @@ def labels(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[St
 
 
 def unchanged(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
-    """An argument after the call, which must be what it was before, to the last bit."""
-    if got is None:  # the step noted no change
+    """An argument after the call, which must be `value`, what it was before, but for rounding: (x + h) − h passes."""
+    if got is None or agrees(got, expected.value, rtol=1e-9):  # None: the step noted no change
         return OK
     return Comparison(False, "was changed by the call and not put back exactly as it was", "input-modified")
 
@@ -169,7 +172,7 @@ def training_batches(
         drawn.append(tuple(rows))
         reg = step.calls[number].arguments["reg"]
         if not agrees(reg, expected.value["reg"]):
-            return Comparison(False, f"number {number}: reg was handed on as {reg!s:.20}", "regularizer-missing")
+            return Comparison(False, f"number {number}: reg was handed on as {reg!s:.20}", "reg-not-handed-on")
     if len(drawn) > 1 and len(set(drawn)) == 1:
         return Comparison(False, "are all the same one: draw a new one in every iteration", "sampled-once")
     return OK
@@ -182,27 +185,27 @@ def training_updates(
     lr, wanted = float(expected.value["lr"]), int(expected.value["num_iters"])
     if not step.calls:
         return _never_called(step)
-    if len(step.calls) != wanted:
-        return Comparison(
-            False, f"loss_function was called {len(step.calls)} times; num_iters is {wanted}", "wrong-length"
-        )
-    returned = step.returned
-    if not isinstance(returned, tuple | list) or len(returned) != 2:
-        return Comparison(False, "cannot be followed: return (W, loss_history)", "wrong-number-of-values")
-    weights = [_argument_array(step, number, "W") for number in range(len(step.calls))] + [returned[0]]
-    for number, call in enumerate(step.calls):
-        W, following, dW = weights[number], weights[number + 1], np.asarray(call.result[1])
-        if W is None or W.shape != dW.shape:
-            return Comparison(False, f"number {number}: W is not an array of shape {dW.shape}", "wrong-shape")
-        if agrees(following, W - lr * dW):
+    calls = _iterations(step, wanted)
+    if len(calls) != wanted:
+        message = f"cannot be followed: loss_function was called {len(calls)} times; num_iters is {wanted}"
+        return Comparison(False, message, "wrong-length")
+    problem = _unpaired(step, "cannot be followed")
+    if problem:
+        return problem
+    weights = [call.arguments["W"] for call in calls]
+    following = [*weights[1:], step.returned[0]]
+    for number, (call, W, after) in enumerate(zip(calls, weights, following, strict=True), start=1):
+        dW = np.asarray(call.result[1])
+        if agrees(after, W - lr * dW):
             continue
-        where = "the returned W" if number + 1 == len(step.calls) else f"the W of iteration {number + 1}"
+        last = number == wanted
+        where = "the returned W" if last else f"the W of iteration {number}"
         for code, text, value in (
             ("sign", "it adds lr · dW: that climbs the loss instead of descending", W + lr * dW),
-            ("no-update", "it is the W from before the update", W),
-            ("scale", "the learning rate is not used", W - dW),
+            ("last-update-missing" if last and wanted > 1 else "no-update", "it is the W from before the update", W),
+            ("lr-ignored", "the learning rate is not used", W - dW),
         ):
-            if agrees(following, value):
+            if agrees(after, value):
                 return Comparison(False, f"{where} is not W − lr · dW: {text}", code)
         return Comparison(False, f"{where} is not W − lr · dW")
     return OK
@@ -214,31 +217,39 @@ def training_history(
     """The returned history: the loss of each iteration, as `loss_function` gave it."""
     if not step.calls:
         return _never_called(step)
-    returned = step.returned
-    if not isinstance(returned, tuple | list) or len(returned) != 2:
-        return Comparison(False, "is missing: return (W, loss_history)", "wrong-number-of-values")
+    problem = _unpaired(step, "is missing")
+    if problem:
+        return problem
     try:
-        history = _numbers(returned[1]).ravel()
+        history = _numbers(step.returned[1]).ravel()
     except _NotNumbers as why:
         return Comparison(False, f"is {why}; expected a list of losses", "not-a-number")
-    losses = np.array([float(call.result[0]) for call in step.calls])
+    losses = np.array([float(call.result[0]) for call in _iterations(step, len(history))])
     if len(history) != len(losses):
-        return Comparison(False, f"has {len(history)} entries after {len(losses)} iterations", "wrong-length")
+        return Comparison(False, f"has {len(history)} entries after {len(losses)} iterations", "history-length")
     return OK if agrees(history, losses) else Comparison(False, "does not hold the losses of the iterations")
 
 
 def repeats(got: StepOutcome, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
     """The same `rng` seed gives the same run as step ``value``; another seed (``options["differs"]``) does not."""
     first = earlier[int(expected.value)]
-    same = len(first.calls) == len(step.calls) and all(
-        agrees(a.arguments["W"], b.arguments["W"]) and agrees(a.arguments["X"], b.arguments["X"])
-        for a, b in zip(first.calls, step.calls, strict=True)
-    )
-    if expected.options.get("differs"):
-        if same:
-            return Comparison(False, "gives the same run for two different `rng`s: draw from `rng`", "rng-ignored")
-    elif not same:
+    if not step.calls or not first.calls:
+        return _never_called(step)
+
+    def same(name: str, calls: slice = slice(None)) -> bool:
+        pairs = zip(first.calls[calls], step.calls[calls], strict=False)
+        return all(agrees(a.arguments[name], b.arguments[name]) for a, b in pairs)
+
+    if not expected.options.get("differs"):
+        if len(first.calls) == len(step.calls) and same("W") and same("X"):
+            return OK
         return Comparison(False, "gives two different runs for the same `rng`: draw from `rng` alone", "rng-ignored")
+    W = step.calls[0].arguments["W"]
+    constant = np.size(W) and np.ptp(W) == 0  # all zeros, say: judged as first weights, not twice
+    for what, repeated in (("first weights", same("W", slice(1)) and not constant), ("minibatches", same("X"))):
+        if repeated:
+            message = f"gives the same {what} for two different `rng`s: draw them from `rng`"
+            return Comparison(False, message, "rng-ignored")
     return OK
 
 
@@ -269,6 +280,8 @@ def _numbers(value: Any) -> np.ndarray:
         raise _NotNumbers(f"an object of type {value.kind}")
     if value is None or isinstance(value, str | dict):
         raise _NotNumbers("None" if value is None else "text" if isinstance(value, str) else "a dictionary")
+    if isinstance(value, int):
+        value = float(value)  # of any size, where NumPy would make an object of a large one
     try:
         array = np.asarray(value)
     except ValueError:
@@ -276,6 +289,10 @@ def _numbers(value: Any) -> np.ndarray:
     if array.dtype.kind not in "biufc":
         raise _NotNumbers("a list that holds more than numbers")
     return array.astype(complex) if array.dtype.kind == "c" else array.astype(float)
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)))
 
 
 def _atol(want: np.ndarray) -> float:
@@ -300,6 +317,41 @@ def _wrong_shape(have: np.ndarray, want: np.ndarray) -> Comparison:
 
 def _never_called(step: StepOutcome) -> Comparison:
     return Comparison(False, "cannot be seen: loss_function was never called", "loss-function-not-called")
+
+
+def _unpaired(step: StepOutcome, what: str) -> Comparison | None:
+    """The complaint if `train` did not return W and the history, in this order."""
+    returned = step.returned
+    if returned is None:
+        return Comparison(False, f"{what}: return (W, loss_history)", "returned-none")
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        return Comparison(False, f"{what}: return (W, loss_history)", "wrong-number-of-values")
+    W = np.shape(step.calls[0].arguments["W"])
+    if len(W) == 2 and _shape(returned[1]) == W != _shape(returned[0]):
+        return Comparison(False, f"{what}: return (W, loss_history), in this order", "swapped")
+    return None
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    try:
+        return _numbers(value).shape
+    except _NotNumbers:
+        return None
+
+
+def _iterations(step: StepOutcome, wanted: int) -> list[ProbeCall]:
+    """The calls of the loss function, one for each iteration.
+
+    Who calls it twice, once for the loss and once for the gradient, is slow but right: where
+    there are more calls than `wanted`, those that repeat the one before do not count.
+    """
+    if len(step.calls) <= wanted:
+        return step.calls
+    counted = step.calls[:1]
+    for before, call in itertools.pairwise(step.calls):
+        if not all(np.array_equal(call.arguments[name], value) for name, value in before.arguments.items()):
+            counted.append(call)
+    return counted
 
 
 def _argument_array(step: StepOutcome, number: int, name: str) -> np.ndarray | None:

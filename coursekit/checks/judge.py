@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,12 +26,15 @@ MEANINGS = {
     "wrong-initialisation": "The first weights are not drawn as asked for.",
     "wrong-batch-size": "A minibatch does not have the size asked for.",
     "label-shift": "In a minibatch the labels do not belong to the examples.",
-    "regularizer-missing": "The regularisation strength `reg` is not handed on.",
+    "reg-not-handed-on": "The regularisation strength `reg` is not handed on to the loss function.",
     "sampled-once": "The minibatch is drawn once, outside the loop, instead of in every iteration.",
-    "sign": "The sign is wrong.",
+    "sign": "The update adds the gradient: it climbs the loss where it should descend.",
     "no-update": "The weights are not updated.",
-    "scale": "A factor is wrong.",
-    "wrong-length": "The number of iterations is not the one asked for.",
+    "last-update-missing": "The returned weights are those from before the last update.",
+    "lr-ignored": "The step is dW itself: the learning rate is not used.",
+    "wrong-length": "The loss function is not called once in each of the iterations asked for.",
+    "history-length": "The history does not hold one loss for each iteration.",
+    "swapped": "Two results are returned in the wrong order.",
     "rng-ignored": "Random numbers are not drawn from the `rng` that was given.",
     "loss-function-not-called": "The loss function that was given is never called.",
 }
@@ -62,18 +66,17 @@ def examine(exercise: Exercise, run: Runner, code: Callable[[], str | None]) -> 
                 notes[f"argument number {position + 1} is changed by the call (it costs nothing here)"] = None
         failure = outcomes[-1].failure
         verdicts.extend(_judge_case(case, outcomes))
-        if failure and failure.kind == "NotImplementedError":
+        if failure and failure.kind == "NotImplementedError" and not any(verdict.ok for verdict in verdicts):
             return Report.unanswered(exercise, "not written", f"{exercise.name} is not written yet.")
         if failure and failure.kind == "Timeout":
             break  # each further case would wait as long again
-    asked = sum(len(step.expected) for case in exercise.cases for step in case.steps)
+    asked = Counter(item.part for case in exercise.cases for step in case.steps for item in step.expected)
     verdicts.extend(_vectorised(exercise, code))
 
     parts = []
     for name, points in exercise.parts.items():
         of_part = [verdict for verdict in verdicts if verdict.part == name]
-        complete = len(verdicts) >= asked
-        right = bool(of_part) and complete and all(verdict.ok for verdict in of_part)
+        right = bool(of_part) and len(of_part) >= asked[name] and all(verdict.ok for verdict in of_part)
         parts.append(Part(name, points if right else 0.0, points))
     # A loop-free function that computes nothing right has not earned the points for being loop-free.
     if exercise.no_loop_over and not any(part.earned for part in parts if part.name != "vectorised"):
@@ -188,28 +191,46 @@ def _findings(exercise: Exercise, verdicts: list[Verdict]) -> Iterator[Finding]:
         yield Finding(kind, text, failure.where)
         return
 
-    explained: dict[str, list[str]] = {}
-    for name in dict.fromkeys(verdict.name for verdict in failing if verdict.expected):
-        of_name = [verdict for verdict in verdicts if verdict.name == name and verdict.expected]
-        explained[name] = [
-            code
-            for code in exercise.mistakes
-            if all(_fits(verdict, code) for verdict in of_name)
-            and any(not verdict.ok and code in verdict.expected.mistakes for verdict in of_name if verdict.expected)
-        ]
-    given: set[str] = set()
+    names = list(dict.fromkeys(verdict.name for verdict in failing if verdict.expected))
+    looked_at = {name: [v for v in verdicts if v.name == name and v.expected] for name in names}
+    explained = {
+        name: [code for code in exercise.mistakes if _explains(code, of_name)] for name, of_name in looked_at.items()
+    }
     # One mistake that explains every wrong result is a better story than one for each.
-    common = [code for code in exercise.mistakes if explained and all(code in codes for codes in explained.values())]
-    for codes in [common] if common else explained.values():
-        if codes and codes[0] not in given:
-            given.add(codes[0])
-            yield Finding(codes[0].partition("/")[0], exercise.mistakes[codes[0]])
-    first = {v.name: v for v in reversed(failing) if not (common or explained.get(v.name))}
-    for verdict in reversed(first.values()):  # the first failure under each name
-        if verdict.code and verdict.code not in given:
-            given.add(verdict.code)
-            meaning = exercise.mistakes.get(verdict.code) or MEANINGS[verdict.code]
-            yield Finding(verdict.code, meaning)
+    common = next((code for code in exercise.mistakes if all(code in codes for codes in explained.values())), None)
+    stories = {name: common or next(iter(codes), None) for name, codes in explained.items()}
+    given = {code: exercise.mistakes[code] for code in stories.values() if code}
+    # What the comparisons have proved: the first under each name, and in each part of the
+    # points only where it began, for one cause can show in many ways.
+    told: set[str] = set()
+    began: dict[str, str] = {}
+    for verdict in failing:
+        story = stories.get(verdict.name)
+        if not verdict.code or verdict.name in told:
+            continue
+        if story and (_fits(verdict, story) or verdict.code == "not-finite"):
+            continue
+        told.add(verdict.name)
+        if began.setdefault(verdict.part, verdict.case) == verdict.case:
+            meaning = exercise.mistakes.get(verdict.code) or MEANINGS.get(verdict.code)
+            given.setdefault(verdict.code, meaning or f"{verdict.name} {verdict.message}")
+    for code, message in given.items():
+        yield Finding(code.partition("/")[0], message)
+
+
+def _explains(code: str, verdicts: list[Verdict]) -> bool:
+    """Whether every value is what the mistake `code` gives, and some wrong one is its doing.
+
+    A value in which the comparison itself has proved something (an overflow, a shape) may
+    disagree, for it has a story of its own; but such values must not be the most, and the
+    mistake must then be seen in another value than one of that kind.
+    """
+    fitting = [verdict for verdict in verdicts if _fits(verdict, code)]
+    others = [verdict for verdict in verdicts if not _fits(verdict, code)]
+    its_doing = [v for v in fitting if not v.ok and v.expected and code in v.expected.mistakes]
+    if not others:
+        return bool(its_doing)
+    return all(v.code for v in others) and len(others) < len(fitting) and not all(v.code for v in its_doing)
 
 
 def _fits(verdict: Verdict, code: str) -> bool:

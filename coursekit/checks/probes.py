@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+MAX_KEPT = 2**28  # bytes: a loop that never ends must not fill the memory of whoever keeps the record
+
 
 @dataclass(frozen=True)
 class ProbeCall:
@@ -44,6 +46,7 @@ class Probe:
     name: str
     constants: dict[str, Any] = field(default_factory=dict)
     calls: list[ProbeCall] = field(default_factory=list, compare=False, repr=False)
+    kept: int = field(default=0, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.name not in PROBES:
@@ -62,7 +65,13 @@ class Probe:
                 f"it was called with {len(args)} by position and {sorted(kwargs)} by name"
             )
         # Copies: a training loop may change its weights in place after the call.
-        kept = {key: np.array(value) if isinstance(value, np.ndarray) else value for key, value in arguments.items()}
+        kept = {
+            key: np.array(value) if isinstance(value, np.ndarray | list | tuple) else value
+            for key, value in arguments.items()
+        }
+        self.kept += sum(np.asarray(value).nbytes for value in kept.values())
+        if self.kept > MAX_KEPT:
+            raise RuntimeError("this function has been called too often: is there an endless loop?")
         result = PROBES[self.name][1](**self.constants, **kept)
         self.calls.append(ProbeCall(kept, result))
         return result
@@ -70,11 +79,13 @@ class Probe:
 
 def cubic(a: np.ndarray, b: np.ndarray, c: np.ndarray, x: np.ndarray) -> float:
     """The sum over entries of a x³ + b x² + c x: a central difference has an error of exactly a h²."""
+    _require_shape("x", x, np.shape(a))
     return float(np.sum(a * x**3 + b * x**2 + c * x))
 
 
 def wave(a: np.ndarray, x: np.ndarray) -> float:
     """sin of the weighted sum of all entries: every partial derivative depends on the whole of x."""
+    _require_shape("x", x, np.shape(a))
     return float(np.sin(np.sum(a * x)))
 
 
@@ -85,9 +96,23 @@ def least_squares(
 
     The mean over examples of ½ ‖x W − t_y‖² + reg · sum(W²), with one target row t for each class.
     """
+    # What a student hands over comes from another process: a wrong shape must not grow into a huge product.
+    examples = np.shape(y)
+    if len(examples) != 1 or np.ndim(X) != 2 or np.ndim(W) != 2:
+        raise ValueError(
+            f"W is (D, C), X_batch (B, D) and y_batch (B,); they came as {np.shape(W)}, {np.shape(X)} and {examples}"
+        )
+    _require_shape("X_batch", X, examples + np.shape(W)[:1])
+    _require_shape("W", W, np.shape(W)[:1] + targets.shape[1:])
+    _require_shape("reg", reg, ())
     residual = X @ W - targets[y]
     loss = 0.5 * np.sum(residual**2) / len(X) + reg * np.sum(W * W)
     return float(loss), X.T @ residual / len(X) + 2 * reg * W
+
+
+def _require_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
+    if np.shape(array) != shape:
+        raise ValueError(f"{name} has to be of shape {shape}; it came as one of shape {np.shape(array)}")
 
 
 PROBES: dict[str, tuple[tuple[str, ...], Callable[..., Any]]] = {

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .cases import Exercise, Expected, Step
-from .codec import Generator
+from .codec import Generator, Opaque
 from .probes import Probe
 from .run import Failure
 
@@ -119,7 +119,7 @@ class Report:
         if self.status == "not written":
             return f"{self.exercise}: not written yet."
         line = f"{self.exercise}: {number(self.score)} of {number(self.points)} points."
-        return line if not self.findings else f"{line} {printable(self.findings[0].message)}"
+        return line if not self.findings else f"{line} {' '.join(printable(self.findings[0].message).split())}"
 
     def text(self) -> str:
         """The report as plain text."""
@@ -225,7 +225,9 @@ def _text(text: str) -> str:
 
 def printable(text: str) -> str:
     """`text` without control characters: a terminal or a page must not obey what a student's code says."""
-    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return "".join(
+        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text.expandtabs(4)
+    )
 
 
 def number(value: float) -> str:
@@ -254,6 +256,8 @@ def show(value: Any) -> str:
     """A value in a few readable lines: small arrays whole, large ones by shape."""
     if isinstance(value, Generator):
         return f"np.random.default_rng({value.seed})"
+    if isinstance(value, Opaque):
+        return f"an object of type {printable(value.kind)}" + (f": {printable(value.text)}" if value.text else "")
     if isinstance(value, Probe):
         return f"a function of ({', '.join(value.parameters)})"
     if isinstance(value, float):

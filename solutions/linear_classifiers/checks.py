@@ -5,7 +5,7 @@ The losses are stated as forward definitions; their gradients come from the engi
 
 import numpy as np
 
-from autograder.mistakes import REGULARIZED, instead
+from autograder.mistakes import REGULARIZED, averaged_inside, instead, label_shift, sign
 from autograder.spec import Assignment, Case, Expected, Mistake, call, case, value_and_gradient
 from coursekit.checks.codec import Generator
 from coursekit.checks.probes import Probe
@@ -16,16 +16,14 @@ assignment = Assignment("linear_classifiers")
 # -- checking gradients -------------------------------------------------------------------
 
 
-def numerical_gradient(f, x, h=1e-5, one_sided=False, divisor=2.0):
+def numerical_gradient(f, x, h=1e-5, up=1, down=1, divisor=2.0, where=None):
+    """(f(x + up·h) − f(x − down·h)) / (divisor·h), in each entry; or moved in the entries `where` at once."""
     gradient = np.zeros_like(x)
     for i in np.ndindex(x.shape):
-        up, down = x.copy(), x.copy()
-        up[i] += h
-        if one_sided:
-            gradient[i] = (f(up) - f(down)) / h
-        else:
-            down[i] -= h
-            gradient[i] = (f(up) - f(down)) / (divisor * h)
+        above, below = x.copy(), x.copy()
+        above[where or i] += up * h
+        below[where or i] -= down * h
+        gradient[i] = (f(above) - f(below)) / (divisor * h)
     return gradient
 
 
@@ -37,7 +35,27 @@ def numerical_gradient(f, x, h=1e-5, one_sided=False, divisor=2.0):
             "one-sided",
             "This is the one-sided difference (f(x + h) − f(x)) / h; the central one, (f(x + h) − f(x − h)) / 2h, "
             "is far more accurate.",
-            lambda f, x, h=1e-5: numerical_gradient(f, x, h, one_sided=True),
+            lambda f, x, h=1e-5: numerical_gradient(f, x, h, down=0, divisor=1),
+            "gradient",
+        ),
+        instead(
+            "one-sided/backward",
+            "This is the one-sided difference (f(x) − f(x − h)) / h; the central one, (f(x + h) − f(x − h)) / 2h, "
+            "is far more accurate.",
+            lambda f, x, h=1e-5: numerical_gradient(f, x, h, up=0, divisor=1),
+            "gradient",
+        ),
+        sign("gradient"),
+        instead(
+            "precedence",
+            "`a / 2 * h` divides by 2 and multiplies by h: write a / (2 * h).",
+            lambda f, x, h=1e-5: numerical_gradient(f, x, h, divisor=2 / h**2),
+            "gradient",
+        ),
+        instead(
+            "all-at-once",
+            "All entries of x are moved at once: move one, and put it back before the next.",
+            lambda f, x, h=1e-5: numerical_gradient(f, x, h, where=...),
             "gradient",
         ),
         instead(
@@ -55,7 +73,6 @@ def numerical_gradient(f, x, h=1e-5, one_sided=False, divisor=2.0):
     ],
 )
 def numerical_gradient_cases(rng):
-    untouched = Expected("x after the call", None, "x unchanged", compare="unchanged", where="argument 1")
     for title, shape, part, step in (
         ("3 entries", (3,), "values", {}),
         ("3 entries and a large step h", (3,), "values", {"h": 0.1}),
@@ -63,13 +80,14 @@ def numerical_gradient_cases(rng):
         ("a 2×2×3 array and the step h = 0.01", (2, 2, 3), "any shape", {"h": 0.01}),
         ("a single number, shape ()", (), "any shape", {}),
     ):
-        x = rng.normal(size=shape)
+        x = np.asarray(rng.normal(size=shape))
+        untouched = Expected("x after the call", x, "x unchanged", compare="unchanged", where="argument 1")
         for f in (
             Probe("cubic", {name: rng.normal(size=shape) for name in "abc"}),
             Probe("wave", {"a": rng.normal(size=shape)}),
         ):
-            args = {"f": f, "x": np.asarray(x), **step}
-            right = {"gradient": numerical_gradient(f, np.asarray(x), **step)}
+            args = {"f": f, "x": x, **step}
+            right = {"gradient": numerical_gradient(f, x, **step)}
             yield Case(title, (call("numerical_gradient", args, right, parts=part, also=[untouched]),))
 
 
@@ -85,6 +103,24 @@ def relative_error(a, b):
             "mean-for-max",
             "This is the mean over the entries; the largest is asked for, so that one wrong entry cannot hide.",
             lambda a, b: np.mean(np.abs(a - b) / np.maximum(1e-8, np.abs(a) + np.abs(b))),
+            "error",
+        ),
+        instead(
+            "sum-for-max",
+            "This is the sum over the entries; the largest is asked for.",
+            lambda a, b: np.sum(np.abs(a - b) / np.maximum(1e-8, np.abs(a) + np.abs(b))),
+            "error",
+        ),
+        instead(
+            "ratio-of-norms",
+            "This divides one norm by others; here the division comes first, entry by entry, and then the maximum.",
+            lambda a, b: np.linalg.norm(a - b) / max(1e-8, np.linalg.norm(a) + np.linalg.norm(b)),
+            "error",
+        ),
+        instead(
+            "floor-added",
+            "The 1e-8 is added to |a| + |b|; it is a floor: max(1e-8, |a| + |b|).",
+            lambda a, b: np.max(np.abs(a - b) / (1e-8 + np.abs(a) + np.abs(b))),
             "error",
         ),
         instead(
@@ -125,12 +161,12 @@ def relative_error_cases(rng):
 # -- the two losses -----------------------------------------------------------------------
 
 
-def svm_loss(W, X, y, reg, margin=1.0, hinge=np.maximum):
+def svm_loss(W, X, y, reg, margin=1.0, hinge=np.maximum, compare=np.subtract):
     scores = X @ W
     correct = scores[np.arange(len(y)), y]
-    margins = hinge(0, scores - correct[:, None] + margin)
-    # The correct class's own margin is no loss: it is the same in every row.
-    return (np.sum(margins) - margin * len(y)) / len(y) + reg * np.sum(W * W)
+    others = 1.0 * (np.arange(W.shape[1]) != y[:, None])
+    margins = hinge(0, compare(scores, correct[:, None]) + margin)
+    return np.sum(margins * others) / len(y) + reg * np.sum(W * W)
 
 
 def softmax_loss(W, X, y, reg):
@@ -167,13 +203,51 @@ def over_margin(W, X, y):
     return np.sum((scores - scores[onehot][:, None] + 1 > 0) & ~onehot, axis=1)
 
 
-def correct_class_probability_everywhere(right, args):
-    W, X, y, reg = args["W"], args["X"], args["y"], args["reg"]
-    logits = X @ W
-    p = np.exp(logits - logits.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
-    onehot = np.eye(W.shape[1])[y]
-    return {"dW": X.T @ (p[onehot.astype(bool)][:, None] - onehot) / len(y) + 2 * reg * W}
+def wrong_svm(*names, half=False, **form):
+    """The `names` of what `svm_loss` with `form` gives; `half` of its data loss."""
+    evaluate = value_and_gradient(lambda W, X, y, reg: svm_loss(W, X, y, reg, **form))
+
+    def gives(right, args):
+        W, X, y, reg = args.values()
+        share = 0.5 if half else 1.0
+        loss, dW = evaluate(W, X, y, reg / share)
+        return {name: share * value for name, value in (("loss", loss), ("dW", dW)) if name in names}
+
+    return gives
+
+
+def wrong_scores_gradient(formula):
+    """`dW` from ``formula(exponentials, onehot)`` in place of the softmax loss's (p − onehot)."""
+
+    def gives(right, args):
+        W, X, y, reg = args.values()
+        logits = X @ W
+        onehot = np.eye(W.shape[1])[y]
+        return {"dW": X.T @ formula(np.exp(logits - logits.max(axis=1, keepdims=True)), onehot) / len(y) + 2 * reg * W}
+
+    return gives
+
+
+def row_sums(S):
+    return np.sum(S, axis=1, keepdims=True)
+
+
+def log_of_zero(right, args):
+    """The loss as onehot · log p, where a p is rounded to 0."""
+    logits = args["X"] @ args["W"]
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return {"loss": np.nan if np.any(exponentials / row_sums(exponentials) == 0) else right["loss"]}
+
+
+def correct_class_score(shift):
+    """How much the loss grows if no correct class's score is taken from it: the scores as they are, or shifted."""
+
+    def gives(right, args):
+        logits = args["X"] @ args["W"]
+        rows = np.arange(len(logits))
+        return {"loss": right["loss"] + np.mean(logits[rows, args["y"]] - shift * logits.max(axis=1))}
+
+    return gives
 
 
 SVM_MISTAKES = [
@@ -191,20 +265,43 @@ SVM_MISTAKES = [
         "In dW the column of the correct class is not pushed: it gets −x for every margin that is violated.",
         added_to_correct_class(over_margin),
     ),
-    instead(
+    Mistake(
+        "correct-class-once",
+        "In dW the column of the correct class gets −x for every margin that is violated, not just once.",
+        added_to_correct_class(lambda W, X, y: over_margin(W, X, y) - 1),
+    ),
+    Mistake(
         "margin-missing",
         "The margin of 1 is missing: max(0, s_j − s_y + 1).",
-        value_and_gradient(lambda W, X, y, reg: svm_loss(W, X, y, reg, margin=0.0)),
-        "loss",
-        "dW",
+        wrong_svm("loss", "dW", margin=0.0),
     ),
-    instead(
+    Mistake(
         "hinge-missing",
-        "Margins below zero are added up too: max(0, ·) is missing.",
-        value_and_gradient(lambda W, X, y, reg: svm_loss(W, X, y, reg, hinge=np.add)),
-        "loss",
-        "dW",
+        "Margins below zero count too: max(0, ·) is missing, or in the gradient its 0 where the margin is negative.",
+        wrong_svm("loss", "dW", hinge=np.add),
     ),
+    Mistake(
+        "margin-reversed",
+        "The margin is reversed: it is s_j − s_y + 1, the other class's score minus the correct one's.",
+        wrong_svm("loss", "dW", compare=lambda scores, correct: correct - scores),
+    ),
+    Mistake(
+        "margin-sum",
+        "The correct class's score is added to the margin; it is subtracted: s_j − s_y + 1. (A slide has it wrong.)",
+        wrong_svm("loss", "dW", compare=np.add),
+    ),
+    Mistake(
+        "hinge-squared",
+        "The margins are squared; the loss of this course is their sum as they are.",
+        wrong_svm("loss", "dW", hinge=lambda zero, margins: np.maximum(zero, margins) ** 2),
+    ),
+    Mistake(
+        "margin-in-gradient",
+        "The gradient of max(0, m) is 1 where m > 0, not m itself.",
+        wrong_svm("dW", half=True, hinge=lambda zero, margins: np.maximum(zero, margins) ** 2),
+    ),
+    averaged_inside(value_and_gradient(svm_loss)),
+    label_shift(value_and_gradient(svm_loss)),
 ]
 
 SOFTMAX_MISTAKES = [
@@ -213,9 +310,14 @@ SOFTMAX_MISTAKES = [
         "correct-class-missing",
         "The correct class is missing: the loss is −s_y + log Σ exp s_j, and the gradient of the scores is p − onehot.",
         lambda right, args: {
-            "loss": right["loss"] + np.mean((args["X"] @ args["W"])[np.arange(len(args["y"])), args["y"]]),
+            **correct_class_score(shift=0)(right, args),
             **added_to_correct_class(lambda W, X, y: np.ones(len(y)))(right, args),
         },
+    ),
+    Mistake(
+        "correct-class-missing/shifted",
+        "The correct class is missing from the loss: subtract its shifted score.",
+        correct_class_score(shift=1),
     ),
     instead(
         "correct-class-not-in-denominator",
@@ -227,8 +329,26 @@ SOFTMAX_MISTAKES = [
     Mistake(
         "one-probability-for-all",
         "Each column of dW needs the probability of its own class, not that of the correct class.",
-        correct_class_probability_everywhere,
+        wrong_scores_gradient(lambda e, onehot: row_sums(e * onehot) / row_sums(e) - onehot),
     ),
+    Mistake(
+        "correct-class-not-in-denominator/gradient",
+        "In the gradient, the sum in the denominator runs over all classes, the correct one included.",
+        wrong_scores_gradient(lambda e, onehot: e / row_sums(e * (1 - onehot)) - onehot),
+    ),
+    Mistake(
+        "not-normalised",
+        "In the gradient the exponentials are not divided by their sum: each row of p adds up to 1.",
+        wrong_scores_gradient(lambda e, onehot: e - onehot),
+    ),
+    Mistake(
+        "log-of-zero",
+        "A probability is rounded to 0, and 0 · log 0 is not a number: take the log of the correct class's only, "
+        "or, safer, subtract: shifted scores − log Σ exp.",
+        log_of_zero,
+    ),
+    averaged_inside(value_and_gradient(softmax_loss)),
+    label_shift(value_and_gradient(softmax_loss)),
 ]
 
 
@@ -249,20 +369,24 @@ def loss_cases(rng, target, loss):
     yield one("a class that no example has", rng.normal(size=(4, 5)), X, y)
     yield one("more features than examples", rng.normal(size=(9, 4)), rng.normal(size=(3, 9)), [3, 0, 1])
     yield one("all scores negative", -np.abs(W), np.abs(X), y)
+    if target.startswith("svm"):
+        yield one("scores far apart", 50 * W, X, y)
     yield one("with regularisation", W, X, y, reg=float(rng.uniform(0.1, 0.5)))
     yield one("one example, strong regularisation", W, X[:1], y[:1], reg=float(rng.uniform(1, 2)))
     if target.startswith("softmax"):
         stable = {"parts": "stable for large scores"}
-        wide = rng.uniform(-1000, 800, size=(3, 4))
-        wide[:, 1] = rng.uniform(900, 1000, size=3)
+        high, gap = rng.uniform(990, 1010, size=(3, 4)), rng.uniform(-5, 5, size=(3, 4))
+        gap[:, 3] += 728  # exp(718) overflows, exp(−738) is not yet 0
+        rows = np.array([[1000.0], [0.0], [-1000.0]]) + rng.normal(size=(3, 4))
+        apart, wide = rng.uniform(-600, -500, size=(3, 4)), rng.uniform(-1000, -100, size=(3, 4))
+        apart[:, 2], wide[:, 1] = rng.uniform(290, 300, size=3), rng.uniform(900, 1000, size=3)
+        # In this order each finds what those before it let through; only of the first two is the cause certain.
         for phrase, scores, code in (
-            ("scores of ±1000", wide, "unstable"),
-            ("scores that are all near +1000", rng.uniform(990, 1010, size=(3, 4)), "unstable"),
-            (
-                "scores near +1000 in one row and near −1000 in another",
-                np.array([[1000.0], [0.0], [-1000.0]]) + rng.normal(size=(3, 4)),
-                "one-maximum-for-all",
-            ),
+            ("scores near +1000", high, "unstable"),
+            ("scores near +1000 in one row and near −1000 in another", rows, "one-maximum-for-all"),
+            ("scores between −600 and +300", apart, "not-finite"),
+            ("scores of ±1000", wide, "not-finite"),
+            ("scores that lie about 728 apart", gap, "not-finite"),
         ):
             labels = scores.argmax(axis=1)  # the loss stays small: no probability whose log is asked for vanishes
             X = np.linalg.qr(rng.normal(size=(5, 5)))[0][:3]
@@ -367,6 +491,24 @@ schedule(
             lambda t, lr0, milestones, factor=0.1: lr0 * factor ** any(t >= m for m in milestones),
             "rate",
         ),
+        instead(
+            "factors-added",
+            "The factor is raised to the number of milestones reached, not multiplied by it.",
+            lambda t, lr0, milestones, factor=0.1: lr0 * (factor * sum(t >= m for m in milestones) or 1),
+            "rate",
+        ),
+        instead(
+            "rising",
+            "The rate rises at each milestone: multiply by the factor, do not divide.",
+            lambda t, lr0, milestones, factor=0.1: lr0 / factor ** sum(t >= m for m in milestones),
+            "rate",
+        ),
+        instead(
+            "factor-ignored",
+            "The `factor` that was given is not the one that is used.",
+            lambda t, lr0, milestones, factor=0.1: lr0 * 0.1 ** sum(t >= m for m in milestones),
+            "rate",
+        ),
     ],
     step_decay_arguments,
 )
@@ -376,6 +518,15 @@ def fractions_of_training(rng):
     lr0, T = float(rng.uniform(0.1, 1)), int(rng.integers(40, 200))
     for title, t in (("at the start", 0), ("early", T // 5), ("late", 3 * T // 4), ("at the end", T)):
         yield title, {"t": t, "T": T, "lr0": lr0}
+
+
+def one_step_off(formula):
+    """The schedule `formula` as if time began or ended a step earlier or later."""
+    message = "This is one step off: t runs from 0, where the rate is lr0, to T, where it is 0."
+    return [
+        instead(f"off-by-one/{form}", message, lambda t, T, lr0, a=a, b=b: formula(t + a, T + b, lr0), "rate")
+        for form, a, b in (("start", 1, 0), ("before", -1, 0), ("end", 0, -1), ("after", 0, 1), ("both", 1, 1))
+    ]
 
 
 schedule(
@@ -394,6 +545,19 @@ schedule(
             lambda t, T, lr0: 0.5 * lr0 * (1 + np.cos(t / T)),
             "rate",
         ),
+        instead(
+            "pi-doubled",
+            "Half a period is asked for, from 0 to π; this is a whole one, and back at lr0 at the end.",
+            lambda t, T, lr0: 0.5 * lr0 * (1 + np.cos(2 * np.pi * t / T)),
+            "rate",
+        ),
+        instead(
+            "reversed",
+            "This rises from 0 to lr0; the rate falls: 1 + cos, not 1 − cos.",
+            lambda t, T, lr0: 0.5 * lr0 * (1 - np.cos(np.pi * t / T)),
+            "rate",
+        ),
+        *one_step_off(lambda t, T, lr0: 0.5 * lr0 * (1 + np.cos(np.pi * t / T))),
     ],
     fractions_of_training,
 )
@@ -413,6 +577,7 @@ schedule(
             lambda t, T, lr0: lr0 * (1 - t // T),
             "rate",
         ),
+        *one_step_off(lambda t, T, lr0: lr0 * (1 - t / T)),
     ],
     fractions_of_training,
 )
@@ -429,6 +594,7 @@ schedule(
     lambda t, lr0: lr0 / np.sqrt(t),
     [
         instead("root-missing", "This is lr0 / t: the square root is missing.", lambda t, lr0: lr0 / t, "rate"),
+        instead("rising", "This rises: divide by √t.", lambda t, lr0: lr0 * np.sqrt(t), "rate"),
         instead(
             "off-by-one",
             "t counts from 1 already: divide by √t, not √(t + 1).",
@@ -503,6 +669,12 @@ def train_cases(rng):
             "smallest",
             "The predicted class is the one with the largest score.",
             lambda W, X: (X @ W).argmin(axis=1),
+            "labels",
+        ),
+        instead(
+            "off-by-one",
+            "The labels count from 0, so the place of the largest score is the label as it is.",
+            lambda W, X: (X @ W).argmax(axis=1) + 1,
             "labels",
         ),
     ],

@@ -10,6 +10,7 @@ import nbformat
 import numpy as np
 import pytest
 
+from autograder import demo
 from autograder.nbgrader_plugin import compare_with_notebook
 from autograder.release import release
 from autograder.run import Course
@@ -64,27 +65,13 @@ def test_the_release_holds_no_solution(committed: Path, solution: nbformat.Noteb
 def test_every_exercise_of_the_curriculum_is_there_with_its_points(committed: Path) -> None:
     nb = nbformat.read(committed / f"{SLUG}.ipynb", as_version=4)
     cells = cells_by_id(nb)
-    points = {
-        "numerical_gradient": 8,
-        "relative_error": 4,
-        "svm_loss_naive": 12,
-        "svm_loss_vectorized": 12,
-        "softmax_loss_naive": 12,
-        "softmax_loss_vectorized": 12,
-        "step_decay": 2,
-        "cosine_decay": 2,
-        "linear_decay": 2,
-        "inverse_sqrt_decay": 2,
-        "train": 10,
-        "predict": 4,
-    }
-    for name, worth in points.items():
+    for name, worth in demo.FULL.items():
         assert cells[name].metadata.nbgrader.solution
         assert not cells[name].metadata.nbgrader.grade
         check = cells[f"check_{name}"]
         assert (check.metadata.nbgrader.points, check.metadata.nbgrader.locked) == (worth, True)
         assert check.source == f'check("{name}", {name})'
-    assert {name for name in cells if name.startswith("check_")} == {f"check_{name}" for name in points}
+    assert {name for name in cells if name.startswith("check_")} == {f"check_{name}" for name in demo.FULL}
     assert cells["written_initial_loss"].metadata.nbgrader.points == 6
 
 

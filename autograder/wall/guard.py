@@ -1,0 +1,81 @@
+"""What the trusted side keeps, and computes with, of what came out.
+
+A message that is well formed can still be meant badly: a text of megabytes where a number
+belongs, a list that NumPy would make a gigabyte of, a thousand small answers that fill the
+memory together.  What passes here is plain data of bounded size.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from coursekit.checks.codec import PLAIN_KINDS, Opaque
+from coursekit.checks.probes import Probe
+
+from .messages import ProtocolError
+
+MAX_ANSWERS = 64 * 2**20  # bytes of memory, about, that may come out while one exercise is checked
+MAX_TEXT = 200  # characters of a text among results: it is shown, and never right
+MAX_ARGUMENT = 2**20  # entries of one argument of a probe
+MAX_CALLS = 20_000  # of a probe in one step
+OBJECT = 100  # bytes, about, of any Python object
+
+
+class Answers:
+    """What came out while one exercise was checked, which has an end."""
+
+    def __init__(self) -> None:
+        self.left = MAX_ANSWERS
+
+    def plain(self, value: Any) -> Any:
+        """`value` without anything but numbers, arrays, short texts and containers of them.
+
+        Raises
+        ------
+        ProtocolError
+            If it holds what only the trusted side may send, or if there is no end to it.
+        """
+        size = OBJECT
+        if isinstance(value, np.ndarray | np.generic):
+            size += 8 * value.size + value.nbytes  # comparing makes floats of it
+        self.left -= size
+        if self.left < 0:
+            raise ProtocolError(f"more than {MAX_ANSWERS >> 20} MB came out of one exercise")
+        if isinstance(value, str):
+            return value[:MAX_TEXT]
+        if isinstance(value, list):
+            return [self.plain(item) for item in value]
+        if isinstance(value, tuple):
+            return tuple(self.plain(item) for item in value)
+        if isinstance(value, dict):
+            return {self.plain(key): self.plain(item) for key, item in value.items()}
+        if isinstance(value, Opaque):
+            return Opaque(value.kind[:MAX_TEXT], value.text[:MAX_TEXT])
+        if isinstance(value, int) and value.bit_length() > 1024:
+            return Opaque("int", "an integer of more than 1024 bits")
+        if value is None or isinstance(value, bool | int | float | complex | np.ndarray | np.generic):
+            return value
+        raise ProtocolError(f"a {type(value).__name__} came out")
+
+
+def call(probe: Probe, args: list[Any], kwargs: dict[Any, Any]) -> Any:
+    """What `probe` gives on arguments of the student's, which are plain already.
+
+    Raises
+    ------
+    Exception
+        Whatever the probe and NumPy make of them; the message is for the student.
+    """
+    if len(probe.calls) >= MAX_CALLS:
+        raise RuntimeError(f"the function was called more than {MAX_CALLS} times")
+    for value in [*args, *kwargs.values()]:
+        array = np.asarray(value)
+        # A text or a list times a number would not be a product but as many copies.
+        if array.dtype.kind not in PLAIN_KINDS:
+            raise TypeError(f"the function takes numbers and arrays of numbers, not {type(value).__name__}")
+        if array.size > MAX_ARGUMENT:
+            raise ValueError(f"an argument of shape {array.shape} is too large")
+    with np.errstate(all="ignore"):
+        return probe(*args, **kwargs)

@@ -1,0 +1,121 @@
+"""The outputs of cells, as a notebook can hold them.
+
+What comes out of a student's process is an output only if nbformat would say so, and only
+as long as there is not too much of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+MAX_OF_CELL = 8 * 2**20  # characters kept of one cell's outputs
+MAX_OF_NOTEBOOK = 32 * 2**20  # … and of all together
+MAX_OUTPUTS = 500  # of one cell
+MAX_LINE = 10_000
+MAX_LAST_WORDS = 1000  # of an error after there was too much
+TOO_MUCH = "\n[There was more output than is kept; the rest was cut.]\n"
+HIDDEN_MIMES = {"application/vnd.jupyter.widget-view+json", "application/javascript"}
+
+Output = dict[str, Any]
+
+
+class Outputs:
+    """What the cells of one process show.  `cell` is the list of the running cell's outputs."""
+
+    def __init__(self) -> None:
+        self.cell: list[Output] = []
+        self.displayed: dict[str, list[Output]] = {}
+        self.size_of_cell = self.size_of_others = 0
+        self.full = self.clear_before_next = False
+
+    def begin_cell(self) -> None:
+        self.size_of_others += self.size_of_cell
+        self.cell = []
+        self.size_of_cell = 0
+        self.full = self.clear_before_next = False
+
+    def keep(self, sent: Output) -> None:
+        """Add what a process sent, if it is something that a notebook can hold."""
+        kind = sent.get("output_type")
+        if kind == "clear_output":
+            self.clear_before_next = True
+            if sent.get("wait") is not True:
+                self._clear()
+            return
+        output = _valid(kind, sent)
+        if output is None:
+            return
+        if self.clear_before_next:
+            self._clear()
+        size = _size(output)
+        room = min(MAX_OF_CELL, MAX_OF_NOTEBOOK - self.size_of_others) - self.size_of_cell
+        if self.full or size > room or len(self.cell) >= MAX_OUTPUTS:
+            self._note_too_much()
+            if kind == "error" and self.cell[-1]["output_type"] != "error":  # why the cell stopped is told all the same
+                message = output["evalue"][:MAX_LAST_WORDS]
+                self.cell.append(_of(kind, ename=output["ename"][:100], evalue=message, traceback=[message]))
+            return
+        self.size_of_cell += size
+        if kind == "update_display_data":
+            for earlier in self.displayed.get(str(sent.get("display_id")), []):
+                earlier["data"] = output["data"]
+            return
+        last = self.cell[-1] if self.cell else {}
+        if kind == "stream" and last.get("name") == output["name"]:
+            last["text"] += output["text"]
+            return
+        self.cell.append(output)
+        if isinstance(sent.get("display_id"), str) and "data" in output:
+            self.displayed.setdefault(sent["display_id"], []).append(output)
+
+    def _note_too_much(self) -> None:
+        if not self.full:
+            self.full = True
+            self.cell.append({"output_type": "stream", "name": "stdout", "text": TOO_MUCH})
+
+    def _clear(self) -> None:
+        gone = {id(output) for output in self.cell}
+        for name, outputs in list(self.displayed.items()):
+            self.displayed[name] = [output for output in outputs if id(output) not in gone]
+            if not self.displayed[name]:
+                del self.displayed[name]
+        self.cell.clear()
+        self.size_of_cell = 0
+        self.full = self.clear_before_next = False
+
+
+def _valid(kind: Any, sent: Output) -> Output | None:
+    """The output as nbformat describes it, of the fields that have the right type; None if there are none."""
+    if kind == "stream":
+        name, text = sent.get("name"), sent.get("text")
+        return _of(kind, name=name, text=text) if name in ("stdout", "stderr") and isinstance(text, str) else None
+    if kind == "error":
+        trace = sent.get("traceback")
+        lines = [_line(line) for line in trace[:100]] if isinstance(trace, list) else []
+        return _of(kind, ename=_line(sent.get("ename")), evalue=_line(sent.get("evalue")), traceback=lines)
+    if kind in ("display_data", "update_display_data", "execute_result"):
+        data = sent.get("data")
+        bundle = {
+            mime: value
+            for mime, value in (data.items() if isinstance(data, dict) else ())
+            if isinstance(mime, str) and isinstance(value, str) and mime not in HIDDEN_MIMES
+        }
+        output = _of(kind, data=bundle, metadata={})
+        return output | {"execution_count": None} if kind == "execute_result" else output
+    return None
+
+
+def _of(kind: str, **fields: Any) -> Output:
+    return {"output_type": kind, **fields}
+
+
+def _line(value: Any) -> str:
+    return value[:MAX_LINE] if isinstance(value, str) else ""
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(len(key) + _size(item) for key, item in value.items())
+    return sum(_size(item) for item in value) if isinstance(value, list) else 8
