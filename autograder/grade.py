@@ -115,7 +115,6 @@ class _Run:
         self.files = files
         self.reports: dict[str, Report] = {}
         self.lost: dict[int, str] = {}  # cells that ended their process, and why
-        self.code = "\n\n".join(_source(cell) for cell in cells if cell["cell_type"] == "code")
         self.started = time.monotonic()
 
     def all_cells(self) -> None:
@@ -150,7 +149,7 @@ class _Run:
         elif name in self.reports:  # after a restart, the checks that were answered stay answered
             cell["outputs"] = cell["outputs"] or _check_outputs(self.reports[name], _points(cell), [])
         else:
-            printed = box.run_cell(number, _source(cell), self._examiner(box, name))
+            printed = box.run_cell(number, _source(cell), self._examiner(box, name, number))
             if name not in self.reports:
                 self.reports[name] = self._unreached(name, printed)
             cell["outputs"] = _check_outputs(self.reports[name], _points(cell), printed)
@@ -159,27 +158,33 @@ class _Run:
             if output["output_type"] == "execute_result":
                 output["execution_count"] = number + 1
 
-    def _examiner(self, box: Box, expected: str) -> Callable[[str, int], float]:
+    def _examiner(self, box: Box, expected: str, number: int) -> Callable[[str, int], float]:
         exercise = self.exercises[expected]
 
         def on_check(name: str, count: int) -> float:
             if name != expected or count != len(exercise.functions):
                 return 0.0  # not the check of this cell: it is answered, and earns nothing
             if expected not in self.reports:
-                self.reports[expected] = self._examined(box, exercise)
+                self.reports[expected] = self._examined(box, exercise, number)
             return self.reports[expected].score
 
         return on_check
 
-    def _examined(self, box: Box, exercise: Exercise) -> Report:
+    def _examined(self, box: Box, exercise: Exercise, number: int) -> Report:
         try:
-            return examine(exercise, lambda case: box.run_case(case, exercise.functions), lambda: self.code)
+            return examine(
+                exercise, lambda case: box.run_case(case, exercise.functions), lambda: self._code_above(number)
+            )
         except BoxDied:
             raise
         except Exception as error:  # what came back was stranger than a comparison could bear: it costs this exercise
             log.exception("%s could not be judged", exercise.name)
             reason = f"What came back could not be judged ({type(error).__name__}: {str(error)[:MAX_REASON]})."
             return Report.unanswered(exercise, "not run", reason)
+
+    def _code_above(self, number: int) -> str:
+        """The code that defines what the check in cell `number` sees: what is defined later does not count."""
+        return "\n\n".join(_source(cell) for cell in self.cells[:number] if cell["cell_type"] == "code")
 
     def _unreached(self, name: str, printed: list[dict[str, Any]]) -> Report:
         """The report on a check cell that never asked for its check: most often because a cell above failed."""

@@ -144,8 +144,8 @@ class Inside:
         try:
             with self.limit(seconds):
                 return session.run(Step(**{**step, "args": tuple(step["args"])}))
-        except Timeout as late:
-            return StepOutcome(failure=describe(late))
+        except BaseException as error:  # Timeout, and whatever else is no Exception
+            return StepOutcome(failure=describe(error))
 
     def _send_outcome(self, outcome: StepOutcome) -> None:
         self._flush()

@@ -312,8 +312,7 @@ class Box:
         if not self.started:
             return NoWall(f"a process behind the wall did not start within {START_SECONDS:g} s")
         if time.monotonic() >= self.ends_at:
-            limit = f"the whole notebook may take {self.limits.notebook_seconds:g} s"
-            return BoxDied(f"was ended: {limit}, and they are over", late=True)
+            return BoxDied("was ended: the time that a whole notebook may take is over", late=True)
         return BoxDied("was ended: a cell or a call did not finish in time and could not be interrupted", late=True)
 
     def _died(self) -> Exception:

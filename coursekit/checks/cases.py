@@ -21,7 +21,11 @@ import numpy as np
 from .codec import Malformed, decode, encode
 
 FORMAT = 1
-DAMAGED = (ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
+# What json, zipfile and zlib make of damaged files.
+DAMAGED = (
+    *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OSError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,8 @@ def load(folder: Path) -> tuple[str, dict[str, Exercise]]:
             arrays = [stored[f"a{i}"] for i in range(len(stored.files))]
         if document["format"] != FORMAT:
             raise Malformed(f"format {document['format']}, where this version of coursekit reads {FORMAT}")
-        exercises = [_exercise_from_json(item, arrays) for item in document["exercises"]]
+        exercises = {item["name"]: _exercise_from_json(item, arrays) for item in document["exercises"]}
+        return document["assignment"], exercises
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error.filename} is missing: cases.json and cases.npz belong together") from None
     except DAMAGED as error:
@@ -169,7 +174,6 @@ def load(folder: Path) -> tuple[str, dict[str, Exercise]]:
             f"the test cases in {folder} cannot be read ({error}). "
             "Fetch a fresh copy of cases.json and cases.npz from where you got the assignment."
         ) from error
-    return document["assignment"], {exercise.name: exercise for exercise in exercises}
 
 
 def _shifted(tree: Any, offset: int) -> Any:

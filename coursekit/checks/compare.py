@@ -80,19 +80,20 @@ def close(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[Ste
     if bad.any():
         large = expected.options.get("large")
         first = have[bad].ravel()[0]
-        share = f"{int(bad.sum())} of its {bad.size} entries are not finite" if bad.size > 1 else "is not finite"
+        share = f"{_of(bad, 'its ')} not finite" if bad.size > 1 else "is not finite"
         at = f" for {large}" if large else ""
         code = expected.options.get("code", "unstable") if large else "not-finite"
         return Comparison(False, f"{share} (such as {first}){at}", code, np.inf)
     with np.errstate(invalid="ignore"):
         difference = np.where(_same(have, want), 0.0, np.abs(have - want))
-    allowed = expected.options.get("rtol", RTOL) * np.abs(want) + expected.options.get("atol", _atol(want))
+    size = np.where(np.isfinite(want), np.abs(want), 0.0)
+    allowed = expected.options.get("rtol", RTOL) * size + expected.options.get("atol", _atol(want))
     if np.all(difference <= allowed):
         return OK
-    scale = max(float(np.max(np.abs(want), initial=0)), float(np.max(np.abs(have), initial=0)))
-    error = float(np.max(difference)) / scale
-    wrong = int(np.sum(~(difference <= allowed)))
-    share = f"; {wrong} of {want.size} entries are wrong" if want.size > 1 else ""
+    finite = np.isfinite(difference)
+    scale = max(float(np.max(size)), float(np.max(np.abs(have[finite]), initial=0)))
+    error = float(np.max(difference)) / scale if finite.all() else np.inf
+    share = f"; {_of(~(difference <= allowed))} wrong" if want.size > 1 else ""
     return Comparison(False, f"is not right: relative error {error:.2g}{share}", None, error)
 
 
@@ -298,6 +299,11 @@ def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _atol(want: np.ndarray) -> float:
     finite = np.abs(want[np.isfinite(want)])
     return max(ATOL, ATOL_OF_LARGEST * float(np.max(finite, initial=0)))
+
+
+def _of(which: np.ndarray, whose: str = "") -> str:
+    count = int(np.sum(which))
+    return f"{count} of {whose}{which.size} entries {'is' if count == 1 else 'are'}"
 
 
 def _kind(want: np.ndarray) -> str:

@@ -225,12 +225,19 @@ def _explains(code: str, verdicts: list[Verdict]) -> bool:
     disagree, for it has a story of its own; but such values must not be the most, and the
     mistake must then be seen in another value than one of that kind.
     """
-    fitting = [verdict for verdict in verdicts if _fits(verdict, code)]
-    others = [verdict for verdict in verdicts if not _fits(verdict, code)]
-    its_doing = [v for v in fitting if not v.ok and v.expected and code in v.expected.mistakes]
+    others = 0
+    its_doing = []
+    for verdict in verdicts:
+        if _fits(verdict, code):
+            if not verdict.ok:
+                its_doing.append(verdict)
+        elif verdict.code:
+            others += 1
+        else:
+            return False
     if not others:
         return bool(its_doing)
-    return all(v.code for v in others) and len(others) < len(fitting) and not all(v.code for v in its_doing)
+    return 2 * others < len(verdicts) and not all(verdict.code for verdict in its_doing)
 
 
 def _fits(verdict: Verdict, code: str) -> bool:

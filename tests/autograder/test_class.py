@@ -253,6 +253,19 @@ def test_grading_what_does_not_exist_is_refused_in_one_line(course: Course, caps
         assert "Traceback" not in printed.err
 
 
+def test_without_bubblewrap_nothing_runs_and_one_line_says_why(
+    course: Course, short: nbformat.NotebookNode, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    hand_in(course, "ada", short)
+    monkeypatch.setattr("autograder.run.why_no_wall", lambda: "bubblewrap is not installed.")
+    assert cli.main(["grade", SLUG, "--course", str(course.root)]) == 1
+    assert capsys.readouterr().err == "autograder: Grading needs its wall: bubblewrap is not installed.\n"
+    assert cli.main(["grade", SLUG, "--course", str(course.root), "--sandbox", "none"]) == 0
+    printed = capsys.readouterr()
+    assert "82/82" in printed.out
+    assert "WARNING: without a sandbox" in printed.err
+
+
 def test_grading_before_releasing_is_refused(course: Course, short: nbformat.NotebookNode) -> None:
     (course.root / "gradebook.db").unlink()
     hand_in(course, "ada", short)

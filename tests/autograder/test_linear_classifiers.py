@@ -9,7 +9,9 @@ Cases are drawn for the students named in each message, so that a failure can be
 from __future__ import annotations
 
 import functools
+import itertools
 import textwrap
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,10 @@ import numpy as np
 import pytest
 
 from autograder import cases, spec
-from coursekit.checks.cases import Exercise
+from coursekit.checks.cases import Case, Exercise, Expected
 from coursekit.checks.judge import examine
 from coursekit.checks.report import Report
-from coursekit.checks.run import run_case
+from coursekit.checks.run import StepOutcome, run_case
 
 SECRET = b"the tests' own course secret, 0123456789abcdef"
 FOLDER = Path(__file__).resolve().parents[2] / "solutions" / "linear_classifiers"
@@ -928,3 +930,127 @@ def test_whoever_is_wrong_loses_points_and_hears_why_only_where_it_is_certain(na
         assert not report.passed
         codes = tuple(finding.code for finding in report.findings)
         assert codes == WRONG[name][1][story][1], f"{student}\n{report.text()}"
+
+
+# -- what is known of mistakes -------------------------------------------------------------------
+
+
+def codes_in(made: Case) -> Iterable[str]:
+    return [code for step in made.steps for item in step.expected for code in item.mistakes]
+
+
+BANK = [
+    (name, code)
+    for name in ASSIGNMENT.described
+    for code in {c: None for made in exercise(name, FEW[0]).cases for c in codes_in(made)}
+]
+
+
+def answers(name: str, student: str, change: Callable[[Expected], Any]) -> Report:
+    """The report on somebody who returns `change(expected)` wherever something is expected to be returned."""
+
+    def run(made: Case) -> list[StepOutcome]:
+        outcomes = []
+        for step in made.steps:
+            values = [change(item) for item in step.expected if item.where == "returned"]
+            outcomes.append(StepOutcome(returned=values[0] if len(values) == 1 else tuple(values)))
+        return outcomes
+
+    return examine(exercise(name, student), run, lambda: None)
+
+
+@pytest.mark.parametrize(("name", "code"), BANK)
+def test_every_known_mistake_is_rejected_and_named(name: str, code: str) -> None:
+    for student in FEW:
+        report = answers(name, student, lambda item: item.mistakes.get(code, item.value))
+        assert report.score < report.points, f"{student}: this earned every point"
+        assert [finding.code for finding in report.findings] == [code.partition("/")[0]], student
+
+
+@pytest.mark.parametrize(("name", "code"), BANK)
+def test_what_is_only_nearly_a_known_mistake_is_not_called_by_its_name(name: str, code: str) -> None:
+    """A twentieth of a percent off: rejected all the same, and nobody is told what they did not do."""
+
+    def nearly(item: Expected) -> Any:
+        value = np.asarray(item.mistakes.get(code, item.value))
+        finite = np.abs(value[np.isfinite(value)])
+        return value + 5e-4 * max(float(np.max(finite, initial=0)), float(np.max(np.abs(item.value))))
+
+    for student in FEW:
+        report = answers(name, student, nearly)
+        assert report.score < report.points
+        found = {finding.code for finding in report.findings}
+        assert found <= {"not-finite", "unstable", "one-maximum-for-all", "wrong-shape"}, student
+
+
+@pytest.mark.parametrize("name", [name for name in ASSIGNMENT.described if name != "train"])
+def test_what_is_slightly_wrong_is_rejected_and_nothing_is_said_of_why(name: str) -> None:
+    for student, seed in itertools.product(FEW, range(3)):
+        rng = np.random.default_rng(seed)
+
+        def off_in_one_entry(item: Expected, rng: np.random.Generator = rng) -> Any:
+            value = np.array(item.value, dtype=float)
+            value.flat[rng.integers(value.size)] += 0.01 * max(1e-3, float(np.max(np.abs(value))))
+            return value
+
+        for change in (off_in_one_entry, lambda item: 1.0005 * np.asarray(item.value)):
+            report = answers(name, student, change)
+            assert report.score < report.points, f"{student}, seed {seed}"
+            assert report.findings == (), f"{student}, seed {seed}\n{report.text()}"
+
+
+def test_what_is_right_but_for_rounding_is_right() -> None:
+    for name, student in itertools.product(ASSIGNMENT.described, FEW):
+        if name in ("train", "predict"):
+            continue
+        assert answers(name, student, lambda item: np.asarray(item.value) * (1 + 1e-7)).passed, (name, student)
+        assert answers(name, student, lambda item: np.asarray(item.value) + 0.0).passed, (name, student)
+
+
+def test_either_slope_is_right_at_a_kink_because_no_case_is_near_one() -> None:
+    for student in MANY:
+        for made in exercise("svm_loss_naive", student).cases:
+            W, X, y, _ = made.steps[0].args
+            scores = X @ W
+            margins = scores - scores[np.arange(len(y)), y][:, None] + 1
+            assert np.min(np.abs(margins)) > 1e-9, f"{student}: {made.title}"
+
+
+def test_the_points_are_those_of_the_curriculum() -> None:
+    points = {name: exercise(name, FEW[0]).points for name in ASSIGNMENT.described}
+    assert points == {
+        "numerical_gradient": 8,
+        "relative_error": 4,
+        "svm_loss_naive": 12,
+        "svm_loss_vectorized": 12,
+        "softmax_loss_naive": 12,
+        "softmax_loss_vectorized": 12,
+        "step_decay": 2,
+        "cosine_decay": 2,
+        "linear_decay": 2,
+        "inverse_sqrt_decay": 2,
+        "train": 10,
+        "predict": 4,
+    }
+
+
+def test_the_cases_are_what_the_curriculum_asks_for() -> None:
+    titles = {made.title for made in exercise("softmax_loss_vectorized", FEW[0]).cases}
+    assert {
+        "one example",
+        "a class that no example has",
+        "more features than examples",
+        "all scores negative",
+    } <= titles
+    for student in MANY:
+        made = {one.title: one.steps[0].args for one in exercise("softmax_loss_naive", student).cases}
+        W, X, y, _ = made["a class that no example has"]
+        assert set(range(W.shape[1])) - set(y)
+        W, X, y, _ = made["more features than examples"]
+        assert X.shape[1] > X.shape[0]
+        W, X, y, _ = made["all scores negative"]
+        assert np.all(X @ W < 0)
+        for title, (W, X, y, _) in made.items():
+            scores = X @ W
+            log_p = scores - np.logaddexp.reduce(scores, axis=1)[:, None]
+            assert np.min(log_p[np.arange(len(y)), y]) > -700, f"{student}: {title}"

@@ -265,7 +265,7 @@ def test_what_would_be_refused_is_not_sent(pair):
 # -- anything -----------------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:invalid escape sequence", "ignore:Reading `.npy`")
 def test_random_bytes_give_an_error_of_the_wire_and_no_other():
     seed = random.randrange(2**32)
     print("seed", seed)

@@ -1,0 +1,187 @@
+"""How an assignment says what is graded, and what it is told where it says it wrongly."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autograder import spec
+from autograder.mistakes import instead, sign, zero
+from autograder.spec import Assignment, Mistake, Refused, call, case, value_and_gradient
+from coursekit.checks.cases import Case, Expected
+from coursekit.checks.compare import agrees
+
+GOOD = """
+    from autograder.spec import Assignment, case
+    assignment = Assignment("tiny")
+
+    @assignment.exercise("double", parts={"value": 3})
+    def double_cases(rng):
+        x = rng.normal(size=3)
+        yield case("3 numbers", "double", {"x": x}, {"result": 2 * x}, parts="value")
+"""
+
+
+def loaded(source: str) -> Assignment:
+    return spec.load(textwrap.dedent(source), "tiny/checks.py")
+
+
+# -- loading -------------------------------------------------------------------------------------
+
+
+def test_a_description_becomes_an_exercise() -> None:
+    exercise = loaded(GOOD).make("double", np.random.default_rng(0))
+    assert (exercise.name, exercise.functions, dict(exercise.parts)) == ("double", ("double",), {"value": 3})
+    (only,) = exercise.cases
+    assert only.title == "3 numbers"
+    assert only.steps[0].names == ("x",)
+    np.testing.assert_array_equal(only.steps[0].expected[0].value, 2 * only.steps[0].args[0])
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("", r"defines no `assignment = Assignment\(...\)`"),
+        ("assignment = 5", "defines no `assignment"),
+        ("assignment = ", "SyntaxError"),
+        ("import no_such_module", "ModuleNotFoundError"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("raise KeyError('x')", "KeyError"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_by_its_name(source: str, told: str) -> None:
+    with pytest.raises(Refused, match=told) as refusal:
+        loaded(source)
+    assert "tiny/checks.py" in str(refusal.value)
+
+
+def test_an_exercise_that_is_described_twice_is_refused() -> None:
+    again = GOOD + GOOD[GOOD.index("    @assignment") :]
+    with pytest.raises(Refused, match="tiny: the exercise 'double' is described twice"):
+        loaded(again)
+
+
+def test_a_refusal_keeps_its_own_words() -> None:
+    with pytest.raises(Refused, match=r"^in my own words$"):
+        loaded("from autograder.spec import Refused\nraise Refused('in my own words')")
+
+
+def test_points_for_vectorising_need_arguments_without_loops_and_the_other_way_round() -> None:
+    with pytest.raises(Refused, match="go together"):
+        loaded(GOOD.replace('{"value": 3}', '{"value": 3, "vectorised": 1}'))
+    with pytest.raises(Refused, match="go together"):
+        loaded(GOOD.replace('{"value": 3}', '{"value": 3}, no_loop_over=["x"]'))
+    both = loaded(GOOD.replace('{"value": 3}', '{"value": 3, "vectorised": 1}, no_loop_over=["x"]'))
+    assert both.make("double", np.random.default_rng(0)).points == 4
+
+
+@pytest.mark.parametrize("parts", ['{"value": 3, "shape": 1}', '{"result": 3}', "{}"])
+def test_parts_that_no_case_awards_are_refused(parts: str) -> None:
+    with pytest.raises(Refused, match="tiny/double: the cases award"):
+        loaded(GOOD.replace('{"value": 3}', parts)).make("double", np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("x = rng.normal(size='three')", "TypeError"),
+        ("x = 1 / 0", "ZeroDivisionError"),
+        ("x = rng.normal(size=3); yield 5", "AttributeError"),
+    ],
+)
+def test_cases_that_cannot_be_made_are_refused_with_the_exercises_name(line: str, told: str) -> None:
+    assignment = loaded(GOOD.replace("x = rng.normal(size=3)", line))
+    with pytest.raises(Refused, match=f"tiny/double: its cases cannot be made: {told}"):
+        assignment.make("double", np.random.default_rng(0))
+
+
+def test_a_mistake_that_cannot_be_computed_is_refused_too() -> None:
+    broken = Mistake("broken", "", lambda right, args: {"result": args["no such argument"]})
+    with pytest.raises(Refused, match="its cases cannot be made: KeyError"):
+        described([broken]).make("double", np.random.default_rng(0))
+
+
+def test_two_mistakes_with_one_code_are_refused() -> None:
+    with pytest.raises(Refused, match="two mistakes have the code 'sign'"):
+        described([sign("result"), zero("result"), sign("result")])
+
+
+def test_the_engine_is_forbidden_unless_it_is_allowed_and_others_always_are() -> None:
+    assert "coursekit.autograd" in Assignment("a").forbidden
+    assert "coursekit.autograd" not in Assignment("a", engine_allowed=True).forbidden
+    for assignment in (Assignment("a"), Assignment("a", engine_allowed=True)):
+        assert {"torch", "jax", "tensorflow"} <= set(assignment.forbidden)
+
+
+# -- mistakes ------------------------------------------------------------------------------------
+
+
+def described(mistakes: list[Mistake], *more: Case) -> Assignment:
+    """`double` with these mistakes: a case that tells them apart, one that does not, and `more`."""
+    assignment = Assignment("tiny")
+
+    @assignment.exercise("double", parts={"value": 3}, mistakes=mistakes)
+    def cases(rng: np.random.Generator) -> Any:
+        for x in (rng.normal(size=3), np.zeros(3)):
+            yield case("x", "double", {"x": x}, {"result": 2 * x}, parts="value")
+        yield from more
+
+    return assignment
+
+
+def test_what_a_mistake_gives_is_stored_where_it_differs_from_what_is_right() -> None:
+    mistakes = [sign("result"), instead("half", "Halved.", lambda x: x / 2, "result")]
+    exercise = described(mistakes).make("double", np.random.default_rng(0))
+    first, second = (made.steps[0] for made in exercise.cases)
+    given = first.expected[0].mistakes
+    assert set(given) == {"sign", "half"}
+    np.testing.assert_array_equal(given["sign"], -2 * first.args[0])
+    np.testing.assert_array_equal(given["half"], first.args[0] / 2)
+    assert second.expected[0].mistakes == {}
+    assert exercise.mistakes["half"] == "Halved."
+
+
+def test_a_mistake_may_speak_of_results_that_a_step_does_not_return() -> None:
+    both = Mistake("both", "", lambda right, args: {"result": 0 * args["x"] - 1, "elsewhere": 1.0})
+    exercise = described([both]).make("double", np.random.default_rng(0))
+    assert set(exercise.cases[0].steps[0].expected[0].mistakes) == {"both"}
+
+
+def test_a_mistake_that_overflows_makes_no_noise() -> None:
+    loud = instead("loud", "", lambda x: np.exp(1000 + 0 * x) / 0, "result")
+    with np.errstate(all="raise"):
+        exercise = described([loud]).make("double", np.random.default_rng(0))
+    assert np.isinf(exercise.cases[0].steps[0].expected[0].mistakes["loud"]).all()
+
+
+# -- the language --------------------------------------------------------------------------------
+
+
+def test_results_count_for_the_parts_that_are_named() -> None:
+    def parts(**settings: Any) -> list[str]:
+        return [item.part for item in call("f", {}, {"loss": 1.0, "dW": 2.0}, **settings).expected]
+
+    assert parts() == ["loss", "dW"]
+    assert parts(parts="all") == ["all", "all"]
+    assert parts(parts={"dW": "gradient"}) == ["loss", "gradient"]
+
+
+def test_a_call_says_how_its_results_are_compared() -> None:
+    step = call("f", {"a": 1}, {"r": 1.0}, compare="labels", rtol=0.1, also=[Expected("a", 1, "kept")], save_as="r")
+    assert (step.args, step.names, step.save_as) == ((1,), ("a",), "r")
+    assert [item.compare for item in step.expected] == ["labels", "close"]
+    assert step.expected[0].options == {"rtol": 0.1}
+
+
+def test_gradients_come_from_the_forward_definition() -> None:
+    rng = np.random.default_rng(3)
+    A, x = rng.normal(size=(3, 3)), rng.normal(size=3)
+    value, gradient = value_and_gradient(lambda x, A: x @ A @ x)(x, A)
+    assert isinstance(value, float)
+    assert type(gradient) is np.ndarray
+    assert agrees(value, x @ A @ x)
+    assert agrees(gradient, (A + A.T) @ x)
+    assert not agrees(gradient, 1.0005 * (A + A.T) @ x)

@@ -1,0 +1,52 @@
+"""What importing coursekit costs, and what it never touches."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import coursekit
+
+PACKAGE = Path(coursekit.__file__).resolve().parent
+HEAVY = ("matplotlib", "IPython", "nbgrader", "ipywidgets", "autograder", "scipy", "pandas", "nbformat", "pytest")
+
+
+@pytest.mark.parametrize("module", ["coursekit", "coursekit.checks", "coursekit.autograd", "coursekit.data"])
+def test_importing_it_loads_numpy_and_nothing_heavier(module: str) -> None:
+    code = f"import sys, {module}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "numpy" in loaded
+    assert loaded.isdisjoint(HEAVY)
+    assert done.stderr == ""
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The first names of all modules that the file imports anywhere, in functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.partition(".")[0]
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_students_package_knows_nothing_of_grading_or_tests(path: Path) -> None:
+    assert {"autograder", "nbgrader", "tests", "pytest"}.isdisjoint(imported(path))
+
+
+def test_those_are_files_of_every_floor() -> None:
+    assert {"tensor.py", "judge.py", "__init__.py"} <= {path.name for path in FILES}
+
+
+@pytest.mark.parametrize("name", coursekit.__all__)
+def test_everything_that_it_offers_is_there_and_described(name: str) -> None:
+    assert getattr(coursekit, name).__doc__
