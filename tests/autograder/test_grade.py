@@ -300,12 +300,12 @@ ATTACKS = {
         "get_ipython().ast_transformers.append(Change())"
     ),
     "asking for another check in this cell": (
-        "get_ipython().input_transformers_post.append(\n"
-        "    lambda lines: [line.replace('check(\"double\", double)', 'check(\"total\", sum)') for line in lines])"
+        "asked, other = 'check(\"double\", double)', 'check(\"total\", lambda x: 2 * x)'\n"
+        "get_ipython().input_transformers_post.append(lambda lines: [line.replace(asked, other) for line in lines])"
     ),
     "asking with too many functions": (
         "get_ipython().input_transformers_post.append(\n"
-        "    lambda lines: [line.replace('double)', 'double, lambda x: 2 * x)') for line in lines])"
+        "    lambda lines: [line.replace('double)', 'lambda x: 2 * x, double)') for line in lines])"
     ),
     "asking again with the answer to the first time": (
         "get_ipython().input_transformers_post.append(lambda lines:\n"
