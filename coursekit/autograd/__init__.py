@@ -2,7 +2,7 @@
 
     >>> import numpy as np
     >>> from coursekit.autograd import Tensor, grad
-    >>> x, y, z = Tensor(-2.0), Tensor(5.0), Tensor(-4.0)
+    >>> x, y, z = (Tensor(number, requires_grad=True) for number in (-2.0, 5.0, -4.0))
     >>> f = (x + y) * z                      # forward: every operation is recorded
     >>> f.backward()                         # backward: the chain rule, newest operation first
     >>> float(f.value), float(x.grad), float(y.grad), float(z.grad)
@@ -12,17 +12,34 @@
 
 To learn how it works, read the files in this order, each from top to bottom:
 
-1. ``tensor.py``: a value that remembers how it was computed, the recording of an
+1. ``scalar.py``: circuits of single numbers, in pure Python. The whole idea on a page.
+2. ``tensor.py``: a value that remembers how it was computed, the recording of an
    operation, and the backward pass over the record.
-2. ``ops.py``: the table that the backward pass looks things up in.  One row for
+3. ``ops.py``: the table that the backward pass looks things up in.  One row for
    each NumPy function: how to turn the upstream gradient into a gradient for
    each argument.
-3. ``transforms.py``: ``grad`` and ``value_and_grad``, which make of a function
+4. ``transforms.py``: ``grad`` and its relatives, which make of a function
    another function, and so can be applied twice.
 """
 
-from coursekit.autograd import ops  # noqa: F401  (fills the table)
-from coursekit.autograd.tensor import Tensor, stop_gradient
-from coursekit.autograd.transforms import grad, value_and_grad
+from coursekit.autograd.ops import log_softmax, logsumexp, softmax
+from coursekit.autograd.scalar import Value
+from coursekit.autograd.tensor import Tensor, no_grad, stop_gradient
+from coursekit.autograd.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
-__all__ = ["Tensor", "grad", "stop_gradient", "value_and_grad"]
+__all__ = [
+    "Tensor",
+    "Value",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "log_softmax",
+    "logsumexp",
+    "no_grad",
+    "softmax",
+    "stop_gradient",
+    "value_and_grad",
+    "vjp",
+]

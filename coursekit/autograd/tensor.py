@@ -2,79 +2,144 @@
 
 Backpropagation needs three things, and this file has them in this order:
 
-1. a value that remembers: `Tensor` holds an array and, if it was computed from
-   others, which operation computed it from which inputs;
-2. recording: a `Primitive` computes with NumPy and, when an input needs a
-   gradient, notes what it did in the tensor that it returns;
-3. the backward pass: `backpropagate` goes over the record from the newest tensor
-   to the oldest, asks each operation's rule for the gradients of its inputs, and
-   adds up what arrives at the same tensor.
+1. a value that remembers: a `Tensor` is an array with a `Node`, and the node knows the
+   nodes of the inputs, and what the chain rule will need of them;
+2. recording: `primitive` makes of a NumPy function one that computes the value and, if
+   an input needs a gradient, leaves a node;
+3. the backward pass: `backpropagate` goes over the nodes from the newest to the oldest,
+   asks each one's rules for the gradients of its inputs, and adds up what arrives.
 
-The rules themselves are rows of the table `RULES`, which ``ops.py`` fills.
+The rules themselves are the rows of ``ops.py``.
 """
 
 from __future__ import annotations
 
+import dis
 import inspect
 import itertools
 from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from functools import partial
+from math import prod
 from operator import attrgetter, getitem
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[Any]
 VJP: TypeAlias = Callable[..., Any]
 
-# NumPy function (or Python operator) -> what to call when an argument is a Tensor.
-RULES: dict[Any, Callable[..., Any]] = {}
 
-# Every tensor gets the next number.  Inputs exist before what is computed from them, so going down
-# the numbers is an order in which backpropagation may visit the tensors: no sorting by dependency.
-_clock = itertools.count()
+class Table(dict[Any, Callable[..., Any]]):
+    """NumPy function (or Python operator) -> what to call when an argument is a Tensor."""
 
-
-# ---------------------------------------------------------------------------------------------------
-# A value that remembers
-# ---------------------------------------------------------------------------------------------------
-
-
-def _operator(function: Any, swapped: bool = False) -> Callable[..., Tensor]:
-    """A method that looks the operation up in the table; `swapped` when the tensor stands on the right."""
-    if swapped:
-        return lambda self, other: RULES[function](other, self)
-    return lambda self, *other: RULES[function](self, *other)
+    def __missing__(self, function: Any) -> Callable[..., Any]:
+        name = f"{getattr(function, '__module__', None) or 'numpy'}.{function.__name__}".replace("numpy.", "np.")
+        raise NotImplementedError(
+            f"{name} has no gradient rule. Write it with functions that have one, give it a forward and a backward "
+            "with coursekit.autograd.Function, or add a row to coursekit/autograd/ops.py: the function, and its "
+            "vector-Jacobian product for each argument. On plain numbers, call it with tensor.value"
+        )
 
 
-def _comparison(function: Any) -> Callable[[Tensor, Any], Any]:
-    return lambda self, other: function(self.value, stop_gradient(other))
+RULES = Table()
+
+# --- A value that remembers ------------------------------------------------------------------------
 
 
-class Tensor:
+def _method(function: Any) -> Callable[..., Any]:
+    return lambda self, *args, **kwargs: self._apply(function, self, *args, **kwargs)
+
+
+def _swapped(function: Any) -> Callable[..., Any]:
+    return lambda self, other: self._apply(function, other, self)
+
+
+class ArrayLike:
+    """What looks like an array: operators and methods that stand for a NumPy function, and say so to `_apply`."""
+
+    __slots__ = ()
+    value: Any
+
+    def _apply(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    __add__, __radd__ = _method(np.add), _swapped(np.add)
+    __sub__, __rsub__ = _method(np.subtract), _swapped(np.subtract)
+    __mul__, __rmul__ = _method(np.multiply), _swapped(np.multiply)
+    __truediv__, __rtruediv__ = _method(np.true_divide), _swapped(np.true_divide)
+    __floordiv__, __rfloordiv__ = _method(np.floor_divide), _swapped(np.floor_divide)
+    __mod__, __rmod__ = _method(np.remainder), _swapped(np.remainder)
+    __pow__, __rpow__ = _method(np.power), _swapped(np.power)
+    __matmul__, __rmatmul__ = _method(np.matmul), _swapped(np.matmul)
+    __neg__, __pos__, __abs__ = _method(np.negative), _method(np.positive), _method(np.absolute)
+    __lt__, __le__, __gt__, __ge__ = map(_method, (np.less, np.less_equal, np.greater, np.greater_equal))
+    __eq__, __ne__ = _method(np.equal), _method(np.not_equal)
+    __hash__ = object.__hash__
+    __getitem__ = _method(getitem)
+
+    sum, mean, prod, var, std = map(_method, (np.sum, np.mean, np.prod, np.var, np.std))
+    max, min, argmax, argmin, argsort = map(_method, (np.max, np.min, np.argmax, np.argmin, np.argsort))
+    cumsum, clip, dot, trace, diagonal = map(_method, (np.cumsum, np.clip, np.dot, np.trace, np.diagonal))
+    squeeze, swapaxes, repeat, take = map(_method, (np.squeeze, np.swapaxes, np.repeat, np.take))
+    ravel = flatten = _method(np.ravel)
+    copy = _method(np.copy)
+
+    def reshape(self, *shape: Any) -> Any:
+        return self._apply(np.reshape, self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> Any:
+        return self._apply(np.transpose, self, axes[0] if len(axes) == 1 else axes or None)
+
+    def astype(self, dtype: npt.DTypeLike, copy: bool = True) -> Any:
+        return self._apply(np.ndarray.astype, self, np.dtype(dtype))
+
+    T = property(lambda self: self.transpose())
+    mT = property(lambda self: self.swapaxes(-1, -2))
+    shape: Any = property(lambda self: self.value.shape)
+    dtype: Any = property(lambda self: self.value.dtype)
+    ndim: Any = property(lambda self: self.value.ndim)
+    size: Any = property(lambda self: self.value.size)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(
+            "a Tensor cannot be changed in place, because earlier results may depend on it. "
+            "For A[mask] = 0 write A = np.where(mask, 0, A), or A = A * ~mask"
+        )
+
+
+@final
+class Tensor(ArrayLike):
     """An array whose gradient can be asked for.
 
-    Compute with it as with an array: operators, indexing and NumPy functions work
+    Compute with it as with an array: operators, indexing, methods and NumPy functions work
     and record what they do.  Then call `backward` on the result.
 
     Parameters
     ----------
-    value : array_like of floats
+    value : array_like
         Kept as it is, not copied.  float32 stays float32.
     requires_grad : bool
-        False makes a constant: operations on constants alone are not recorded.
+        Whether operations on it are recorded, and `backward` computes its gradient.
 
     Attributes
     ----------
     value : ndarray, or NumPy scalar where NumPy itself returns one
+    shape, dtype, ndim, size
+        Of the value.
     grad : array of the shape and dtype of ``value``, or None before `backward`
         Gradients of several `backward` calls add up; set it to None to start anew.
         Intermediate results have one too, as in the circuits of the lectures.
     requires_grad : bool
-    rule, args, kwargs
-        The `Primitive` that computed this tensor and the arguments it was given; ``rule``
-        is None for a tensor that was not computed.
+        True also of every result that depends on a tensor that requires a gradient.
+    node : Node or None
 
     Raises
     ------
@@ -89,46 +154,34 @@ class Tensor:
     looks at the value: a branch chooses a computation, it is no part of it.
     Changing ``value`` in place before calling `backward` spoils the record.
 
+    Source: the circuit of the first lecture, f = (x + y) z.
+
     Examples
     --------
-    >>> W = Tensor([[1.0, -2.0], [3.0, 4.0]])
-    >>> loss = np.sum(np.maximum(0, np.array([[1.0, 1.0]]) @ W))
-    >>> loss.backward()
+    >>> x, y, z = (Tensor(number, requires_grad=True) for number in (-2.0, 5.0, -4.0))
+    >>> f = (x + y) * z
+    >>> f.backward()
+    >>> float(f.value), float(x.grad), float(y.grad), float(z.grad)
+    (-12.0, -4.0, -4.0, 3.0)
+    >>> W = Tensor([[1.0, -2.0], [3.0, 4.0]], requires_grad=True)
+    >>> np.sum(np.maximum(0, np.array([[1.0, 1.0]]) @ W)).backward()
     >>> W.grad
     array([[1., 1.],
            [1., 1.]])
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_grad",
-        "_grad_shared",
-        "args",
-        "kwargs",
-        "order",
-        "parents",
-        "requires_grad",
-        "rule",
-        "value",
-        "values",
-    )
+    __slots__ = ("__weakref__", "node", "value")
 
-    def __init__(self, value: npt.ArrayLike, requires_grad: bool = True) -> None:
-        self.value: Any = np.asarray(value)
-        if requires_grad and self.value.dtype.kind != "f":
-            raise TypeError(
-                f"a gradient needs floating-point numbers, but this is {self.value.dtype}: "
-                "write 3.0 for 3, X.astype(float) for X, or Tensor(X, requires_grad=False) for a constant"
-            )
-        self.requires_grad = requires_grad
-        self.order = next(_clock)
-        self.rule: Primitive | None = None
-        self.args: tuple[Any, ...] = ()  # as given, tensors among them
-        self.values: tuple[Any, ...] = ()  # the same, tensors replaced by their values
-        self.kwargs: dict[str, Any] = {}
-        self.parents: list[tuple[VJP, Tensor]] = []  # the tensors among args that need a gradient
-        self._grad: Any = None
-        self._grad_shared = False
+    def __init__(self, value: npt.ArrayLike, requires_grad: bool = False) -> None:
+        self.value = np.asarray(value)
+        self.node: Node | None = None
+        if requires_grad:
+            if self.value.dtype.kind != "f":
+                raise TypeError(
+                    f"a gradient needs floating-point numbers, but this is {self.value.dtype}: "
+                    "write 3.0 for 3, X.astype(float) for X, or leave out requires_grad for a constant"
+                )
+            self.node = Node()
 
     def backward(self, upstream: npt.ArrayLike | None = None) -> None:
         """Backpropagate from this tensor: add to the `grad` of every tensor it was computed from.
@@ -137,7 +190,7 @@ class Tensor:
         ----------
         upstream : array_like of the shape of this tensor
             The gradient of some later scalar with respect to this tensor.  May be
-            left out when this tensor is itself a scalar: then it is 1.
+            left out when this tensor is itself a single number: then it is 1.
 
         Raises
         ------
@@ -147,72 +200,67 @@ class Tensor:
 
         Examples
         --------
-        >>> x = Tensor([1.0, 2.0, 3.0])
+        >>> x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
         >>> (x * x).backward([1.0, 10.0, 100.0])
         >>> x.grad
         array([  2.,  40., 600.])
         """
-        if not self.requires_grad:
-            raise ValueError("backward: no gradient to compute, because no input of this tensor requires one")
+        if self.node is None:
+            raise ValueError(
+                "backward: no gradient to compute, because no input of this tensor requires one. "
+                "Make the inputs with Tensor(value, requires_grad=True)"
+            )
+        value = self.value
         if upstream is None:
-            if self.size != 1:
+            if value.size != 1:
                 raise ValueError(
                     f"backward: this tensor has shape {self.shape}; only a scalar has a gradient of its own. "
                     "Sum it to a scalar loss first, or pass the upstream gradient: backward(upstream)"
                 )
-            upstream = np.ones(self.shape)
-        upstream = np.array(upstream, dtype=self.dtype)  # a copy: the caller may go on writing in theirs
-        if upstream.shape != self.shape:
-            raise ValueError(f"backward: the upstream gradient has shape {upstream.shape}, the tensor {self.shape}")
-        gradients, owned = backpropagate(tape(self), upstream)
+            upstream = np.ones_like(value) if value.ndim else value.dtype.type(1)
+        else:
+            upstream = np.array(upstream, dtype=self.dtype)  # a copy: the caller may go on writing in theirs
+            if upstream.shape != self.shape:
+                raise ValueError(f"backward: the upstream gradient has shape {upstream.shape}, the tensor {self.shape}")
+        gradients, aliased = backpropagate(tape(self.node), upstream)
         for node, gradient in gradients.items():
-            if node._grad is None:
-                node._grad, node._grad_shared = gradient, node not in owned or bool(node.parents)
+            if node.gradient is not None:
+                node.gradient, node.shared = node.gradient + gradient, False
             else:
-                node._grad, node._grad_shared = node._grad + gradient, False
+                node.gradient = gradient
+                # Nodes may share one array (the two terms of a sum, for instance): see `grad`.
+                node.shared = node.inputs or node in aliased or gradient.base is not None
 
     @property
     def grad(self) -> Any:
-        # The pass lets tensors share one gradient (the two terms of a sum, for instance).  Whoever
-        # looks at it gets an array of their own, to scale or clip as they like; unseen, it costs nothing.
-        if self._grad_shared:
-            self._grad, self._grad_shared = self._grad.copy(), False
-        return self._grad
+        node = self.node
+        if node is None or node.gradient is None:
+            return None
+        # Whoever looks gets an array of their own, to scale or clip as they like; unseen, sharing costs nothing.
+        if node.shared:
+            node.gradient, node.shared = node.gradient.copy(), False
+        return node.gradient
 
     @grad.setter
     def grad(self, gradient: Any) -> None:
-        self._grad, self._grad_shared = gradient, False
-
-    # --- what an array can tell about itself ---
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.value.shape)
+        if self.node is not None:
+            self.node.gradient, self.node.shared = gradient, False
+        elif gradient is not None:
+            raise ValueError("this tensor has no gradient to set: it was made without requires_grad=True")
 
     @property
-    def ndim(self) -> int:
-        return int(self.value.ndim)
-
-    @property
-    def size(self) -> int:
-        return int(self.value.size)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.value.dtype  # type: ignore[no-any-return]
+    def requires_grad(self) -> bool:
+        return self.node is not None
 
     def item(self) -> Any:
         """The single number in this tensor, as a Python number without a gradient."""
         return self.value.item()
 
-    def __len__(self) -> int:
-        return len(self.value)
-
     def __bool__(self) -> bool:
         return bool(self.value)
 
     def __float__(self) -> float:
-        if self.requires_grad:
+        if self.node is not None:
             raise TypeError(
                 "float() would lose the gradient of this tensor (functions of the module math call it: use np.exp, "
                 "not math.exp). For the number alone, write tensor.item()"
@@ -224,114 +272,28 @@ class Tensor:
 
     def __repr__(self) -> str:
         numbers = np.array2string(np.asarray(self.value), separator=", ", prefix="Tensor(")
-        return f"Tensor({numbers}{'' if self.requires_grad else ', requires_grad=False'})"
+        return f"Tensor({numbers}{', requires_grad=True' if self.requires_grad else ''})"
 
-    # --- operators; either operand may be an array or a number ---
+    def _apply(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        return RULES[function](*args, **kwargs)
 
-    __add__ = _operator(np.add)
-    __radd__ = _operator(np.add, swapped=True)
-    __sub__ = _operator(np.subtract)
-    __rsub__ = _operator(np.subtract, swapped=True)
-    __mul__ = _operator(np.multiply)
-    __rmul__ = _operator(np.multiply, swapped=True)
-    __truediv__ = _operator(np.true_divide)
-    __rtruediv__ = _operator(np.true_divide, swapped=True)
-    __pow__ = _operator(np.power)
-    __rpow__ = _operator(np.power, swapped=True)
-    __matmul__ = _operator(np.matmul)
-    __rmatmul__ = _operator(np.matmul, swapped=True)
-    __neg__ = _operator(np.negative)
-    __pos__ = _operator(np.positive)
-    __abs__ = _operator(np.absolute)
-
-    __lt__ = _comparison(np.less)
-    __le__ = _comparison(np.less_equal)
-    __gt__ = _comparison(np.greater)
-    __ge__ = _comparison(np.greater_equal)
-    __eq__ = _comparison(np.equal)
-    __ne__ = _comparison(np.not_equal)
-    __hash__ = object.__hash__  # by identity: the backward pass keeps tensors in dictionaries
-
-    __getitem__ = _operator(getitem)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise TypeError(
-            "a Tensor cannot be changed in place, because earlier results may depend on it. "
-            "For A[mask] = 0 write A = np.where(mask, 0, A), or A = A * ~mask"
-        )
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
-
-    # --- methods of arrays ---
-
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return self._call(np.sum, axis=axis, keepdims=keepdims)
-
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return self._call(np.mean, axis=axis, keepdims=keepdims)
-
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return self._call(np.max, axis=axis, keepdims=keepdims)
-
-    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return self._call(np.min, axis=axis, keepdims=keepdims)
-
-    def argmax(self, axis: Any = None) -> Any:
-        return self.value.argmax(axis=axis)
-
-    def argmin(self, axis: Any = None) -> Any:
-        return self.value.argmin(axis=axis)
-
-    def dot(self, other: Any) -> Tensor:
-        return self._call(np.dot, other)
-
-    def reshape(self, *shape: Any) -> Tensor:
-        return self._call(np.reshape, shape[0] if len(shape) == 1 else shape)
-
-    def ravel(self) -> Tensor:
-        return self.reshape(-1)
-
-    flatten = ravel
-
-    def transpose(self, *axes: Any) -> Tensor:
-        return self._call(np.transpose, axes[0] if len(axes) == 1 else axes or None)
-
-    @property
-    def T(self) -> Tensor:
-        return self.transpose()
-
-    @property
-    def mT(self) -> Tensor:
-        return self._call(np.swapaxes, -1, -2)
-
-    def squeeze(self, axis: Any = None) -> Tensor:
-        return self._call(np.squeeze, axis=axis)
-
-    def astype(self, dtype: npt.DTypeLike, copy: bool = True) -> Tensor:
-        return self._call(np.ndarray.astype, dtype)
-
-    def _call(self, function: Any, *args: Any, **kwargs: Any) -> Tensor:
-        result: Tensor = RULES[function](self, *args, **kwargs)
-        return result
-
-    # --- NumPy asks these when one of its functions meets a Tensor ---
+    # NumPy asks these when one of its functions meets a Tensor.
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method != "__call__":
-            raise TypeError(f"np.{ufunc.__name__}.{method} has no gradient rule; np.sum, np.max and indexing have")
+        if method == "__call__" and "out" not in kwargs:
+            return RULES[ufunc](*inputs, **kwargs)
         if "out" in kwargs:
             raise TypeError(
                 f"np.{ufunc.__name__} cannot write its result into an existing array when a Tensor is involved "
                 "(out=, or `array += tensor`): write array = array + tensor"
             )
-        return _rule(ufunc)(*inputs, **kwargs)
+        raise TypeError(f"np.{ufunc.__name__}.{method} has no gradient rule; np.sum, np.max and indexing have")
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return _rule(function)(*args, **kwargs)
+        return RULES[function](*args, **kwargs)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if self.requires_grad:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        if self.node is not None:
             raise TypeError(
                 "NumPy tried to make a plain array of a Tensor, which would lose its gradient. "
                 "Use np.dot(X, W) or X @ W for X.dot(W), np.stack for np.array([tensor, ...]), "
@@ -340,224 +302,402 @@ class Tensor:
         return np.array(self.value, dtype=dtype, copy=copy)
 
 
+class Node:
+    """What the backward pass must know of one result; of a leaf, only where its gradient goes.
+
+    The array itself is not among it, unless a rule reads it: what nobody needs any more is freed.
+
+    Attributes
+    ----------
+    order : int
+        Every node gets the next number.  Inputs exist before what is computed from them, so going down the
+        numbers is an order in which backpropagation may visit the nodes: no sorting by dependency.
+    inputs : tuple of Node or None, one for each array argument
+        None for a constant.
+    vjps : tuple of callable, in the same order
+    ans, args
+        The result and all arguments, as far as the rules read them; None where they do not.
+    fits : None, or a tuple of (shape, dtype) in the order of inputs
+        What the gradients must be brought to, if an argument was broadcast or dtypes met.
+    gradient, shared
+        What `backward` brought, and whether other nodes may hold the same array.
+    """
+
+    __slots__ = ("ans", "args", "fits", "gradient", "inputs", "order", "shared", "vjps")
+    order: int
+    inputs: tuple[Node | None, ...]
+    vjps: tuple[Any, ...]
+    args: Any
+    shared: Any
+    fits: tuple[tuple[tuple[int, ...], np.dtype[Any]], ...] | None
+
+    def __init__(self, vjps: Any = (), inputs: Any = (), args: Any = (), ans: Any = None, fits: Any = None) -> None:
+        self.order, self.vjps, self.inputs, self.args, self.ans, self.fits = _tick(), vjps, inputs, args, ans, fits
+        self.gradient = None
+
+
+_tick = itertools.count().__next__
+_order = attrgetter("order")
+
+
+def tensor_of(value: Any, node: Node | None) -> Tensor:
+    tensor = Tensor.__new__(Tensor)
+    tensor.value, tensor.node = value, node
+    return tensor
+
+
 def stop_gradient(x: Any) -> Any:
     """`x` as a plain array, through which no gradient flows.
 
     Examples
     --------
-    >>> x = Tensor(3.0)
+    >>> x = Tensor(3.0, requires_grad=True)
     >>> (stop_gradient(x) * x).backward()
     >>> float(x.grad)
     3.0
     """
-    return x.value if isinstance(x, Tensor) else x
+    return x.value if type(x) is Tensor else x
 
 
-def _rule(function: Any) -> Callable[..., Any]:
-    """The row of the table for a NumPy function."""
-    if function in RULES:
-        return RULES[function]
-    name = f"{function.__module__.replace('numpy', 'np')}." if hasattr(function, "__module__") else "np."
-    raise NotImplementedError(
-        f"{name}{function.__name__} has no gradient rule. Write it with functions that have one, or add a row to "
-        "coursekit/autograd/ops.py: the function, and its vector-Jacobian product for each argument. "
-        "On plain numbers, call it with tensor.value"
-    )
+# --- Recording -------------------------------------------------------------------------------------
+
+_recording = ContextVar("recording", default=True)  # of this thread, or this task
+is_recording = _recording.get
 
 
-# ---------------------------------------------------------------------------------------------------
-# Recording
-# ---------------------------------------------------------------------------------------------------
+@contextmanager
+def recording(on: bool) -> Iterator[None]:
+    token = _recording.set(on)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
 
 
-class Primitive:
-    """An operation and its vector-Jacobian products (VJPs): one row of the table.
+def no_grad() -> AbstractContextManager[None]:
+    """Compute without recording: ``with no_grad():`` around predictions or an update of the weights.
 
-    Calling it computes the forward value with NumPy.  If a tensor among the
-    arguments requires a gradient, the result is a tensor that remembers the call.
+    Examples
+    --------
+    >>> w = Tensor(2.0, requires_grad=True)
+    >>> with no_grad():
+    ...     y = w * w
+    >>> y.requires_grad
+    False
+    """
+    return recording(False)
+
+
+class Like:
+    """The shape and dtype of an argument of which the rule needs no more."""
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, x: Any) -> None:
+        self.shape, self.dtype = x.shape, x.dtype
+
+    ndim = property(lambda self: len(self.shape))
+    size = property(lambda self: prod(self.shape))
+
+
+def primitive(
+    function: Any, *vjps: VJP | None, forward: Any = None, broadcasts: bool = False, variadic: bool = False
+) -> Callable[..., Any]:
+    """Add a row to the table: an operation and its vector-Jacobian products (VJPs).
 
     Parameters
     ----------
     function : callable
-        What the row is for; gives the name.
+        What the row is for.
     vjps : callable or None for each array argument
-        ``vjp(g, ans, *args, **kwargs)``: the upstream gradient ``g``, the result ``ans`` and
-        the arguments in; the gradient for one argument out.  It must be linear in ``g`` and
-        may return ``g`` itself or a view of it, but nothing else that exists already.
-        None: a tensor is not allowed there.  Further parameters with a default are the
-        options of `function` that the row supports.
+        ``vjp(g, ans, *args)``: the upstream gradient ``g``, the result ``ans`` and the arguments
+        in; the gradient for one argument out.  It must be linear in ``g`` and may return
+        ``g`` itself or a view of it, but nothing else that exists already.  An argument that it
+        does not read is not kept, and of one that it calls ``like`` only shape and dtype are.
+        None: a tensor that requires a gradient is not allowed there.  Parameters beyond
+        the arrays are the options of `function` that the row supports.
     forward : callable
         Computes the value; `function` itself unless given.
-    fit : callable(gradient, shape)
-        Brings a gradient to the shape of its argument where the operation broadcasts.
+    broadcasts : bool
+        The VJPs are written as if shapes were equal: gradients are summed to the shape of the argument.
     variadic : bool
-        One VJP for any number of arrays: ``vjp(argnum, g, ans, *args, **kwargs)``.
+        One VJP for any number of arrays: ``vjp(argnum, options, g, ans, *arrays)``; the options are keywords.
+
+    Returns
+    -------
+    callable
+        What ``RULES[function]`` is then: it computes, and records if an input needs a gradient.
     """
+    forward = forward or function
+    if variadic:
+        operation = _variadic(function.__name__, vjps[0], forward)
+    else:
+        row = _Row(function.__name__, vjps)
+        operation = {1: _unary, 2: _binary}.get(len(vjps), _general)(row, forward, broadcasts)
+    RULES[function] = operation
+    return operation
 
-    __slots__ = ("arity", "fit", "forward", "keywords", "name", "positional", "required", "variadic", "vjps")
 
-    def __init__(
-        self,
-        function: Any,
-        *vjps: VJP | None,
-        forward: Callable[..., Any] | None = None,
-        fit: Callable[[Any, tuple[int, ...]], Any] | None = None,
-        variadic: bool = False,
-    ) -> None:
-        self.name = function.__name__
-        self.forward: Callable[..., Any] = forward or function
-        self.vjps = vjps
-        self.fit = fit
-        self.variadic = variadic
-        # Which arguments a row supports is written once, in the signature of its VJP.
+class _Row:
+    """What the signatures and the code of a row's VJPs say about it."""
+
+    def __init__(self, name: str, vjps: tuple[VJP | None, ...]) -> None:
+        self.name, self.vjps, self.count = name, vjps, len(vjps)
+        # Which options the row supports stands in the signature of its VJPs.
         example = next(vjp for vjp in vjps if vjp is not None)
-        parameters = list(inspect.signature(example).parameters.values())[3 if variadic else 2 :]
-        places = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-        self.arity = len(vjps)
-        self.positional = float("inf") if variadic else len(places)
-        self.required = 0 if variadic else sum(p.default is p.empty for p in places)
-        self.keywords = {p.name for p in parameters if p.default is not p.empty} | {
-            p.name for p in places[self.arity :]
-        }
+        options = list(inspect.signature(example).parameters.values())[2 + self.count :]
+        self.options = {option.name: option.default for option in options}
+        # reads[0] is for the result, reads[i + 1] for argument i: one bit for each VJP that reads it.
+        self.reads = [0] * (1 + self.count)
+        self.like = [False] * self.count
+        for bit, vjp in enumerate(vjps):
+            if vjp is not None:
+                names, used = list(inspect.signature(vjp).parameters), _names_read(vjp)
+                for i, name in enumerate(names[1 : 2 + self.count]):
+                    self.reads[i] |= (name in used and name != "like") << bit
+                    self.like[i - 1] |= i > 0 and name == "like"
 
-    def __repr__(self) -> str:
-        return f"<primitive {self.name}>"
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) != self.arity:
-            self._check(args, kwargs)
-        values = []
-        parents = []  # only these will cost anything in the backward pass
-        plain = True
-        for argnum, arg in enumerate(args):
-            if isinstance(arg, Tensor):
-                plain = False
-                if arg.requires_grad:
-                    parents.append((self._vjp(argnum), arg))
-                arg = arg.value
-            elif type(arg) is list:
-                arg = np.asarray(arg)
-            values.append(arg)
-        value = self.forward(*values, **kwargs)
-        if plain:
-            return value
-        if not parents:
-            return Tensor(value, requires_grad=False)
-        if value.dtype.kind != "f":
-            raise TypeError(
-                f"{self.name} gave {value.dtype}; a gradient flows through real floating point only. "
-                "On plain numbers, use tensor.value"
-            )
-        result = Tensor.__new__(Tensor)  # as __init__ does, without its conversions
-        result.value = value
-        result.requires_grad = True
-        result.order = next(_clock)
-        result.rule = self
-        result.args = args
-        result.values = tuple(values)
-        result.kwargs = kwargs
-        result.parents = parents
-        result._grad = None
-        result._grad_shared = False
-        return result
-
-    def _vjp(self, argnum: int) -> VJP:
-        if self.variadic:
-            vjp = self.vjps[0]
-            assert vjp is not None
-            return partial(vjp, argnum)
-        vjp = self.vjps[argnum] if argnum < self.arity else None
-        if vjp is None:
-            raise TypeError(
-                f"{self.name} has no gradient with respect to argument {argnum}; pass tensor.value there, "
-                "or add a vector-Jacobian product to its row in coursekit/autograd/ops.py"
-            )
-        return vjp
-
-    def _check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        unknown = sorted(kwargs.keys() - self.keywords)
-        given = len(args) + len(kwargs.keys() & self.keywords)
-        if unknown or len(args) > self.positional or given < self.required:
-            what = f"the argument {unknown[0]}=" if unknown else f"{len(args)} positional arguments"
+    def bind(self, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+        """The options of a call, in the order of the signature."""
+        unknown = sorted(named.keys() - self.options.keys())
+        if unknown or len(given) > len(self.options):
+            what = f"the argument {unknown[0]}=" if unknown else f"{self.count + len(given)} positional arguments"
             raise TypeError(
                 f"{self.name} of a Tensor does not take {what}; its row in coursekit/autograd/ops.py "
-                f"takes {self.arity} array(s) and the options {sorted(self.keywords)}"
+                f"takes {self.count} array(s) and the options {list(self.options)}"
             )
+        rest = itertools.islice(self.options.items(), len(given), None)
+        options = (*given, *(named.get(name, default) for name, default in rest))
+        if inspect.Parameter.empty in options:
+            raise TypeError(f"{self.name} of a Tensor needs its options {list(self.options)}")
+        return tuple(map(stop_gradient, options))
 
 
-# ---------------------------------------------------------------------------------------------------
-# The backward pass
-# ---------------------------------------------------------------------------------------------------
+def _names_read(function: Any) -> set[str]:
+    read: set[Any] = set()
+    for instruction in dis.get_instructions(function):
+        argument = instruction.argval
+        read.update(argument if isinstance(argument, tuple) else (argument,))
+    return {name for name in read if isinstance(name, str)}
 
 
-def tape(output: Tensor, sources: Collection[Tensor] = ()) -> list[Tensor]:
-    """All tensors through which gradients from `output` flow, oldest first, going no further than `sources`."""
+# The rest of recording is three times the same, for one array, for two, and for any number.  One and two
+# are nearly all that is ever called, and a loop over the arguments would cost more than all the rest.
+
+
+def _unary(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
+    new, vjps, count, like = object.__new__, row.vjps, len(row.options), row.like[0]
+    ans_is_read, x_is_read = row.reads
+
+    def operation(x: Any, *options: Any, **named: Any) -> Any:
+        if named or (options and len(options) > count):
+            options = row.bind(options, named)
+        if type(x) is not Tensor:
+            return forward(x, *options)
+        source, x = x.node, x.value
+        result = new(Tensor)
+        result.value = value = forward(x, *options) if options else forward(x)
+        if source is None or not is_recording():
+            result.node = None
+            return result
+        result.node = node = new(Node)
+        node.order = _tick()
+        node.vjps = vjps
+        node.inputs = (source,)
+        node.args = (x if x_is_read else Like(x) if like else None,) + options  # noqa: RUF005 (twice as fast)
+        node.ans = value if ans_is_read else None
+        node.fits = node.gradient = None
+        return result
+
+    return operation
+
+
+def _binary(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
+    new, vjps = object.__new__, row.vjps
+    ans_is_read, x_is_read, y_is_read = row.reads
+
+    def operation(x: Any, y: Any, *options: Any, **named: Any) -> Any:
+        if named or options:
+            row.bind(options, named)
+        active, first, second = 0, None, None
+        if type(x) is Tensor:
+            if x.node is not None:
+                first, active = x.node, 1
+            x = x.value
+        elif type(x) is list:
+            x = np.asarray(x)
+        if type(y) is Tensor:
+            if y.node is not None:
+                second, active = y.node, active + 2
+            y = y.value
+        elif type(y) is list:
+            y = np.asarray(y)
+        result = new(Tensor)
+        result.value = value = forward(x, y)
+        if not active or not is_recording():
+            result.node = None
+            return result
+        result.node = node = new(Node)
+        node.order = _tick()
+        node.vjps = vjps
+        node.inputs = (first, second)
+        node.args = (x if active & x_is_read else None, y if active & y_is_read else None)
+        node.ans = value if active & ans_is_read else None
+        node.fits = node.gradient = None
+        shape, dtype = value.shape, value.dtype
+        if (first is not None and (x.dtype is not dtype or (broadcasts and x.shape != shape))) or (
+            second is not None and (y.dtype is not dtype or (broadcasts and y.shape != shape))
+        ):
+            node.fits = _fits(row.name, value, (x, y), node.inputs)
+        return result
+
+    return operation
+
+
+def _general(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
+    def operation(*given: Any, **named: Any) -> Any:
+        arrays, options = given[: row.count], row.bind(given[row.count :], named)
+        if len(arrays) < row.count:
+            raise TypeError(f"{row.name} of a Tensor needs {row.count} arrays")
+        values, inputs = _unwrapped(row.name, arrays, row.vjps)
+        value = forward(*values, *options)
+        return _recorded(row.name, value, values, inputs, options, row.vjps)
+
+    return operation
+
+
+def _variadic(name: str, vjp: Any, forward: Any) -> Callable[..., Any]:
+    def operation(*arrays: Any, **options: Any) -> Any:
+        vjps = tuple(partial(vjp, argnum, options) for argnum in range(len(arrays)))
+        values, inputs = _unwrapped(name, arrays, vjps)
+        return _recorded(name, forward(*values, **options), values, inputs, (), vjps)
+
+    return operation
+
+
+def _unwrapped(name: str, arrays: Any, vjps: tuple[VJP | None, ...]) -> tuple[list[Any], tuple[Node | None, ...]]:
+    inputs = tuple(x.node if type(x) is Tensor else None for x in arrays)
+    for argnum, (source, vjp) in enumerate(zip(inputs, vjps, strict=True)):
+        if source is not None and vjp is None:
+            raise TypeError(
+                f"{name} has no gradient with respect to argument {argnum}; pass tensor.value there, "
+                "or add a vector-Jacobian product to its row in coursekit/autograd/ops.py"
+            )
+    return [np.asarray(x) if type(x) is list else stop_gradient(x) for x in arrays], inputs
+
+
+def _recorded(name: str, value: Any, values: Any, inputs: Any, options: Any, vjps: Any) -> Any:
+    node = None
+    if any(inputs) and is_recording():
+        fits = _fits(name, value, values, inputs)
+        node = Node(vjps, inputs, (*values, *options), value, fits)
+    return tensor_of(value, node)
+
+
+def _fits(name: str, value: Any, values: Any, inputs: tuple[Node | None, ...]) -> Any:
+    if value.dtype.kind != "f":
+        raise TypeError(
+            f"{name} gave {value.dtype}; a gradient flows through real floating point only. "
+            "On plain numbers, use tensor.value"
+        )
+    return tuple(None if node is None else (x.shape, x.dtype) for x, node in zip(values, inputs, strict=True))
+
+
+# --- The backward pass -----------------------------------------------------------------------------
+
+
+def tape(output: Node, sources: Collection[Node] = ()) -> list[Node]:
+    """All nodes through which gradients from `output` flow, newest first, going no further than `sources`."""
     found = {output}
-    unexplored = [output]
-    while unexplored:  # a stack of our own: a loop in Python may make a chain longer than Python's stack
-        node = unexplored.pop()
-        if node in sources:
-            continue
-        for _, parent in node.parents:
-            if parent not in found and parent.requires_grad:
-                found.add(parent)
-                unexplored.append(parent)
-    return sorted(found, key=attrgetter("order"))
+    nodes = [output]
+    for node in nodes:  # the list grows under the loop; no recursion, so a chain may be of any length
+        if node not in sources:
+            for source in node.inputs:
+                if source is not None and source not in found:
+                    found.add(source)
+                    nodes.append(source)
+    nodes.sort(key=_order, reverse=True)
+    return nodes
 
 
-def backpropagate(nodes: list[Tensor], upstream: Any, higher: bool = False) -> tuple[dict[Tensor, Any], set[Tensor]]:
-    """The gradient of ``sum(upstream * nodes[-1])`` with respect to every tensor in `nodes`.
+def backpropagate(
+    nodes: list[Node], upstream: Any, higher: bool = False, wanted: Collection[Node] | None = None
+) -> tuple[dict[Node, Any], set[Node]]:
+    """The gradient of ``sum(upstream * result of nodes[0])`` with respect to the result of every node.
 
     Parameters
     ----------
-    nodes : list of Tensor, oldest first
-        As `tape` gives them.  What is not in the list counts as a constant.
-    upstream : array of the shape and dtype of ``nodes[-1]``
+    nodes : list of Node, newest first
+        As `tape` gives them.
+    upstream : array of the shape and dtype of the result of ``nodes[0]``
     higher : bool
         The two speeds.  False: the VJPs are handed plain arrays, so they cost what
-        hand-written NumPy costs.  True: they are handed the tensors, so that what
-        they do is recorded like anything else and can be differentiated in turn.
+        hand-written NumPy costs.  True: they are handed tensors, so that what they
+        do is recorded like anything else and can be differentiated in turn.
+    wanted : collection of Node
+        Gradients of other nodes are not computed.  All of `nodes`, unless given.
 
     Returns
     -------
     gradients : dict
-    owned : set of Tensor
-        Those whose gradient is an array made by this pass and not also the upstream
-        gradient of another one.
+    aliased : set of Node
+        Those whose gradient may be the same array as that of another node.
     """
-    active = set(nodes)
-    gradients = {nodes[-1]: upstream}
-    owned = set()
-    for node in reversed(nodes):
-        upstream = gradients[node]  # complete: whatever used this node is newer
-        args, ans = (node.args, node) if higher else (node.values, node.value)
-        for vjp, parent in node.parents:
-            if parent not in active:
+    gradients = {nodes[0]: upstream}
+    owned: set[Node] = set()  # whose gradient is an array that this pass made, and nobody else sees
+    aliased: set[Node] = set()
+    for node in nodes:
+        g = gradients[node]  # complete: whatever used this node is newer
+        ans, args, fits, argnum = node.ans, node.args, node.fits, -1
+        if higher:
+            ans, args = tensor_of(ans, node), _as_tensors(node)
+        for source in node.inputs:
+            argnum += 1
+            if source is None or (wanted is not None and source not in wanted):
                 continue
-            gradient = vjp(upstream, ans, *args, **node.kwargs)
-            if gradient.shape != parent.value.shape:
-                gradient = _fitted(gradient, node, parent)
-            if gradient.dtype is not parent.value.dtype:
-                gradient = gradient.astype(parent.value.dtype, copy=False)
-            if parent not in gradients:
-                gradients[parent] = gradient
-                if not higher and gradient is not upstream and gradient.base is None:
-                    owned.add(parent)
-            elif parent in owned:
-                gradients[parent] += gradient  # in place only where nobody else can be looking
+            gradient = node.vjps[argnum](g, ans, *args)
+            if fits is not None:
+                gradient = _fitted(gradient, *fits[argnum])
+            if source not in gradients:
+                gradients[source] = gradient
+                if gradient is g:
+                    aliased.add(source)
+            elif source in owned:
+                gradients[source] += gradient
             else:
-                gradients[parent] = gradients[parent] + gradient
+                gradients[source] = gradients[source] + gradient
+                aliased.discard(source)
                 if not higher:
-                    owned.add(parent)
-    return gradients, owned
+                    owned.add(source)
+    return gradients, aliased
 
 
-def _fitted(gradient: Any, node: Tensor, parent: Tensor) -> Any:
-    rule = node.rule
-    assert rule is not None
-    if rule.fit is None:
-        raise ValueError(
-            f"the row of {rule.name} in coursekit/autograd/ops.py gave a gradient of shape {gradient.shape} "
-            f"for an argument of shape {parent.shape}"
-        )
-    return rule.fit(gradient, parent.shape)
+def _as_tensors(node: Node) -> list[Any]:
+    """The arguments as they were given: tensors again where they needed a gradient."""
+    args = list(node.args)
+    for i, source in enumerate(node.inputs):
+        if source is not None and type(args[i]) is not Like:
+            args[i] = tensor_of(args[i], source)
+    return args
+
+
+def _fitted(gradient: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    """Undo broadcasting and the promotion of dtypes."""
+    if gradient.shape != shape:
+        gradient = unbroadcast(gradient, shape)
+    return gradient if gradient.dtype is dtype else gradient.astype(dtype)
+
+
+def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
+    """Undo broadcasting: an entry that was used many times gets the sum of the gradients of its copies.
+
+    >>> unbroadcast(np.array([[1.0, 2.0], [3.0, 4.0]]), (2,))
+    array([4., 6.])
+    >>> unbroadcast(np.array([[1.0, 2.0], [3.0, 4.0]]), (2, 1))
+    array([[3.],
+           [7.]])
+    """
+    new = g.ndim - len(shape)
+    stretched = tuple(new + i for i, n in enumerate(shape) if n == 1)
+    g = g.sum(axis=(*range(new), *stretched))
+    return g if g.shape == shape else g.reshape(shape)

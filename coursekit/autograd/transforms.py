@@ -1,36 +1,50 @@
-"""Transformations: from a function to the function that computes its gradient.
+"""Transformations: from a function to the function that computes a derivative of it.
 
 `Tensor.backward` asks "what did this result depend on, and how?".  `grad` asks it of
 a function instead, and gives back a function.  So it can be applied again:
-``grad(grad(f))`` is the second derivative.
+``grad(grad(f))`` is the second derivative.  All else here is made of that:
+
+=============  ===========================================  =============================
+`vjp`          uᵀJ, for one upstream gradient u             one backward pass
+`jvp`          Jv, for one direction v                      the vjp, which is linear in u, differentiated by u
+`jacobian`     J, row by row                                one vjp for every entry of the result
+`hvp`          Hv, the Hessian times a direction            the gradient of (gradient · v)
+`hessian`      H                                            the Jacobian of the gradient
+=============  ===========================================  =============================
+
+Arguments may be arrays, numbers, or tuples, lists and dicts of them; a gradient has the
+same structure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from coursekit.autograd.tensor import Tensor, backpropagate, stop_gradient, tape
+from coursekit.autograd.tensor import Node, Tensor, backpropagate, is_recording, recording, stop_gradient, tape
+
+Argnums: TypeAlias = int | tuple[int, ...]
 
 
-def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+def grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """The function that computes the gradient of `f`.
 
     Parameters
     ----------
     f : callable
-        Takes arrays and returns a scalar; plain NumPy code.
+        Returns a single number; plain NumPy code.
     argnums : int or tuple of int
-        Which positional argument, or arguments, to differentiate with respect to.
+        Which positional argument, or arguments, to differentiate with respect to: arrays, numbers,
+        or tuples, lists and dicts of them.
 
     Returns
     -------
     callable
-        Takes what `f` takes and returns an array of the shape and dtype of the argument,
-        or a tuple of them if `argnums` is a tuple.
+        Takes what `f` takes and returns an array of the shape and dtype of the argument (or a
+        tuple, list or dict of them), or a tuple of these if `argnums` is a tuple.
 
     Raises
     ------
@@ -53,6 +67,8 @@ def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[
     5.0
     >>> float(grad(grad(grad(np.sin)))(0.0))
     -1.0
+    >>> grad(lambda p: p["w"] * 3.0 + p["b"])({"w": 2.0, "b": 1.0})
+    {'w': array(3.), 'b': array(1.)}
     """
     both = value_and_grad(f, argnums)
 
@@ -63,7 +79,7 @@ def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[
     return gradient
 
 
-def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """The function that computes the value of `f` and its gradient.
 
     Parameters and errors are those of `grad`.
@@ -90,16 +106,189 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
 
     @wraps(f, updated=())
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        inputs = list(args)
-        variables = [_variable(inputs, argnum) for argnum in _positions(argnums, len(args))]
-        output = _scalar(f(*inputs, **kwargs), f)
-        value, gradients = _pull_back(output, variables)
-        return value, gradients if isinstance(argnums, tuple) else gradients[0]
+        output, variables = _evaluate(f, args, kwargs, _positions(argnums, len(args)))
+        if _kind(output) not in "fiub" or np.size(output) != 1:
+            name = getattr(f, "__name__", "the function")
+            what = f"an array of shape {np.shape(output)}" if _kind(output) in "fiub" else repr(output)
+            raise TypeError(
+                f"a gradient is of one number, but {name} returned {what}: "
+                "return a scalar loss, for example np.sum(...)"
+            )
+        outside, gradients = _gradients(output, _leaves(variables))
+        trees = _rebuild(variables, gradients)
+        return output if outside else stop_gradient(output), trees if isinstance(argnums, tuple) else trees[0]
 
     return value_and_gradient
 
 
-def _positions(argnums: int | tuple[int, ...], count: int) -> list[int]:
+def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """The value of `f` and the function from an upstream gradient to the gradients of all arguments.
+
+    Parameters
+    ----------
+    f : callable
+        Returns an array, or a tuple, list or dict of arrays.
+    *args : arrays, or tuples, lists and dicts of arrays
+
+    Returns
+    -------
+    value : what `f` returns
+    pull_back : callable
+        Takes an upstream gradient with the structure and shapes of `value`, and returns a tuple with
+        the gradient uᵀJ of each argument.  It can be called several times.
+
+    Raises
+    ------
+    ValueError
+        From `pull_back`, if the upstream gradient does not have the shape of the value.
+
+    Examples
+    --------
+    >>> value, pull_back = vjp(lambda x, w: x @ w, np.ones((1, 2)), np.array([[1.0], [3.0]]))
+    >>> pull_back(np.array([[10.0]]))
+    (array([[10., 30.]]), array([[10.],
+           [10.]]))
+    """
+    output, variables = _evaluate(f, args, {}, range(len(args)))
+    leaves = _leaves(variables)
+
+    def pull_back(upstream: Any) -> Any:
+        # uᵀJ is the gradient of Σ u·f(x).
+        seeds = _leaves_like(output, upstream, "the upstream gradient")
+        total = sum((np.sum(y * u) for y, u in zip(_leaves(output), seeds, strict=True)), np.float64(0))
+        return _rebuild(variables, _gradients(total, leaves)[1])
+
+    sources = {x.node for x in leaves}
+    outside = any(_is_outside(_tape(y, sources), sources) for y in _leaves(output))
+    return (output if outside else _map(stop_gradient, output)), pull_back
+
+
+def jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+    """The value of `f` at `primals`, and its derivative Jv in the direction `tangents`.
+
+    Parameters
+    ----------
+    f : callable
+    primals : tuple
+        The arguments of `f`.
+    tangents : tuple
+        A direction for each argument, of its structure and shapes.
+
+    Returns
+    -------
+    value, derivative : both with the structure and shapes of what `f` returns
+
+    Notes
+    -----
+    uᵀJ is linear in u, and what it is multiplied with is J: so the derivative of uᵀJv with respect to u is Jv,
+    and forward mode needs no table of its own.
+
+    Examples
+    --------
+    >>> value, derivative = jvp(lambda x: x ** 3, (2.0,), (0.5,))
+    >>> float(value), float(derivative)
+    (8.0, 6.0)
+    """
+    value, pull_back = vjp(f, *primals)
+    directions = _leaves_like(primals, tangents, "a tangent")
+
+    def along(upstream: Any) -> Any:
+        gradients = _leaves(pull_back(upstream))
+        return sum((np.sum(g * d) for g, d in zip(gradients, directions, strict=True)), np.float64(0))
+
+    return value, grad(along)(_map(lambda y: np.zeros(np.shape(y), getattr(y, "dtype", float)), value))
+
+
+def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """The function that computes all derivatives of an array with respect to an array.
+
+    Parameters
+    ----------
+    f : callable
+        Returns an array of any shape.
+    argnums : int
+        The argument: an array or a number.
+
+    Returns
+    -------
+    callable
+        ``J[i, j]`` is the derivative of entry i of the result with respect to entry j of the argument:
+        an array of shape (\\*shape of the result, \\*shape of the argument).
+
+    Examples
+    --------
+    >>> jacobian(lambda x: np.array([[1.0, 2.0], [3.0, 4.0]]) @ x)(np.zeros(2))
+    array([[1., 2.],
+           [3., 4.]])
+    """
+
+    @wraps(f, updated=())
+    def all_derivatives(*args: Any, **kwargs: Any) -> Any:
+        (argnum,) = _positions(argnums, len(args))
+
+        def of_one(x: Any) -> Any:
+            return f(*args[:argnum], x, *args[argnum + 1 :], **kwargs)
+
+        value, pull_back = vjp(of_one, args[argnum])
+        shape, entries = np.shape(value), np.size(value)
+        units = np.eye(entries, dtype=value.dtype).reshape(entries, *shape)
+        rows = [pull_back(unit)[0] for unit in units]
+        argument = np.shape(args[argnum])
+        return np.reshape(np.stack(rows), (*shape, *argument)) if rows else np.zeros((*shape, *argument))
+
+    return all_derivatives
+
+
+def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """The function that computes all second derivatives of a scalar `f`, of shape (\\*shape of x, \\*shape of x).
+
+    Parameters are those of `jacobian`; `f` returns a single number.
+
+    Examples
+    --------
+    >>> hessian(lambda x: x[0] ** 2 * x[1])(np.array([3.0, 5.0]))
+    array([[10.,  6.],
+           [ 6.,  0.]])
+    """
+    return jacobian(grad(f, argnums), argnums)
+
+
+def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
+    """The Hessian of `f` at `x` times `v`, without the Hessian: the gradient of (∂f/∂x · v).
+
+    Parameters
+    ----------
+    f : callable
+        Of one argument; returns a single number.
+    x, v : array, or tuple, list or dict of arrays
+        Point and direction, of the same structure and shapes.
+
+    Returns
+    -------
+    array or structure like `x`
+
+    Notes
+    -----
+    Source: "computing Hessian-vector products" of the first lecture.  The gradient of the penalty
+    R = ‖∂f/∂x‖² is ``2 * hvp(f, x, grad(f)(x))``.
+
+    Examples
+    --------
+    >>> hvp(lambda x: x[0] ** 2 * x[1], np.array([3.0, 5.0]), np.array([1.0, 0.0]))
+    array([10.,  6.])
+    """
+
+    def along(x: Any) -> Any:
+        slopes, directions = _leaves(grad(f)(x)), _leaves_like(x, v, "the direction")
+        return sum((np.sum(s * d) for s, d in zip(slopes, directions, strict=True)), np.float64(0))
+
+    return grad(along)(x)
+
+
+# --- From arguments to variables, and back ---------------------------------------------------------
+
+
+def _positions(argnums: Argnums, count: int) -> list[int]:
     wanted = argnums if isinstance(argnums, tuple) else (argnums,)
     for argnum in wanted:
         if not -count <= argnum < count:
@@ -110,58 +299,126 @@ def _positions(argnums: int | tuple[int, ...], count: int) -> list[int]:
     return positions
 
 
-def _variable(inputs: list[Any], argnum: int) -> Tensor:
-    """Replace one of the inputs by a tensor to differentiate with respect to."""
-    x = inputs[argnum]
-    # Of a tensor that somebody else differentiates by, a copy: the derivative of f(x, x) with respect to
-    # the first x alone must tell the two apart.  The copy is recorded, so the outer gradient gets through.
-    try:
-        inputs[argnum] = variable = +x if isinstance(x, Tensor) and x.requires_grad else Tensor(stop_gradient(x))
-    except TypeError as error:
-        raise TypeError(f"argument {argnum}: {error}") from None
+class Variable(Node):
+    """The node of an argument that a transformation differentiates by: `active` while the function runs."""
+
+    __slots__ = ("active",)
+    active: bool
+
+
+def _evaluate(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], positions: Sequence[int]
+) -> tuple[Any, tuple[Any, ...]]:
+    """What `f` returns when the arguments at `positions` are tensors that require a gradient, and these."""
+    recorded = is_recording()
+    inputs = list(args)
+    for argnum in positions:
+        try:
+            inputs[argnum] = _map(_copied if recorded else _fresh, inputs[argnum])
+        except TypeError as error:
+            raise TypeError(f"argument {argnum}: {error}") from None
+    variables = tuple(inputs[argnum] for argnum in positions)
+    with recording(True):
+        output = f(*inputs, **kwargs)
+    for x in _leaves(variables):
+        if isinstance(x.node, Variable):
+            x.node.active = False
+    return output, variables
+
+
+def _fresh(x: Any) -> Tensor:
+    variable = Tensor(stop_gradient(x), requires_grad=True)
+    variable.node = node = Variable()
+    node.active = True
     return variable
 
 
-def _scalar(output: Any, f: Callable[..., Any]) -> Any:
-    if not isinstance(output, Tensor):
-        output = np.asarray(output)
-    if output.size != 1 or output.dtype.kind not in "fiub":
-        name = getattr(f, "__name__", "the function")
-        what = f"an array of shape {output.shape}" if output.dtype.kind in "fiub" else repr(output.tolist())
-        raise TypeError(
-            f"a gradient is of one number, but {name} returned {what}: return a scalar loss, for example np.sum(...)"
-        )
-    return output
+def _copied(x: Any) -> Tensor:
+    """A tensor that tells this use of x from others: the derivative of f(x, x) by the first x alone must do that.
+
+    Of a tensor that somebody else differentiates by, the copy is recorded, so that the outer gradient gets through.
+    """
+    return +x if isinstance(x, Tensor) and x.requires_grad else _fresh(x)
 
 
-def _pull_back(output: Any, variables: list[Tensor]) -> tuple[Any, tuple[Any, ...]]:
-    """The value of a scalar `output` and its gradients, as tensors only if someone outside needs them so."""
-    sources = set(variables)
-    nodes = tape(output, sources) if isinstance(output, Tensor) and output.requires_grad else []
-    outside = any(v.parents for v in variables) or any(not n.parents and n not in sources for n in nodes)
-    if outside:
-        nodes = _depending_on(sources, nodes)
-    gradients: dict[Tensor, Any] = {}
-    owned: set[Tensor] = set()
-    if nodes:
-        gradients, owned = backpropagate(nodes, np.ones(output.shape, output.dtype), higher=outside)
+def _is_outside(nodes: list[Node], sources: set[Node]) -> bool:
+    """Whether somebody else differentiates by what these nodes depend on, so that gradients must be tensors too."""
+    return is_recording() and (
+        any(node.inputs for node in sources)
+        or any(not node.inputs and node not in sources and getattr(node, "active", True) for node in nodes)
+    )
+
+
+def _tape(output: Any, sources: set[Node]) -> list[Node]:
+    return tape(output.node, sources) if isinstance(output, Tensor) and output.node is not None else []
+
+
+def _gradients(output: Any, variables: list[Tensor]) -> tuple[bool, list[Any]]:
+    """The gradients of a scalar, and whether they are tensors because somebody outside needs them so."""
+    sources = {x.node for x in variables if x.node is not None}
+    nodes = _tape(output, sources)
+    outside = _is_outside(nodes, sources)
+    gradients: dict[Node, Any] = {}
+    aliased: set[Node] = set()
+    wanted = _depending_on(sources, nodes)
+    if wanted:
+        nodes = [node for node in nodes if node in wanted]
+        gradients, aliased = backpropagate(nodes, np.ones(output.shape, output.dtype), outside, wanted)
     results = []
-    for variable in variables:
-        gradient = gradients.get(variable)
+    for x in variables:
+        gradient = gradients.get(x.node)  # type: ignore[arg-type]
         if gradient is None:
-            gradient = np.zeros_like(variable.value)
-        elif not isinstance(gradient, Tensor) and variable not in owned:
-            gradient = gradient.copy()  # may be a view, or shared with another argument
+            gradient = np.zeros_like(x.value)
+        elif not isinstance(gradient, Tensor):  # an array of its own, not a view or that of another argument
+            mine = x.node not in aliased and gradient.base is None
+            gradient = np.asarray(gradient) if mine else np.array(gradient)
         results.append(gradient)
-        if not variable.parents:
-            variable.requires_grad = False  # its work is done: for whoever differentiates next, a constant
-    return output if outside else stop_gradient(output), tuple(results)
+    return outside, results
 
 
-def _depending_on(sources: set[Tensor], nodes: list[Tensor]) -> list[Tensor]:
+def _depending_on(sources: set[Node], nodes: list[Node]) -> set[Node]:
     """Those nodes that depend on a source: gradients of the others are not wanted, so not computed."""
-    reached = set()
-    for node in nodes:  # oldest first, so parents come before
-        if node in sources or any(parent in reached for _, parent in node.parents):
+    reached: set[Node] = set()
+    for node in reversed(nodes):  # oldest first, so inputs come before
+        if node in sources or any(source in reached for source in node.inputs):
             reached.add(node)
-    return [node for node in nodes if node in reached]
+    return reached
+
+
+# --- Tuples, lists and dicts of arrays -------------------------------------------------------------
+
+
+def _map(function: Callable[[Any], Any], tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _map(function, branch) for key, branch in tree.items()}
+    if isinstance(tree, list | tuple):
+        branches = [_map(function, branch) for branch in tree]
+        return type(tree)(*branches) if hasattr(tree, "_fields") else type(tree)(branches)
+    return function(tree)
+
+
+def _leaves(tree: Any) -> list[Any]:
+    leaves: list[Any] = []
+    _map(leaves.append, tree)
+    return leaves
+
+
+def _rebuild(tree: Any, leaves: list[Any]) -> Any:
+    remaining = iter(leaves)
+    return _map(lambda _: next(remaining), tree)
+
+
+def _leaves_like(tree: Any, other: Any, what: str) -> list[Any]:
+    """The leaves of `other`, which must have the structure and the shapes of `tree`."""
+    if _map(lambda _: 0, tree) != _map(lambda _: 0, other):
+        raise ValueError(f"{what} must be made of tuples, lists and dicts just as what it belongs to")
+    leaves = []
+    for x, u in zip(_leaves(tree), _leaves(other), strict=True):
+        if np.shape(x) != np.shape(u):
+            raise ValueError(f"{what} has shape {np.shape(u)}, but {np.shape(x)} is needed")
+        leaves.append(u if isinstance(u, Tensor) else np.asarray(u, getattr(x, "dtype", float)))
+    return leaves
+
+
+def _kind(x: Any) -> str:
+    return str(np.asarray(stop_gradient(x)).dtype.kind)

@@ -16,12 +16,15 @@ PACKAGE = Path(coursekit.__file__).resolve().parent
 HEAVY = ("matplotlib", "IPython", "nbgrader", "ipywidgets", "autograder", "scipy", "pandas", "nbformat", "pytest")
 
 
-@pytest.mark.parametrize("module", ["coursekit", "coursekit.checks", "coursekit.autograd", "coursekit.data"])
-def test_importing_it_loads_numpy_and_nothing_heavier(module: str) -> None:
+LIGHT = ("autograd", "checks", "data", "losses", "nn", "optim", "training")
+
+
+@pytest.mark.parametrize("module", ["coursekit", *(f"coursekit.{part}" for part in LIGHT)])
+def test_importing_it_loads_nothing_heavier_than_numpy(module: str) -> None:
     code = f"import sys, {module}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert "numpy" in loaded
+    assert "coursekit" in loaded
     assert loaded.isdisjoint(HEAVY)
     assert done.stderr == ""
 
@@ -50,3 +53,16 @@ def test_those_are_files_of_every_floor() -> None:
 @pytest.mark.parametrize("name", coursekit.__all__)
 def test_everything_that_it_offers_is_there_and_described(name: str) -> None:
     assert getattr(coursekit, name).__doc__
+
+
+def test_the_parts_are_there_when_first_used() -> None:
+    code = (
+        "import coursekit; print(coursekit.autograd.Tensor.__name__, coursekit.nn.MLP.__name__, 'nn' in dir(coursekit))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["Tensor", "MLP", "True"]
+
+
+def test_a_name_that_it_does_not_have_is_refused_with_those_that_it_has() -> None:
+    with pytest.raises(AttributeError, match=r"no 'chekc'; it has .*check.*autograd"):
+        coursekit.chekc  # noqa: B018

@@ -9,6 +9,10 @@ import pytest
 from coursekit.autograd import Tensor, grad
 
 
+def parameter(value):
+    return Tensor(value, requires_grad=True)
+
+
 def numerical_gradients(f: Callable[..., Any], arrays: list[np.ndarray], h: float = 1e-5) -> list[np.ndarray]:
     """Central differences of the scalar f, entry by entry."""
     arrays = [np.array(a, dtype=np.float64, order="C") for a in arrays]  # copies, so views are never perturbed
@@ -36,11 +40,11 @@ def assert_close(got: Any, expected: Any, message: str) -> None:
 
 def check_first(f: Callable[..., Any], arrays: list[np.ndarray], rng: np.random.Generator, label: str) -> None:
     """`backward` with a random upstream gradient agrees with numerical gradients, and the value with NumPy."""
-    tensors = [Tensor(a) for a in arrays]
+    tensors = [parameter(a) for a in arrays]
     result = f(*tensors)
     plain = np.asarray(f(*arrays))
     assert isinstance(result, Tensor), label
-    np.testing.assert_array_equal(result.value, plain, err_msg=label)
+    np.testing.assert_allclose(result.value, plain, rtol=1e-14, atol=1e-14, err_msg=label)
     upstream = rng.normal(size=plain.shape)
     result.backward(upstream)
     expected = numerical_gradients(lambda *xs: np.sum(upstream * f(*xs)), arrays)

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 
 from coursekit.autograd import Tensor, stop_gradient
-from coursekit.autograd.ops import elementwise
+from coursekit.autograd.ops import elementwise, primitive
 from coursekit.autograd.tensor import RULES
 
 
+def parameter(value):
+    return Tensor(value, requires_grad=True)
+
+
 def test_the_circuit_of_the_lecture():
-    x, y, z = Tensor(-2.0), Tensor(5.0), Tensor(-4.0)
+    x, y, z = parameter(-2.0), parameter(5.0), parameter(-4.0)
     q = x + y
     f = q * z
     f.backward()
@@ -62,7 +66,7 @@ def softmax_gradient(W, X, y, reg):
 def test_losses_in_plain_numpy(loss, by_hand, seed, numerical):
     rng = np.random.default_rng(seed)
     W, X, y = rng.normal(size=(5, 4)), rng.normal(size=(7, 5)), rng.integers(0, 4, size=7)
-    tensor = Tensor(W)
+    tensor = parameter(W)
     result = loss(tensor, X, y, 0.1)
     result.backward()
     assert result.value == loss(W, X, y, 0.1)
@@ -75,7 +79,7 @@ def test_losses_in_plain_numpy(loss, by_hand, seed, numerical):
 
 
 def test_fan_out_and_diamonds_add_up():
-    x = Tensor([2.0, -1.0])
+    x = parameter([2.0, -1.0])
     a, b = x * 3, np.exp(x)
     c = a * b + a
     (c + x + x).backward([1.0, 10.0])
@@ -84,7 +88,7 @@ def test_fan_out_and_diamonds_add_up():
 
 
 def test_a_long_ladder_of_diamonds_takes_linear_time():
-    x = y = Tensor(1.0)
+    x = y = parameter(1.0)
     for _ in range(500):  # 2**500 paths
         y = 0.5 * y + 0.5 * y
     y.backward()
@@ -92,7 +96,7 @@ def test_a_long_ladder_of_diamonds_takes_linear_time():
 
 
 def test_backward_adds_to_grad_and_none_starts_anew():
-    x = Tensor([1.0, 2.0])
+    x = parameter([1.0, 2.0])
     y = x * x
     y.backward([1.0, 1.0])
     first = x.grad
@@ -108,7 +112,7 @@ def test_backward_adds_to_grad_and_none_starts_anew():
 def test_nothing_of_the_user_is_written_to():
     u = np.array([1.0, 2.0])
     value = np.array([5.0, 6.0])
-    x, y = Tensor(value), Tensor([7.0, 8.0])
+    x, y = parameter(value), parameter([7.0, 8.0])
     total = x + y + x + y + x  # gradients that are one and the same array, added to again and again
     total.backward(u)
     np.testing.assert_array_equal(u, [1, 2])
@@ -119,7 +123,7 @@ def test_nothing_of_the_user_is_written_to():
 
 def test_every_gradient_is_an_array_of_its_own():
     u = np.array([1.0, 2.0])
-    x, y = Tensor([5.0, 6.0]), Tensor([7.0, 8.0])
+    x, y = parameter([5.0, 6.0]), parameter([7.0, 8.0])
     z = x + y
     z.backward(u)
     u[:] = 99
@@ -132,20 +136,20 @@ def test_every_gradient_is_an_array_of_its_own():
 
 
 def test_a_broadcast_gradient_can_be_written_to():
-    x = Tensor(np.ones((2, 3)))
+    x = parameter(np.ones((2, 3)))
     np.sum(x).backward()
     x.grad[0] *= 5
     np.testing.assert_array_equal(x.grad, [[5, 5, 5], [1, 1, 1]])
 
 
 def test_a_sum_used_twice_accumulates_into_a_writable_buffer():
-    x = Tensor(np.ones((2, 3)))
+    x = parameter(np.ones((2, 3)))
     (np.sum(x) + np.sum(x, axis=0).sum() + np.mean(x)).backward()
     np.testing.assert_allclose(x.grad, np.full((2, 3), 2 + 1 / 6))
 
 
 def test_a_chain_of_100_000_operations():
-    x = Tensor(1.0)
+    x = parameter(1.0)
     y = x
     for _ in range(100_000):
         y = y + 1e-5
@@ -160,10 +164,10 @@ def test_a_chain_of_100_000_operations():
 
 
 def test_nothing_is_recorded_without_a_gradient_to_compute():
-    x = Tensor([1.0, 2.0], requires_grad=False)
+    x = Tensor([1.0, 2.0])
     y = np.exp(x * 2 + np.ones(2))
     assert not y.requires_grad
-    assert (y.rule, y.args, y.parents) == (None, (), [])
+    assert y.node is None
     with pytest.raises(ValueError, match="no input of this tensor requires"):
         np.sum(y).backward()
 
@@ -180,11 +184,34 @@ def test_no_product_is_computed_for_a_constant(monkeypatch):
 
     monkeypatch.setitem(RULES, np.multiply, None)
     elementwise(np.multiply, vjp_of("x", "y"), vjp_of("y", "x"))
-    w = Tensor([1.0, 2.0])
-    (w * np.array([3.0, 4.0])).backward([1.0, 1.0])
+    w = parameter([1.0, 2.0])
+    np.multiply(w, np.array([3.0, 4.0])).backward([1.0, 1.0])
     assert called == ["x"]
-    (Tensor([3.0, 4.0], requires_grad=False) * w).backward([1.0, 1.0])
+    np.multiply(Tensor([3.0, 4.0]), w).backward([1.0, 1.0])
     assert called == ["x", "y"]
+
+
+def test_what_no_rule_reads_is_freed():
+    x = parameter(np.ones(3))
+    z = x * 2.0
+    e = np.exp(z)
+    total = np.sum(e)
+    kept = [weakref.ref(t.value) for t in (z, e)]
+    del z, e
+    assert [array() is None for array in kept] == [True, False]  # exp needs its result alone, sum nothing
+    total.backward()
+    np.testing.assert_allclose(x.grad, 2 * np.exp(2 * np.ones(3)))
+    one_over = 1 / np.exp(x)
+    denominator = [arg for arg in one_over.node.args if arg is not None]
+    assert denominator == []
+
+
+def test_of_an_argument_that_gives_its_shape_alone_no_array_is_kept():
+    x = parameter(np.ones((2, 3)))
+    y = (x * 1.0).reshape(3, 2)
+    (kept, *_) = y.node.args
+    assert (kept.shape, kept.dtype, kept.ndim, kept.size) == ((2, 3), np.float64, 2, 6)
+    assert not hasattr(kept, "value")
 
 
 def test_the_first_order_pass_hands_plain_arrays_to_the_rules(monkeypatch):
@@ -195,13 +222,13 @@ def test_the_first_order_pass_hands_plain_arrays_to_the_rules(monkeypatch):
         return g * ans
 
     monkeypatch.setitem(RULES, np.exp, None)
-    elementwise(np.exp, vjp)
-    np.exp(Tensor([1.0])).backward([1.0])
+    primitive(np.exp, vjp)
+    np.exp(parameter([1.0])).backward([1.0])
     assert kinds == [(np.ndarray, np.ndarray, np.ndarray)]
 
 
 def test_stop_gradient_gives_the_plain_array():
-    x = Tensor([1.0, 2.0])
+    x = parameter([1.0, 2.0])
     assert type(stop_gradient(x)) is np.ndarray
     (x * stop_gradient(x)).backward([1.0, 1.0])
     np.testing.assert_array_equal(x.grad, [1, 2])
@@ -211,11 +238,11 @@ def test_stop_gradient_gives_the_plain_array():
 
 
 def test_attributes_of_arrays():
-    x = Tensor(np.zeros((2, 3), np.float32))
+    x = parameter(np.zeros((2, 3), np.float32))
     assert (x.shape, x.ndim, x.size, x.dtype, len(x)) == ((2, 3), 2, 6, np.float32, 2)
     assert x.T.shape == (3, 2)
     assert [row.shape for row in x] == [(3,), (3,)]
-    a, b = Tensor([1.0, 2.0])
+    a, b = parameter([1.0, 2.0])
     (a * 3 + b).backward()
 
 
@@ -225,7 +252,7 @@ def test_operators_take_arrays_numbers_and_lists_on_either_side(left, symbol):
     x = np.array([1.0, 2.0, 3.0])
     for code in (f"a {symbol} b", f"b {symbol} a"):
         expected = eval(code, {"a": np.asarray(left), "b": x})
-        tensor = Tensor(x)
+        tensor = parameter(x)
         result = eval(code, {"a": left, "b": tensor})
         assert isinstance(result, Tensor)
         np.testing.assert_array_equal(result.value, expected)
@@ -234,14 +261,14 @@ def test_operators_take_arrays_numbers_and_lists_on_either_side(left, symbol):
 
 
 def test_matmul_on_either_side():
-    A, x = np.array([[1.0, 2.0], [3.0, 4.0]]), Tensor([5.0, 7.0])
+    A, x = np.array([[1.0, 2.0], [3.0, 4.0]]), parameter([5.0, 7.0])
     np.testing.assert_array_equal((A @ x).value, A @ x.value)
     np.testing.assert_array_equal((x @ A).value, x.value @ A)
     np.testing.assert_array_equal(x.dot(A).value, x.value @ A)
 
 
 def test_comparisons_and_flat_functions_give_plain_arrays():
-    x = Tensor([-1.0, 0.0, 2.0])
+    x = parameter([-1.0, 0.0, 2.0])
     for result, expected in [
         (x > 0, [False, False, True]),
         (0 >= x, [True, True, False]),  # noqa: SIM300
@@ -258,18 +285,18 @@ def test_comparisons_and_flat_functions_give_plain_arrays():
 
 
 def test_branches_look_at_the_value():
-    x = Tensor(3.0)
+    x = parameter(3.0)
     y = x * 2 if x > 0 else x
     y.backward()
     assert x.grad == 2
-    assert max(Tensor(1.0), x) is x
+    assert max(parameter(1.0), x) is x
 
 
 def test_text():
-    assert repr(Tensor([1.0, 2.0])) == "Tensor([1., 2.])"
-    assert repr(Tensor(1.0, requires_grad=False)) == "Tensor(1., requires_grad=False)"
-    assert f"{Tensor(1.23456):.2f}" == "1.23"
-    assert Tensor(2.5).item() == 2.5
+    assert repr(parameter([1.0, 2.0])) == "Tensor([1., 2.], requires_grad=True)"
+    assert repr(Tensor(1.0)) == "Tensor(1.)"
+    assert f"{parameter(1.23456):.2f}" == "1.23"
+    assert parameter(2.5).item() == 2.5
 
 
 # --- It never loses a gradient silently ---
@@ -287,36 +314,38 @@ def test_text():
         lambda x: np.ones(3).dot(x * np.ones(3)),
         lambda x: np.zeros(3).__setitem__(slice(1), x * np.ones(1)),
         lambda x: np.add(np.ones(1), [x]),
-        lambda x: [x, x] * Tensor([1.0, 2.0]),
+        lambda x: [x, x] * parameter([1.0, 2.0]),
         lambda x: np.full_like(np.ones(3), x),
     ],
     ids=range(11),
 )
 def test_a_conversion_that_would_lose_the_gradient_raises(convert):
     with pytest.raises((TypeError, NotImplementedError), match=r"gradient"):
-        convert(Tensor(1.0))
+        convert(parameter(1.0))
 
 
 def test_writing_a_tensor_into_an_array_entry_raises():
     with pytest.raises(ValueError, match="setting an array element") as error:  # NumPy's words, ours beneath
-        np.zeros(3)[0] = Tensor(1.0)
+        np.zeros(3)[0] = parameter(1.0)
     assert "would lose the gradient" in str(error.value.__cause__)
 
 
 def test_a_constant_converts_freely():
-    x = Tensor([1.0], requires_grad=False)
+    x = Tensor([1.0])
     assert type(np.asarray(x)) is np.ndarray
     assert np.asarray(x, dtype=np.float32).dtype == np.float32
-    assert float(Tensor(1.0, requires_grad=False)) == 1
+    assert float(Tensor(1.0)) == 1
 
 
 def test_a_function_without_a_row_is_named():
-    with pytest.raises(NotImplementedError, match=r"np\.arctan has no gradient rule.*ops\.py"):
-        np.arctan(Tensor(1.0))
-    with pytest.raises(NotImplementedError, match=r"np\.linalg\.norm has no gradient rule.*ops\.py"):
-        np.linalg.norm(Tensor([1.0]))
+    with pytest.raises(NotImplementedError, match=r"np\.i0 has no gradient rule.*Function.*ops\.py"):
+        np.i0(parameter(1.0))
+    with pytest.raises(NotImplementedError, match=r"np\.spacing has no gradient rule.*ops\.py"):
+        np.spacing(parameter(1.0))
+    with pytest.raises(NotImplementedError, match=r"np\.linalg\.svd has no gradient rule.*ops\.py"):
+        np.linalg.svd(parameter([[1.0]]))
     with pytest.raises(TypeError, match=r"np\.add\.reduce"):
-        np.add.reduce(Tensor([1.0]))
+        np.add.reduce(parameter([1.0]))
 
 
 @pytest.mark.parametrize(
@@ -337,11 +366,11 @@ def test_a_function_without_a_row_is_named():
 )
 def test_an_option_without_a_rule_raises(call):
     with pytest.raises(TypeError):
-        call(Tensor([1.0, 2.0]))
+        call(parameter([1.0, 2.0]))
 
 
 def test_in_place_operations_raise_and_say_what_to_write():
-    x, a = Tensor([1.0, 2.0]), np.ones(2)
+    x, a = parameter([1.0, 2.0]), np.ones(2)
     with pytest.raises(TypeError, match=r"np\.where"):
         x[0] = 5
     with pytest.raises(TypeError, match=r"array = array \+ tensor"):
@@ -356,14 +385,14 @@ def test_in_place_operations_raise_and_say_what_to_write():
 @pytest.mark.parametrize("value", [3, [1, 2], True, 1j], ids=str)
 def test_only_floating_point_has_a_gradient(value):
     with pytest.raises(TypeError, match="floating-point"):
-        Tensor(value)
-    assert not Tensor(value, requires_grad=False).requires_grad
+        parameter(value)
+    assert not Tensor(value).requires_grad
     with pytest.raises(TypeError, match="real floating point"):
-        Tensor(1.0) * 1j
+        parameter(1.0) * 1j
 
 
 def test_a_wrong_upstream_gradient_is_named():
-    x = Tensor([1.0, 2.0])
+    x = parameter([1.0, 2.0])
     with pytest.raises(ValueError, match=r"shape \(2,\); only a scalar"):
         x.backward()
     with pytest.raises(ValueError, match=r"shape \(2, 1\), the tensor \(2,\)"):

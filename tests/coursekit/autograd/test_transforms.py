@@ -6,6 +6,10 @@ import pytest
 from coursekit.autograd import Tensor, grad, value_and_grad
 
 
+def parameter(value):
+    return Tensor(value, requires_grad=True)
+
+
 def logsumexp(x):
     return np.log(np.sum(np.exp(x)))
 
@@ -84,7 +88,7 @@ def test_nested_derivatives_keep_their_variables_apart():
     assert grad(lambda x: x * grad(lambda y: x + y)(1.0))(1.0) == 1  # not 2
     assert grad(lambda x: x * grad(lambda y: x * y)(x))(3.0) == 6
     assert grad(lambda x: grad(lambda y: x * y * y)(x))(3.0) == 12  # 2xy at y = x
-    assert grad(lambda x, y: x * x * y)(*[Tensor(3.0)] * 2).value == 18
+    assert grad(lambda x, y: x * x * y)(*[parameter(3.0)] * 2).value == 18
     assert grad(lambda w: grad(lambda x: w * x**2)(3.0))(2.0) == 6
 
 
@@ -98,7 +102,7 @@ def test_mixed_derivatives():
 
 
 def test_a_gradient_can_be_part_of_a_loss_that_backward_differentiates():
-    w = Tensor([1.0, 2.0])
+    w = parameter([1.0, 2.0])
     x = np.array([0.5, -1.0])
     slope = grad(lambda x: np.sum(w * x**3))(x)  # depends on w, so it is a tensor
     assert isinstance(slope, Tensor)
@@ -116,7 +120,7 @@ def test_a_second_derivative_of_a_long_chain():
 
 
 def test_grad_leaves_other_tensors_alone():
-    W = Tensor(np.ones(2))
+    W = parameter(np.ones(2))
     grad(lambda x: np.sum(W * x))(np.ones(2))
     assert W.grad is None
 

@@ -1,0 +1,360 @@
+"""Optimizers: what to do with a gradient; and schedules: how far to go at step t.
+
+>>> import numpy as np
+>>> from coursekit.autograd import Tensor
+>>> from coursekit.optim import CosineDecay, Momentum
+>>> theta = Tensor(np.array([4.0, -2.0]), requires_grad=True)
+>>> optimizer = Momentum([theta], lr=CosineDecay(T=200, lr0=0.1))
+>>> for t in range(200):
+...     optimizer.zero_grad()
+...     np.sum(theta * theta).backward()
+...     optimizer.step()
+>>> bool(np.all(np.abs(theta.value) < 0.01))
+True
+
+θ is a parameter, g its gradient, η the learning rate.  A step gives ``parameter.value`` a new
+array of the same dtype and never writes into the old one, which may be somebody else's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from coursekit.autograd import Tensor
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "CosineDecay",
+    "InverseSqrtDecay",
+    "LinearDecay",
+    "Momentum",
+    "Nesterov",
+    "Optimizer",
+    "RMSprop",
+    "StepDecay",
+]
+
+Schedule: TypeAlias = Callable[[int], float]
+
+
+# --- Optimizers ------------------------------------------------------------------------------------
+
+
+class Optimizer:
+    """What all optimizers share; for one of your own, derive from it and write ``change``.
+
+    Parameters
+    ----------
+    parameters : Tensors that require a gradient, such as ``model.parameters()``
+    lr : positive number, or schedule
+        A schedule is a function of the number of steps taken so far: 0 at the first.
+
+    Attributes
+    ----------
+    lr
+        May be set between steps.
+    t : int
+        Steps taken so far.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there are no parameters, one is not a Tensor that requires a gradient or is
+        given twice, or the learning rate is not a positive number.
+    RuntimeError
+        From `step`, if no parameter has a gradient.
+
+    Examples
+    --------
+    >>> class SignDescent(Optimizer):
+    ...     def change(self, i, gradient, lr):
+    ...         return -lr * np.sign(gradient)
+    >>> theta = Tensor(np.array([4.0, -2.0]), requires_grad=True)
+    >>> np.sum(theta * theta).backward()
+    >>> SignDescent([theta], lr=0.5).step()
+    >>> theta.value
+    array([ 3.5, -1.5])
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float | Schedule) -> None:
+        name = type(self).__name__
+        if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
+            raise TypeError(f"{name}: parameters is a list of Tensors, such as model.parameters() or [W, b].")
+        self.parameters = list(parameters)
+        if not self.parameters:
+            raise ValueError(f"{name}: there are no parameters. (An iterator is empty the second time.)")
+        for i, parameter in enumerate(self.parameters):
+            if not isinstance(parameter, Tensor):
+                raise TypeError(f"{name}: parameters[{i}] is no Tensor, but of type {type(parameter).__name__}.")
+            if not parameter.requires_grad:
+                raise ValueError(f"{name}: parameters[{i}] gets no gradient. Make it Tensor(..., requires_grad=True).")
+        if len({id(parameter) for parameter in self.parameters}) < len(self.parameters):
+            raise ValueError(f"{name}: a parameter is given twice, and would be moved twice in each step.")
+        self.lr = lr
+        self.t = 0
+        self.learning_rate()  # so that a wrong one is refused here
+
+    def learning_rate(self) -> float:
+        """The learning rate of the next step."""
+        lr = self.lr(self.t) if callable(self.lr) else self.lr
+        if isinstance(lr, str | bool | None) or not 0 <= float(lr) < math.inf or (lr == 0 and not callable(self.lr)):
+            raise ValueError(
+                f"{type(self).__name__}: lr is a positive number or a schedule such as CosineDecay, not {lr!r}."
+            )
+        return float(lr)  # a NumPy float64 would turn float32 parameters into float64
+
+    def step(self) -> None:
+        """Move every parameter that has a gradient."""
+        if all(parameter.grad is None for parameter in self.parameters):
+            raise RuntimeError(f"{type(self).__name__}.step: no parameter has a gradient. Call loss.backward() first.")
+        lr = self.learning_rate()
+        for i, parameter in enumerate(self.parameters):
+            if parameter.grad is not None:
+                parameter.value = parameter.value + self.change(i, parameter.grad, lr)
+        self.t += 1
+
+    def change(self, i: int, gradient: Any, lr: float) -> Any:
+        """What to add to the parameter number i; every optimizer writes its own."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method change(self, i, gradient, lr)")
+
+    def zero_grad(self) -> None:
+        """Forget all gradients: `backward` adds to what is there."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.parameters)} parameters, lr={self.lr}, t={self.t})"
+
+    def _zeros(self) -> list[Any]:
+        """A memory for each parameter: 0, until it has seen a gradient and has its shape."""
+        return [0.0] * len(self.parameters)
+
+
+class SGD(Optimizer):
+    """(Stochastic) gradient descent: ``θ ← θ − η g``.
+
+    >>> theta = Tensor(1.0, requires_grad=True)
+    >>> (theta * theta).backward()
+    >>> SGD([theta], lr=0.25).step()
+    >>> float(theta.value)
+    0.5
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float | Schedule = 0.01) -> None:
+        super().__init__(parameters, lr)
+
+    def change(self, i: int, gradient: Any, lr: float) -> Any:
+        return -lr * gradient
+
+
+class Momentum(Optimizer):
+    """Heavy ball: ``m ← μ m − η g``, ``θ ← θ + m``.
+
+    Under a constant gradient it reaches ``1 / (1 − μ)`` times the speed of `SGD`.
+
+    References
+    ----------
+    Polyak, Some methods of speeding up the convergence of iteration methods, 1964;
+    written as by Sutskever et al., On the importance of initialization and momentum, ICML 2013.
+
+    Examples
+    --------
+    >>> theta = Tensor(0.0, requires_grad=True)
+    >>> optimizer = Momentum([theta], lr=1.0, mu=0.5)
+    >>> for _ in range(3):
+    ...     theta.grad = np.array(-1.0)
+    ...     optimizer.step()
+    >>> float(theta.value)      # 1 + 1.5 + 1.75
+    4.25
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float | Schedule = 0.01, mu: float = 0.9) -> None:
+        super().__init__(parameters, lr)
+        self.mu = _decay_rate(self, "mu", mu)
+        self._m = self._zeros()
+
+    def change(self, i: int, gradient: Any, lr: float) -> Any:
+        self._m[i] = self.mu * self._m[i] - lr * gradient
+        return self._m[i]
+
+
+class Nesterov(Momentum):
+    """Momentum that looks ahead: ``m' ← μ m − η g``, ``θ ← θ + m' + μ (m' − m)``.
+
+    Nesterov takes the gradient where the momentum is about to carry θ, at θ + μ m.  Here, as
+    in the notes of CS231n ("Neural Networks Part 3"), θ stands for that point ahead already,
+    so that g is the gradient at θ as for every other optimizer.
+
+    >>> theta = Tensor(0.0, requires_grad=True)
+    >>> theta.grad = np.array(-1.0)
+    >>> Nesterov([theta], lr=1.0, mu=0.5).step()
+    >>> float(theta.value)
+    1.5
+    """
+
+    def change(self, i: int, gradient: Any, lr: float) -> Any:
+        before = self._m[i]
+        after = super().change(i, gradient, lr)
+        return after + self.mu * (after - before)
+
+
+class RMSprop(Optimizer):
+    """Steps of one size in every direction: ``v ← ρ v + (1 − ρ) g²``, ``θ ← θ − η g / (√v + ε)``.
+
+    References
+    ----------
+    Tieleman and Hinton, Lecture 6.5, Neural Networks for Machine Learning, 2012.
+
+    Examples
+    --------
+    >>> theta = Tensor(np.array([0.0, 0.0]), requires_grad=True)
+    >>> theta.grad = np.array([-0.001, 1000.0])
+    >>> RMSprop([theta], lr=0.1, rho=0.75).step()
+    >>> theta.value.round(3)
+    array([ 0.2, -0.2])
+    """
+
+    def __init__(
+        self, parameters: Iterable[Tensor], lr: float | Schedule = 1e-3, rho: float = 0.9, eps: float = 1e-8
+    ) -> None:
+        super().__init__(parameters, lr)
+        self.rho, self.eps = _decay_rate(self, "rho", rho), float(eps)
+        self._v = self._zeros()
+
+    def change(self, i: int, gradient: Any, lr: float) -> Any:
+        self._v[i] = self.rho * self._v[i] + (1 - self.rho) * gradient**2
+        return -lr * gradient / (np.sqrt(self._v[i]) + self.eps)
+
+
+class Adam(Optimizer):
+    """Momentum and RMSprop together, each corrected for having begun at 0.
+
+    ``m ← β₁ m + (1 − β₁) g``, ``v ← β₂ v + (1 − β₂) g²``, and with k the number of gradients
+    that this parameter has seen,
+    ``θ ← θ − η · m / (1 − β₁ᵏ) / (√(v / (1 − β₂ᵏ)) + ε)``.
+
+    References
+    ----------
+    Kingma and Ba, Adam: a method for stochastic optimization, ICLR 2015, algorithm 1.
+
+    Examples
+    --------
+    >>> theta = Tensor(np.array([0.0, 0.0]), requires_grad=True)
+    >>> theta.grad = np.array([-0.001, 1000.0])
+    >>> Adam([theta], lr=0.1).step()
+    >>> theta.value.round(3)
+    array([ 0.1, -0.1])
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        lr: float | Schedule = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__(parameters, lr)
+        self.betas = _decay_rate(self, "betas[0]", betas[0]), _decay_rate(self, "betas[1]", betas[1])
+        self.eps = float(eps)
+        self._m, self._v, self._k = self._zeros(), self._zeros(), [0] * len(self.parameters)
+
+    def change(self, i: int, gradient: Any, lr: float) -> Any:
+        beta1, beta2 = self.betas
+        self._k[i] += 1
+        self._m[i] = beta1 * self._m[i] + (1 - beta1) * gradient
+        self._v[i] = beta2 * self._v[i] + (1 - beta2) * gradient**2
+        m, v = self._m[i] / (1 - beta1 ** self._k[i]), self._v[i] / (1 - beta2 ** self._k[i])
+        return -lr * m / (np.sqrt(v) + self.eps)
+
+
+def _decay_rate(optimizer: Optimizer, name: str, rate: float) -> float:
+    if not 0 <= rate < 1:
+        raise ValueError(f"{type(optimizer).__name__}: {name} is at least 0 and less than 1, not {rate!r}.")
+    return float(rate)
+
+
+# --- Schedules -------------------------------------------------------------------------------------
+#
+# The four of the lecture.  t counts whatever the caller counts: an Optimizer counts its steps from 0.
+# After T the rate stays 0, where the formulas alone would rise again or fall below 0.
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    """``lr0 · factor^(number of milestones m with t >= m)``.
+
+    >>> schedule = StepDecay(1.0, milestones=[30, 60])
+    >>> [round(schedule(t), 4) for t in (0, 29, 30, 60)]
+    [1.0, 1.0, 0.1, 0.01]
+    """
+
+    lr0: float
+    milestones: Sequence[int]
+    factor: float = 0.1
+
+    def __call__(self, t: int) -> float:
+        return float(self.lr0 * self.factor ** sum(t >= milestone for milestone in self.milestones))
+
+
+@dataclass(frozen=True)
+class CosineDecay:
+    """``½ lr0 (1 + cos(π t / T))``: from lr0 at t = 0 to 0 at T.
+
+    >>> schedule = CosineDecay(100, 1.0)
+    >>> [round(schedule(t), 4) for t in (0, 25, 50, 100, 150)]
+    [1.0, 0.8536, 0.5, 0.0, 0.0]
+    """
+
+    T: int
+    lr0: float
+
+    def __post_init__(self) -> None:
+        _check_duration(self)
+
+    def __call__(self, t: int) -> float:
+        return 0.5 * self.lr0 * (1 + math.cos(math.pi * min(t / self.T, 1)))
+
+
+@dataclass(frozen=True)
+class LinearDecay:
+    """``lr0 (1 − t / T)``: from lr0 at t = 0 to 0 at T.
+
+    >>> schedule = LinearDecay(100, 1.0)
+    >>> [schedule(t) for t in (0, 25, 100, 150)]
+    [1.0, 0.75, 0.0, 0.0]
+    """
+
+    T: int
+    lr0: float
+
+    def __post_init__(self) -> None:
+        _check_duration(self)
+
+    def __call__(self, t: int) -> float:
+        return self.lr0 * (1 - min(t / self.T, 1))
+
+
+@dataclass(frozen=True)
+class InverseSqrtDecay:
+    """``lr0 / √t``, for t from 1; at t = 0 it is lr0 too.
+
+    >>> schedule = InverseSqrtDecay(1.0)
+    >>> [schedule(t) for t in (0, 1, 4, 100)]
+    [1.0, 1.0, 0.5, 0.1]
+    """
+
+    lr0: float
+
+    def __call__(self, t: int) -> float:
+        return self.lr0 / math.sqrt(max(t, 1))
+
+
+def _check_duration(schedule: CosineDecay | LinearDecay) -> None:
+    if not schedule.T > 0:
+        raise ValueError(f"{type(schedule).__name__}: T is the number of steps to 0, more than 0, not {schedule.T!r}.")

@@ -1,0 +1,322 @@
+"""The training loop: minibatches, loss, backward, step, again.
+
+>>> from coursekit.data import spirals
+>>> from coursekit.nn import MLP
+>>> from coursekit.training import fit
+>>> X, y = spirals(50, num_classes=2)
+>>> history = fit(MLP([2, 16, 2], rng=0), X, y, epochs=2, batch_size=50, rng=0, progress=False)
+>>> len(history.losses)
+4
+
+`fit` runs to the end; `training_steps` is the same loop as a generator, one step at a
+time, for whoever wants to do something in between::
+
+    from coursekit.widgets import LossCurve
+
+    with LossCurve("spirals") as curve:
+        fit(model, X, y, callback=lambda step: curve.append(step.loss))
+
+    async def train():                      # in a notebook whose buttons go on working
+        for step in training_steps(model, X, y):
+            curve.append(step.loss)
+            await asyncio.sleep(0)
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from coursekit.autograd import Tensor, stop_gradient
+from coursekit.losses import l2, softmax_cross_entropy
+from coursekit.nn import Module
+from coursekit.optim import Adam, Optimizer
+
+__all__ = ["DivergedError", "History", "Step", "accuracy", "fit", "training_steps"]
+
+
+class DivergedError(FloatingPointError):
+    """The loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of training, as `training_steps` yields it and a callback gets it.
+
+    Attributes
+    ----------
+    t, total : int
+        Its number, from 0, and how many there will be.
+    loss : float
+        Of its minibatch, the regularisation included, before the parameters moved.
+    lr : float
+        The learning rate that it used.
+    epoch : int
+        How often the data have been gone through before, in full.
+    ends_epoch : bool
+        Whether this was the last minibatch of its epoch.
+    """
+
+    t: int
+    total: int
+    loss: float
+    lr: float
+    epoch: int
+    ends_epoch: bool
+
+
+@dataclass
+class History:
+    """What `fit` returns.
+
+    Attributes
+    ----------
+    losses : list of float
+        One for each step; ``LossCurve().extend(history.losses)`` draws them.
+    val_losses, val_accuracies : list of float
+        One for each epoch, without the regularisation; empty without validation data.
+        There are accuracies only where the model gives a score for each class.
+    stopped : str
+        Empty, or why training ended before its time.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    val_losses: list[float] = field(default_factory=list)
+    val_accuracies: list[float] = field(default_factory=list)
+    stopped: str = ""
+
+    def __repr__(self) -> str:
+        if not self.losses:
+            return f"History: no steps. {self.stopped}".rstrip()
+        words = f"History: {len(self.losses)} steps, first loss {self.losses[0]:.4g}, now {_words(self)}."
+        return f"{words} {self.stopped}".rstrip()
+
+
+def fit(
+    model: Module,
+    X: Any,
+    y: Any,
+    loss: Callable[[Any, Any], Any] = softmax_cross_entropy,
+    optimizer: Optimizer | None = None,
+    *,
+    epochs: int | None = None,
+    num_iters: int | None = None,
+    batch_size: int = 64,
+    reg: float = 0.0,
+    X_val: Any = None,
+    y_val: Any = None,
+    rng: np.random.Generator | int | None = None,
+    callback: Callable[[Step], object] | None = None,
+    progress: bool = True,
+) -> History:
+    """Train a model.  Stop it at any time (the ■ of the notebook): what was learned so far is kept.
+
+    Parameters
+    ----------
+    model : Module
+        Changed in place.
+    X, y : arrays with one example in each of N rows
+    loss : function of (model(X), y)
+    optimizer : Optimizer
+        `Adam` with its defaults unless given.
+    epochs, num_iters : int
+        How often to go through the data, or how many steps to take: one or the other; 10 epochs
+        if neither.
+    batch_size : int
+        Each epoch goes through the examples in a new order, `batch_size` at a time; the rest
+        makes a smaller batch.  More than N is as good as N.
+    reg : float
+        ``reg * Σ ‖W‖²`` is added to the loss, over weights and not biases (`Module.weights`).
+    X_val, y_val : arrays
+        Evaluated at the end of each epoch.
+    rng : numpy.random.Generator, int or None
+        Draws the order of the examples.
+    callback : function of a `Step`
+        Called after each step.
+    progress : bool
+        Print about ten lines while it runs.
+
+    Returns
+    -------
+    History
+
+    Warns
+    -----
+    RuntimeWarning
+        If the loss is no longer finite.  Training stops before that step moves anything.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If data and options do not fit together, before the first step.
+
+    Examples
+    --------
+    >>> from coursekit.data import spirals
+    >>> from coursekit.nn import MLP
+    >>> X, y = spirals(50, num_classes=2)
+    >>> model = MLP([2, 32, 2], rng=0)
+    >>> optimizer = Adam(model.parameters(), lr=0.05)
+    >>> history = fit(model, X, y, optimizer=optimizer, epochs=40, X_val=X, y_val=y, rng=0, progress=False)
+    >>> len(history.losses), len(history.val_losses), history.val_accuracies[-1] > 0.95
+    (80, 40, True)
+    """
+    if (X_val is None) != (y_val is None):
+        raise ValueError("fit: X_val and y_val go together; one of them is missing.")
+    steps = training_steps(
+        model, X, y, loss, optimizer, epochs=epochs, num_iters=num_iters, batch_size=batch_size, reg=reg, rng=rng
+    )
+    history = History()
+    try:
+        for step in steps:
+            history.losses.append(step.loss)
+            last = step.t == step.total - 1
+            if X_val is not None and (step.ends_epoch or last):
+                _evaluate(model, X_val, y_val, loss, history)
+            if callback is not None:
+                callback(step)
+            if progress and (step.t % math.ceil(step.total / 10) == 0 or last):
+                print(f"step {step.t + 1} of {step.total}: {_words(history)}", flush=True)
+    except KeyboardInterrupt:
+        history.stopped = f"Interrupted after {len(history.losses)} steps."
+    except DivergedError as error:
+        history.stopped = str(error)
+        warnings.warn(f"fit: {error}", RuntimeWarning, stacklevel=2)
+    return history
+
+
+def training_steps(
+    model: Module,
+    X: Any,
+    y: Any,
+    loss: Callable[[Any, Any], Any] = softmax_cross_entropy,
+    optimizer: Optimizer | None = None,
+    *,
+    epochs: int | None = None,
+    num_iters: int | None = None,
+    batch_size: int = 64,
+    reg: float = 0.0,
+    rng: np.random.Generator | int | None = None,
+) -> Iterator[Step]:
+    """The loop of `fit`, one step each time it is asked for the next.
+
+    Parameters and errors are those of `fit`.
+
+    Yields
+    ------
+    Step
+
+    Raises
+    ------
+    DivergedError
+        After it has yielded a step whose loss is not finite.  That step moved nothing.
+
+    Examples
+    --------
+    >>> from coursekit.data import spirals
+    >>> from coursekit.nn import MLP
+    >>> X, y = spirals(50, num_classes=2)
+    >>> [step.epoch for step in training_steps(MLP([2, 8, 2], rng=0), X, y, num_iters=5, batch_size=50, rng=0)]
+    [0, 0, 1, 1, 2]
+    """
+    X, y = np.asarray(stop_gradient(X)), np.asarray(stop_gradient(y))
+    if X.ndim == 0 or y.ndim == 0 or len(X) != len(y) or len(X) == 0:
+        raise ValueError(f"fit: X and y have one example in each row, but their shapes are {X.shape} and {y.shape}.")
+    if epochs is not None and num_iters is not None:
+        raise TypeError("fit: give epochs or num_iters, not both.")
+    for name, count in ("epochs", epochs), ("num_iters", num_iters), ("batch_size", batch_size):
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1):
+            raise ValueError(f"fit: {name} is a whole number, 1 or more, not {count!r}.")
+    if not 0 <= reg < math.inf:
+        raise ValueError(f"fit: reg is a number, 0 or more, not {reg!r}.")
+    optimizer = optimizer or Adam(model.parameters())
+    if not {id(p) for p in optimizer.parameters} & {id(p) for p in model.parameters()}:
+        raise ValueError("fit: this optimizer moves the parameters of another model. Make it from model.parameters().")
+    total = num_iters or (epochs or 10) * math.ceil(len(X) / batch_size)
+    return _steps(model, X, y, loss, optimizer, total, batch_size, reg, np.random.default_rng(rng))
+
+
+def _steps(
+    model: Module,
+    X: Any,
+    y: Any,
+    loss: Callable[[Any, Any], Any],
+    optimizer: Optimizer,
+    total: int,
+    batch_size: int,
+    reg: float,
+    rng: np.random.Generator,
+) -> Iterator[Step]:
+    epoch, order, start = 0, rng.permutation(len(X)), 0
+    for t in range(total):
+        batch = order[start : start + batch_size]
+        start += batch_size
+        ends_epoch = start >= len(X)
+        lr = optimizer.learning_rate()
+        value = _one_step(model, X[batch], y[batch], loss, optimizer, reg)
+        yield Step(t, total, value, lr, epoch, ends_epoch)
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"The loss is {value} at step {t}: training diverged. Try a smaller learning rate (it was {lr:g})."
+            )
+        if ends_epoch:
+            epoch, order, start = epoch + 1, rng.permutation(len(X)), 0
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # the loss will show it, and then is reported
+def _one_step(
+    model: Module, X: Any, y: Any, loss: Callable[[Any, Any], Any], optimizer: Optimizer, reg: float
+) -> float:
+    optimizer.zero_grad()
+    total = loss(model(X), y)
+    if reg:
+        total = total + reg * l2(model.weights())
+    if not isinstance(total, Tensor) or total.size != 1:
+        what = f"an array of shape {total.shape}" if hasattr(total, "shape") else repr(total)
+        raise TypeError(
+            f"fit: loss(model(X), y) is one number that depends on the model, not {what}. "
+            "Compute it with NumPy functions from the Tensor that model(X) is, and sum or average it."
+        )
+    value = float(total.item())
+    if math.isfinite(value):
+        total.backward()
+        optimizer.step()
+    return value
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
+def _evaluate(model: Module, X: Any, y: Any, loss: Callable[[Any, Any], Any], history: History) -> None:
+    scores = stop_gradient(model(X))
+    history.val_losses.append(float(loss(scores, y)))
+    if scores.ndim == 2 and np.ndim(y) == 1 and np.asarray(y).dtype.kind in "iu":
+        history.val_accuracies.append(accuracy(scores, y))
+
+
+def _words(history: History) -> str:
+    words = f"loss {history.losses[-1]:.4g}"
+    words += f", validation loss {history.val_losses[-1]:.4g}" if history.val_losses else ""
+    return words + (f", validation accuracy {history.val_accuracies[-1]:.1%}" if history.val_accuracies else "")
+
+
+def accuracy(scores: Any, y: Any) -> float:
+    """The part of the examples whose largest score is that of the right class.
+
+    Parameters
+    ----------
+    scores : array or Tensor, shape (N, C)
+    y : array of int, shape (N,)
+
+    Examples
+    --------
+    >>> accuracy(np.array([[2.0, 1.0], [0.0, 3.0], [5.0, 4.0]]), np.array([0, 1, 1])) == 2 / 3
+    True
+    """
+    scores, y = np.asarray(stop_gradient(scores)), np.asarray(stop_gradient(y))
+    if scores.ndim != 2 or y.shape != scores.shape[:1]:
+        raise ValueError(f"accuracy: scores should be (N, C) and y (N,), but they are {scores.shape} and {y.shape}.")
+    return float(np.mean(np.argmax(scores, axis=1) == y))
