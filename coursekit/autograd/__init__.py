@@ -22,15 +22,21 @@ To learn how it works, read the files in this order, each from top to bottom:
    another function, and so can be applied twice.
 """
 
+from coursekit.autograd.flat import flat
+from coursekit.autograd.function import Function
+from coursekit.autograd.graph import graph
 from coursekit.autograd.ops import log_softmax, logsumexp, softmax
 from coursekit.autograd.scalar import Value
 from coursekit.autograd.tensor import Tensor, no_grad, stop_gradient
 from coursekit.autograd.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __all__ = [
+    "Function",
     "Tensor",
     "Value",
+    "flat",
     "grad",
+    "graph",
     "hessian",
     "hvp",
     "jacobian",

@@ -170,7 +170,7 @@ def _spread(g: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _unspread(g: Any, ans: Any, like: Any, shape: Any) -> Any:
-    return g if g.shape == like.shape else unbroadcast(g, like.shape)
+    return unbroadcast(g, like.shape)
 
 
 spread = primitive(_spread, _unspread)
@@ -253,18 +253,18 @@ def _matmul_forward(x: Any, y: Any) -> Any:
 
 
 def _matmul_dx(g: Any, ans: Any, x: Any, y: Any) -> Any:
-    if g.ndim == 2 == y.ndim and x.ndim == 2:
-        return g.dot(y.T)
+    if y.ndim == 2 == x.ndim:
+        return np.dot(g, y.T)
     if y.ndim == 1:
         return g * y if x.ndim == 1 else g[..., None] * y
     if x.ndim == 1:
-        return unbroadcast((y @ g[..., None])[..., 0], x.shape)
+        return np.dot(y, g) if y.ndim == 2 else unbroadcast((y @ g[..., None])[..., 0], x.shape)
     return unbroadcast(g @ y.mT, x.shape)
 
 
 def _matmul_dy(g: Any, ans: Any, x: Any, y: Any) -> Any:
-    if g.ndim == 2 == x.ndim and y.ndim == 2:
-        return x.T.dot(g)
+    if x.ndim == 2 >= y.ndim:
+        return np.dot(x.T, g)
     if x.ndim == 1:
         return g * x if y.ndim == 1 else unbroadcast(x[:, None] * g[..., None, :], y.shape)
     if y.ndim == 1:
@@ -337,7 +337,7 @@ def _einsum_vjp(argnum: int, options: Any, g: Any, ans: Any, *arrays: Any) -> An
 
 
 def _einsum_forward(*arrays: Any, inputs: list[str], output: str, optimize: Any) -> Any:
-    return np.asarray(np.einsum(f"{','.join(inputs)}->{output}", *arrays, optimize=optimize))[()]
+    return np.einsum(f"{','.join(inputs)}->{output}", *arrays, optimize=optimize)
 
 
 _einsum_over = primitive(np.einsum, _einsum_vjp, forward=_einsum_forward, variadic=True)
@@ -559,20 +559,26 @@ def _put(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
     if not isinstance(g, np.ndarray | np.generic):
         return g.put(index, shape)  # whoever writes the computation down (see graph.py)
     out = np.zeros(shape, g.dtype)
-    parts = index if isinstance(index, tuple) else (index,)
-    if any(isinstance(part, list | np.ndarray) and np.asarray(part).dtype != bool for part in parts):
-        np.add.at(out, index, g)  # an array of integers may name an entry twice
+    if names_entries(index):
+        np.add.at(out, index, g)  # the same entry perhaps twice
     else:
         out[index] = g
     return out
 
 
+def names_entries(index: Any) -> bool:
+    """Whether an array of integers is among the parts of an index: it may name an entry more than once."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(isinstance(part, list | np.ndarray) and np.asarray(part).dtype != bool for part in parts)
+
+
 put = primitive(_put, lambda g, ans, x, index, shape: g[index])
-primitive(getitem, lambda g, ans, like, index: put(g, index, like.shape), forward=lambda x, index: x[_plain(index)])
+_pick = primitive(getitem, lambda g, ans, like, index: put(g, index, like.shape))
 
 
-def _plain(index: Any) -> Any:
-    return tuple(map(stop_gradient, index)) if isinstance(index, tuple) else stop_gradient(index)
+@composite(getitem)
+def _getitem(x: Any, index: Any) -> Any:
+    return _pick(x, tuple(map(stop_gradient, index)) if type(index) is tuple else stop_gradient(index))
 
 
 @composite(np.take)

@@ -332,11 +332,11 @@ class Node:
     fits: tuple[tuple[tuple[int, ...], np.dtype[Any]], ...] | None
 
     def __init__(self, vjps: Any = (), inputs: Any = (), args: Any = (), ans: Any = None, fits: Any = None) -> None:
-        self.order, self.vjps, self.inputs, self.args, self.ans, self.fits = _tick(), vjps, inputs, args, ans, fits
+        self.order, self.vjps, self.inputs, self.args, self.ans, self.fits = tick(), vjps, inputs, args, ans, fits
         self.gradient = None
 
 
-_tick = itertools.count().__next__
+tick = itertools.count().__next__
 _order = attrgetter("order")
 
 
@@ -501,7 +501,7 @@ def _unary(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
             result.node = None
             return result
         result.node = node = new(Node)
-        node.order = _tick()
+        node.order = tick()
         node.vjps = vjps
         node.inputs = (source,)
         node.args = (x if x_is_read else Like(x) if like else None,) + options  # noqa: RUF005 (twice as fast)
@@ -538,7 +538,7 @@ def _binary(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
             result.node = None
             return result
         result.node = node = new(Node)
-        node.order = _tick()
+        node.order = tick()
         node.vjps = vjps
         node.inputs = (first, second)
         node.args = (x if active & x_is_read else None, y if active & y_is_read else None)
@@ -683,8 +683,7 @@ def _as_tensors(node: Node) -> list[Any]:
 
 def _fitted(gradient: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
     """Undo broadcasting and the promotion of dtypes."""
-    if gradient.shape != shape:
-        gradient = unbroadcast(gradient, shape)
+    gradient = unbroadcast(gradient, shape)
     return gradient if gradient.dtype is dtype else gradient.astype(dtype)
 
 
@@ -697,6 +696,8 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     array([[3.],
            [7.]])
     """
+    if g.shape == shape:
+        return g
     new = g.ndim - len(shape)
     stretched = tuple(new + i for i, n in enumerate(shape) if n == 1)
     g = g.sum(axis=(*range(new), *stretched))

@@ -1,0 +1,356 @@
+"""flat: the program that one would write by hand, forward and then backward, written by the engine.
+
+A traced function (``trace.py``) is a list of lines already.  Written out for a reader, each node of
+the forward pass is a line, and each gradient a line that begins with ``grad_``.  Written out for the
+machine it is the same program, in which a result goes into the memory of one that is not
+needed any more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from operator import getitem
+from typing import Any
+
+import numpy as np
+
+from coursekit.autograd.graph import named_circuit
+from coursekit.autograd.ops import names_entries, put
+from coursekit.autograd.scalar import Value
+from coursekit.autograd.trace import ATOM, SYMBOLS, Line, Trace, expression, literal, substitute, trace_of, unused
+
+
+def flat(f: Callable[..., Any], *examples: Any, argnums: int | Sequence[int] | None = None) -> Callable[..., Any]:
+    """Flat code for the value and the gradients of `f`, as the lectures ask students to write it.
+
+    Parameters
+    ----------
+    f : callable
+        Returns a single number; plain NumPy code, or code for `Value`.
+    *examples : arrays, numbers or Values
+        Arguments of `f`.  The code is made for their shapes and dtypes; with `Value` it is plain Python.
+    argnums : int or sequence of int
+        The arguments to differentiate with respect to.  Unless given: all with floating-point numbers.
+
+    Returns
+    -------
+    callable
+        Takes arrays of the shapes and dtypes of the examples (numbers in place of Values) and returns the
+        value and the gradients: a tuple, or one array if `argnums` is an int.  Its attribute ``source``
+        is the program to be read; it runs alone, with NumPy.  What is called is the same
+        program, except that it uses memory twice; results are always arrays of their own.
+
+    Raises
+    ------
+    TypeError
+        If `f` does not return a single number, or asks a number to decide something (``if x > 0``).
+        From the returned function, if an argument does not have the shape and dtype of its example.
+    ValueError
+        If `f` uses a large array that is not among its arguments.
+
+    Notes
+    -----
+    Source: the flat backprop of the fourth lecture: "forward, then backward, line by line".
+
+    Examples
+    --------
+    >>> def loss(x, w):
+    ...     h = 1 / (1 + np.exp(-(x @ w)))
+    ...     return np.sum(h * h)
+    >>> loss_and_gradients = flat(loss, np.ones((3, 2)), np.zeros(2), argnums=1)
+    >>> value, grad_w = loss_and_gradients(np.ones((3, 2)), np.zeros(2))
+    >>> float(value), grad_w
+    (0.75, array([0.75, 0.75]))
+    >>> print(loss_and_gradients.source)
+    import numpy as np
+    <BLANKLINE>
+    <BLANKLINE>
+    def loss_and_gradients(x, w):
+        # made for x (3, 2), w (2,)
+        # forward
+        product = x @ w
+        neg = -product
+        exp = np.exp(neg)
+        plus = 1 + exp
+        h = 1 / plus
+        times = h * h
+        total = np.sum(times)
+        # backward
+        grad_h = h + h
+        grad_product = grad_h * h * (1 - h)
+        grad_w = x.T @ grad_product
+        return total, grad_w
+    <BLANKLINE>
+    """
+    positions, single = ([argnums], True) if isinstance(argnums, int) else (argnums, False)
+    if any(isinstance(example, Value) for example in examples):
+        source = _scalar_source(f, examples, positions, single)
+        function = _compiled(source, {})
+    else:
+        trace = trace_of(f, examples, positions)
+        source = _readable(_function_name(f), trace, single)
+        function = _compiled(*_fast(_function_name(f), trace, single))
+    function.source = source
+    result: Callable[..., Any] = function
+    return result
+
+
+def _compiled(source: str, namespace: dict[str, Any]) -> Any:
+    name = source.partition("def ")[2].partition("(")[0]
+    exec(compile(source, f"<flat code: {name}>", "exec"), namespace)
+    return namespace[name]
+
+
+def _function_name(f: Any) -> str:
+    name = getattr(f, "__name__", "value")
+    return f"{name}_and_gradients" if name.isidentifier() else "value_and_gradients"
+
+
+def _returned(value: str, gradients: list[str], single: bool) -> str:
+    together = ", ".join(gradients) + "," * (len(gradients) == 1)
+    return f"return {value}, {gradients[0] if single else f'({together})'}"
+
+
+# --- For readers -----------------------------------------------------------------------------------
+
+
+def _readable(name: str, trace: Trace, single: bool) -> str:
+    """The program with a line for each node, and for its gradient a line named after it."""
+    lines = trace.live(backward=True)
+    uses = Counter(id(source) for line in lines for source in line.sources())
+    named = _gradient_names(trace)
+    taken = {line.name for line in lines} | set(named.values()) | {"np"}
+    names: dict[int, str] = {}
+    inlined: dict[int, tuple[str, int]] = {}
+    body: dict[str, list[str]] = {"compute": [], "gradient": []}
+
+    def text_of(line: Line) -> tuple[str, int]:
+        return inlined[id(line)] if id(line) in inlined else (names[id(line)], ATOM)
+
+    for line in lines:
+        if line.kind == "gradient":
+            mine = named.get(id(line))
+            if mine is None and uses[id(line)] == 1 and line.function is not put:
+                inlined[id(line)] = expression(line, text_of)
+                continue
+            names[id(line)] = mine or unused("part", taken)
+        else:
+            names[id(line)] = line.name
+        if line.function is put:
+            body[line.kind] += _put_statements(line, names[id(line)], text_of)
+        elif line.function is not None:
+            body[line.kind].append(f"{names[id(line)]} = {expression(line, text_of)[0]}")
+    results = []
+    for parameter, gradient in trace.of_parameters():
+        results.append(f"grad_{parameter.name}")
+        if names[id(gradient)] != results[-1]:  # the same array as another gradient, or as a value of the forward pass
+            body["gradient"].append(f"{results[-1]} = {names[id(gradient)]}.copy()")
+    arguments = [line.name for line in trace.arguments]
+    shapes = ", ".join(f"{line.name} {line.shape}" for line in trace.arguments)
+    steps = ["# forward", *body["compute"], "# backward", *body["gradient"]]
+    steps.append(_returned(names[id(trace.output)], results, single))
+    return _program("import numpy as np", name, arguments, f"made for {shapes}", steps)
+
+
+def _program(header: str, name: str, arguments: list[str], summary: str, steps: list[str]) -> str:
+    body = "\n    ".join([f"# {summary}", *steps])
+    return f"{header}\n\n\ndef {name}({', '.join(arguments)}):\n    {body}\n"
+
+
+def _gradient_names(trace: Trace) -> dict[int, str]:
+    """A name for every gradient; one that several nodes share is named after the node that has a name in `f`."""
+    names: dict[int, str] = {}
+    for best in (True, False):
+        for line, gradient in trace.gradients:
+            if gradient.kind == "gradient" and line.named is best:
+                names.setdefault(id(gradient), f"grad_{line.name}")
+    return names
+
+
+def _put_statements(line: Line, name: str, text_of: Callable[[Line], tuple[str, int]]) -> list[str]:
+    g, index, shape = line.args
+    target = Line.__new__(Line)
+    target.function, target.args, target.kwargs, target.name = getitem, (target, index), {}, name
+    place = expression(target, lambda source: (name, ATOM) if source is target else text_of(source))[0]
+    dtype = "" if line.dtype == np.float64 else f", np.{line.dtype}"
+    statements = [f"{name} = np.zeros({shape}{dtype})"]
+    text = text_of(g)[0] if isinstance(g, Line) else repr(g)
+    if names_entries(substitute(index, lambda source: source.value)):
+        return [*statements, f"np.add.at({name}, {_index_text(place, name)}, {text})"]
+    return [*statements, f"{place} = {text}"]
+
+
+def _index_text(place: str, name: str) -> str:
+    inside = place[len(name) + 1 : -1]
+    return f"({inside})" if "," in inside else inside
+
+
+# --- For the machine -------------------------------------------------------------------------------
+
+
+def _fast(name: str, trace: Trace, single: bool) -> tuple[str, dict[str, Any]]:
+    """The same program, in which elementwise results overwrite arrays that nobody needs any more."""
+    lines = trace.live(backward=True)
+    results = [trace.output, *(gradient for _, gradient in trace.of_parameters())]
+    # Whose memory a line lives in, and the last line that looks at it.
+    memory: dict[int, set[int]] = {}
+    last: dict[int, float] = {}
+    for i, line in enumerate(lines):
+        owns = line.function is not None and (isinstance(line.function, np.ufunc) or line.function in OWNING)
+        sources = line.sources()
+        memory[id(line)] = {id(line)} if owns or not sources else set().union(*(memory[id(s)] for s in sources))
+        for source in sources:
+            last.update(dict.fromkeys(memory[id(source)], i))
+    for line in results:
+        last.update(dict.fromkeys(memory[id(line)], float("inf")))
+
+    names = {id(line): line.name for line in trace.arguments}
+    namespace: dict[str, Any] = {"np": np, "_put": put}
+    body: list[str] = []
+
+    def text_of(line: Line) -> tuple[str, int]:
+        return names[id(line)], ATOM
+
+    def bound(thing: Any) -> str:
+        """A global name, which is found sooner than np.something."""
+        name = f"_{getattr(thing, '__name__', 'constant').strip('_')}"
+        while namespace.setdefault(name, thing) is not thing:
+            name += "_"
+        return name
+
+    def written(line: Line, operators: bool) -> str:
+        matrices = all(isinstance(arg, Line) and arg.ndim in (1, 2) for arg in line.args)
+        if line.function is np.matmul and matrices:
+            return "{}.dot({})".format(*(names[id(arg)] for arg in line.args))
+        if line.function is np.sum and line.kwargs.keys() <= {"axis", "keepdims"}:
+            axis, keepdims = line.kwargs.get("axis"), line.kwargs.get("keepdims", False)
+            return f"{bound(np.add.reduce)}({text_of(line.args[0])[0]}, {axis}, None, None, {keepdims})"
+        return expression(line, text_of, operators=operators, path=bound, constant=bound)[0]
+
+    for i, line in enumerate(lines):
+        if line.function is None:
+            continue
+        reused = next(
+            (s for s in line.sources() if _can_overwrite(line, s) and memory[id(s)] == {id(s)} and last[id(s)] == i),
+            None,
+        )
+        if reused is None:
+            names[id(line)] = f"v{i}"
+            body.append(f"v{i} = {written(line, operators=True)}")
+            continue
+        names[id(line)] = target = names[id(reused)]
+        symbol, _ = SYMBOLS.get(line.function, ("", 0))
+        if symbol in ("+", "-", "*", "/") and len(line.args) == 2 and line.args[0] is reused:
+            other = line.args[1]
+            right = names[id(other)] if isinstance(other, Line) else bound(other) if np.ndim(other) else literal(other)
+            body.append(f"{target} {symbol}= {right}")
+        else:
+            call = written(line, operators=False)
+            body.append(f"{call[:-1]}, {target})")
+    returned, seen = [], {id(line) for line in trace.arguments}
+    for line in results:
+        fresh = memory[id(line)] == {id(line)} and id(line) not in seen  # an array of its own
+        returned.append(names[id(line)] if fresh else f"np.array({names[id(line)]})")
+        seen.add(id(line))
+    arguments = [line.name for line in trace.arguments]
+    arrays = [line for line in trace.arguments if line.ndim]
+    namespace["_refuse"] = _refuse_unlike([(line.name, line.shape, line.dtype) for line in trace.arguments])
+    checks = []
+    for line in arrays:
+        namespace[f"_{line.dtype}"] = line.dtype
+        checks.append(f"{line.name}.shape == {line.shape} and {line.name}.dtype is _{line.dtype}")
+    check = ["try:", f"    fits = {' and '.join(checks) or True}", "except AttributeError:", "    fits = False"]
+    check += ["if not fits:", f"    _refuse({', '.join(arguments)})"]
+    steps = [*check, *body, _returned(returned[0], returned[1:], single)]
+    return _program("", name, arguments, "", steps), namespace
+
+
+# Functions, besides the elementwise ones, whose result is an array of its own: never a view of an argument.
+OWNING = {np.matmul, np.sum, np.mean, np.max, np.min, np.where, np.concatenate, np.full, np.dot, put}
+
+
+def _can_overwrite(line: Line, source: Line) -> bool:
+    function = line.function
+    return (
+        isinstance(function, np.ufunc)
+        and function.signature is None
+        and function.nout == 1
+        and not line.kwargs
+        and source.function is not None
+        and line.ndim > 0
+        and source.shape == line.shape
+        and source.dtype == line.dtype
+    )
+
+
+def _refuse_unlike(expected: list[tuple[str, Any, Any]]) -> Callable[..., None]:
+    def refuse(*args: Any) -> None:
+        for (name, shape, dtype), arg in zip(expected, args, strict=True):
+            if shape and (np.shape(arg) != shape or getattr(arg, "dtype", None) != dtype):
+                what = f"{getattr(arg, 'dtype', type(arg).__name__)} of shape {np.shape(arg)}"
+                raise TypeError(
+                    f"this flat code is made for {name} of {dtype} and shape {shape}, and was given {what}: "
+                    "make another with flat(f, *examples)"
+                )
+
+    return refuse
+
+
+# --- For circuits of Values ------------------------------------------------------------------------
+
+# operation -> its result z from x and y, and then the gradients of x and of y from the upstream gradient g
+SCALAR = {
+    "+": ("{x} + {y}", "{g}", "{g}"),
+    "-": ("{x} - {y}", "{g}", "-{g}"),
+    "*": ("{x} * {y}", "{g} * {y}", "{g} * {x}"),
+    "/": ("{x} / {y}", "{g} / {y}", "-{g} * {z} / {y}"),
+    "**": ("{x} ** {y}", "{g} * {y} * {lowered}", "{g} * {z} * math.log({x})"),
+    "neg": ("-{x}", "-{g}"),
+    "abs": ("abs({x})", "(math.copysign({g}, {x} * {g}) if {x} else 0.0)"),
+    "exp": ("math.exp({x})", "{g} * {z}"),
+    "log": ("math.log({x})", "{g} / {x}"),
+    "sqrt": ("math.sqrt({x})", "{g} * 0.5 / {z}"),
+    "tanh": ("math.tanh({x})", "{g} * (1 - {z} * {z})"),
+    "sigmoid": (
+        "1 / (1 + math.exp(-{x})) if {x} >= 0 else math.exp({x}) / (1 + math.exp({x}))",
+        "{g} * {z} * (1 - {z})",
+    ),
+    "relu": ("{x} if {x} > 0 else 0.0", "({g} if {x} > 0 else 0.0)"),
+}
+
+
+def _scalar_source(f: Any, examples: tuple[Any, ...], argnums: Sequence[int] | None, single: bool) -> str:
+    variables = tuple(Value(example.value if isinstance(example, Value) else example) for example in examples)
+    output, names = named_circuit(f, variables)
+    wanted = [x for i, x in enumerate(variables) if argnums is None or i in argnums]
+    needed = set(wanted)
+    forward, backward = [], []
+    terms: dict[Value, list[str]] = {value: [] for value in names}
+    for value in names:
+        if value.operation:
+            forward.append(f"{names[value]} = {SCALAR[value.operation][0].format(**_operands(value, names))}")
+            if any(x in needed for x in value.inputs):
+                needed.add(value)
+    for value in reversed(names):
+        if value in needed:
+            gradient = "1.0" if value is output else " + ".join(terms[value]).replace("+ -", "- ") or "0.0"
+            backward.append(f"grad_{names[value]} = {gradient}")
+            for x, rule in zip(value.inputs, SCALAR.get(value.operation, ("",))[1:], strict=False):
+                if x in needed:
+                    terms[x].append(rule.format(g=f"grad_{names[value]}", z=names[value], **_operands(value, names)))
+    arguments = [names[x] for x in variables]
+    steps = ["# forward", *forward, "# backward", *backward]
+    steps.append(_returned(names[output], [f"grad_{names[x]}" for x in wanted], single))
+    return _program("import math", _function_name(f), arguments, "numbers in, numbers out", steps)
+
+
+def _operands(value: Value, names: dict[Value, str]) -> dict[str, str]:
+    texts = [names[x] if isinstance(x, Value) else f"{x!r}" if x >= 0 else f"({x!r})" for x in value.inputs]
+    operands = dict(zip("xy", texts, strict=False))
+    if value.operation == "**":
+        base, exponent = texts
+        number = value.inputs[1] if isinstance(value.inputs[1], float) else None
+        lowered = f"({exponent} - 1)" if number is None else f"({number - 1!r})"
+        operands["lowered"] = base if number == 2 else f"{base} ** {lowered}"
+    return operands
