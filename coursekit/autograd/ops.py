@@ -75,13 +75,21 @@ def _quotient_dy(g: Any, ans: Any, x: Any, y: Any) -> Any:
 
 elementwise(np.true_divide, lambda g, ans, x, y: g / y, _quotient_dy)
 elementwise(np.remainder, lambda g, ans, x, y: g, lambda g, ans, x, y: -g * np.floor(x / y))
-primitive(np.positive, lambda g, ans, x: g)
+primitive(np.positive, lambda g, ans, x: g, forward=lambda x: x)
 primitive(np.negative, lambda g, ans, x: -g)
+
+
+def _square_dx(g: Any, ans: Any, x: Any) -> Any:
+    t = x + x  # sooner done than 2 * x: Python numbers are slow
+    t *= g
+    return t
 
 
 def _power_dx(g: Any, ans: Any, x: Any, y: Any) -> Any:
     # y·x^(y−1).  Where y = 0 that is 0, but x^(−1) at x = 0 would make it nan.  A number stays a
     # number: an array of exponents would cost a call of pow per entry, and turn float32 into float64.
+    if isinstance(y, int | float) and y == 2:
+        return _square_dx(g, None, x)
     lowered = (y - 1 if y != 0 else 1) if isinstance(y, int | float) else np.where(y == 0, 1, y - 1)
     return g * (y * x**lowered)
 
@@ -105,7 +113,7 @@ primitive(np.log10, lambda g, ans, x: g / x / float(np.log(10)))
 primitive(np.log1p, lambda g, ans, x: g / (1 + x))
 primitive(np.sqrt, lambda g, ans, x: 0.5 * g / ans)
 primitive(np.cbrt, lambda g, ans, x: g / (3 * ans * ans))
-primitive(np.square, lambda g, ans, x: g * (x + x))  # adding is faster than multiplying by a Python number
+primitive(np.square, _square_dx)
 
 
 def _reciprocal(g: Any, ans: Any, x: Any) -> Any:
@@ -695,7 +703,8 @@ for _name, _function in {
     "matmul": np.matmul,
 }.items():
     setattr(Tensor, f"__{_name}__", RULES[_function])
-    setattr(Tensor, f"__r{_name}__", _swapped(RULES[_function]))
+    commutes = _function in (np.add, np.multiply)
+    setattr(Tensor, f"__r{_name}__", RULES[_function] if commutes else _swapped(RULES[_function]))
 
 
 def _over(self: Tensor, other: Any) -> Any:

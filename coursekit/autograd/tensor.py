@@ -607,7 +607,7 @@ def _fits(name: str, value: Any, values: Any, inputs: tuple[Node | None, ...]) -
 
 
 def tape(output: Node, sources: Collection[Node] = ()) -> list[Node]:
-    """All nodes through which gradients from `output` flow, newest first, going no further than `sources`."""
+    """All nodes through which gradients from `output` flow, oldest first, going no further than `sources`."""
     found = {output}
     nodes = [output]
     for node in nodes:  # the list grows under the loop; no recursion, so a chain may be of any length
@@ -616,26 +616,32 @@ def tape(output: Node, sources: Collection[Node] = ()) -> list[Node]:
                 if source is not None and source not in found:
                     found.add(source)
                     nodes.append(source)
-    nodes.sort(key=_order, reverse=True)
+    nodes.sort(key=_order)
     return nodes
 
 
 def backpropagate(
-    nodes: list[Node], upstream: Any, higher: bool = False, wanted: Collection[Node] | None = None
+    nodes: list[Node],
+    upstream: Any,
+    higher: bool = False,
+    wanted: Collection[Node] | None = None,
+    kept: Collection[Node] | None = None,
 ) -> tuple[dict[Node, Any], set[Node]]:
-    """The gradient of ``sum(upstream * result of nodes[0])`` with respect to the result of every node.
+    """The gradient of ``sum(upstream * result of nodes[-1])`` with respect to the result of every node.
 
     Parameters
     ----------
-    nodes : list of Node, newest first
+    nodes : list of Node, oldest first
         As `tape` gives them.
-    upstream : array of the shape and dtype of the result of ``nodes[0]``
+    upstream : array of the shape and dtype of the result of ``nodes[-1]``
     higher : bool
         The two speeds.  False: the VJPs are handed plain arrays, so they cost what
         hand-written NumPy costs.  True: they are handed tensors, so that what they
         do is recorded like anything else and can be differentiated in turn.
     wanted : collection of Node
         Gradients of other nodes are not computed.  All of `nodes`, unless given.
+    kept : collection of Node
+        Gradients of other nodes are not returned, but freed as soon as they are used.  All, unless given.
 
     Returns
     -------
@@ -643,11 +649,12 @@ def backpropagate(
     aliased : set of Node
         Those whose gradient may be the same array as that of another node.
     """
-    gradients = {nodes[0]: upstream}
+    gradients = {nodes[-1]: upstream}
     owned: set[Node] = set()  # whose gradient is an array that this pass made, and nobody else sees
     aliased: set[Node] = set()
-    for node in nodes:
-        g = gradients[node]  # complete: whatever used this node is newer
+    for node in reversed(nodes):
+        # Complete, because whatever used this node is newer.
+        g = gradients[node] if kept is None or node in kept else gradients.pop(node)
         ans, args, fits, argnum = node.ans, node.args, node.fits, -1
         if higher:
             ans, args = tensor_of(ans, node), _as_tensors(node)

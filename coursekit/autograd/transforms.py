@@ -114,9 +114,11 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[...,
                 f"a gradient is of one number, but {name} returned {what}: "
                 "return a scalar loss, for example np.sum(...)"
             )
-        outside, gradients = _gradients(output, _leaves(variables))
-        trees = _rebuild(variables, gradients)
-        return output if outside else stop_gradient(output), trees if isinstance(argnums, tuple) else trees[0]
+        leaves = _leaves(variables)
+        nodes, outside = _record(output, leaves)
+        gradients = _rebuild(variables, _gradients(nodes, np.ones_like(stop_gradient(output)), leaves, outside))
+        value = output if outside else stop_gradient(output)
+        return value, gradients if isinstance(argnums, tuple) else gradients[0]
 
     return value_and_gradient
 
@@ -156,10 +158,10 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], Any]]:
         # uᵀJ is the gradient of Σ u·f(x).
         seeds = _leaves_like(output, upstream, "the upstream gradient")
         total = sum((np.sum(y * u) for y, u in zip(_leaves(output), seeds, strict=True)), np.float64(0))
-        return _rebuild(variables, _gradients(total, leaves)[1])
+        nodes, outside = _record(total, leaves)
+        return _rebuild(variables, _gradients(nodes, np.ones_like(stop_gradient(total)), leaves, outside))
 
-    sources = {x.node for x in leaves}
-    outside = any(_is_outside(_tape(y, sources), sources) for y in _leaves(output))
+    outside = any(_record(y, leaves)[1] for y in _leaves(output))
     return (output if outside else _map(stop_gradient, output)), pull_back
 
 
@@ -341,45 +343,45 @@ def _copied(x: Any) -> Tensor:
     return +x if isinstance(x, Tensor) and x.requires_grad else _fresh(x)
 
 
-def _is_outside(nodes: list[Node], sources: set[Node]) -> bool:
-    """Whether somebody else differentiates by what these nodes depend on, so that gradients must be tensors too."""
-    return is_recording() and (
-        any(node.inputs for node in sources)
-        or any(not node.inputs and node not in sources and getattr(node, "active", True) for node in nodes)
+def _record(output: Any, variables: list[Tensor]) -> tuple[list[Node], bool]:
+    """The nodes between the variables and `output`, and whether somebody outside needs gradients that are tensors.
+
+    That is so if somebody else differentiates by what these nodes depend on.
+    """
+    sources = {x.node for x in variables}
+    nodes = tape(output.node, sources) if isinstance(output, Tensor) and output.node is not None else []  # type: ignore[arg-type]
+    leaves = (node for node in nodes if not node.inputs and node not in sources)
+    outside = is_recording() and (
+        any(node is not None and node.inputs for node in sources)
+        or any(getattr(node, "active", True) for node in leaves)
     )
+    return nodes, outside
 
 
-def _tape(output: Any, sources: set[Node]) -> list[Node]:
-    return tape(output.node, sources) if isinstance(output, Tensor) and output.node is not None else []
-
-
-def _gradients(output: Any, variables: list[Tensor]) -> tuple[bool, list[Any]]:
-    """The gradients of a scalar, and whether they are tensors because somebody outside needs them so."""
+def _gradients(nodes: list[Node], seed: Any, variables: list[Tensor], outside: bool) -> list[Any]:
     sources = {x.node for x in variables if x.node is not None}
-    nodes = _tape(output, sources)
-    outside = _is_outside(nodes, sources)
+    reached = _depending_on(sources, nodes)
+    wanted = None if len(reached) == len(nodes) else reached  # gradients of the others are not computed
+    nodes = [node for node in nodes if node in reached]
     gradients: dict[Node, Any] = {}
     aliased: set[Node] = set()
-    wanted = _depending_on(sources, nodes)
-    if wanted:
-        nodes = [node for node in nodes if node in wanted]
-        gradients, aliased = backpropagate(nodes, np.ones(output.shape, output.dtype), outside, wanted)
+    if nodes:
+        gradients, aliased = backpropagate(nodes, seed, outside, wanted, sources)
     results = []
     for x in variables:
-        gradient = gradients.get(x.node)  # type: ignore[arg-type]
+        gradient = gradients.pop(x.node, None)  # type: ignore[arg-type]
         if gradient is None:
             gradient = np.zeros_like(x.value)
         elif not isinstance(gradient, Tensor):  # an array of its own, not a view or that of another argument
             mine = x.node not in aliased and gradient.base is None
             gradient = np.asarray(gradient) if mine else np.array(gradient)
         results.append(gradient)
-    return outside, results
+    return results
 
 
 def _depending_on(sources: set[Node], nodes: list[Node]) -> set[Node]:
-    """Those nodes that depend on a source: gradients of the others are not wanted, so not computed."""
     reached: set[Node] = set()
-    for node in reversed(nodes):  # oldest first, so inputs come before
+    for node in nodes:  # inputs come before what is computed from them
         if node in sources or any(source in reached for source in node.inputs):
             reached.add(node)
     return reached

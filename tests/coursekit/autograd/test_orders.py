@@ -273,7 +273,9 @@ def check_orders(name, f, plain, arrays, rng, rtol=1e-8):
 
     def agrees(got, order, how):
         error = abs(float(got) - expected[order])
-        assert error <= rtol * abs(expected[order]) + 1e-12 * scale, f"{name}, order {order} {how}: {got}, expected {expected[order]}"
+        assert error <= rtol * abs(expected[order]) + 1e-12 * scale, (
+            f"{name}, order {order} {how}: {got}, expected {expected[order]}"
+        )
 
     # Along a line, backwards through everything each time.
     phi = along(f, arrays, directions, weights)
@@ -349,7 +351,7 @@ MAPS = {
     "solve": lambda x: np.linalg.solve(5 * np.eye(4) + np.outer(A @ x, B @ x), x[:4]),
     "norm": lambda x: np.linalg.norm(A * x, axis=1) + np.cumsum(x[1:] ** 3),
     "linear": lambda x: A @ x,
-    "constant in part": lambda x: np.stack([x[0] ** 2, np.sum(np.floor(x)), x[1], x[0] * x[1]]) if True else x,
+    "constant in part": lambda x: np.stack([x[0] ** 2, np.sum(np.floor(x)), x[1], x[0] * x[1]]),
 }
 EVERY = pytest.mark.parametrize(("name", "seed"), list(itertools.product(MAPS, SEEDS)))
 
