@@ -611,11 +611,12 @@ def tape(output: Node, sources: Collection[Node] = ()) -> list[Node]:
     found = {output}
     nodes = [output]
     for node in nodes:  # the list grows under the loop; no recursion, so a chain may be of any length
-        if node not in sources:
-            for source in node.inputs:
-                if source is not None and source not in found:
-                    found.add(source)
-                    nodes.append(source)
+        if sources and node in sources:
+            continue
+        for source in node.inputs:
+            if source is not None and source not in found:
+                found.add(source)
+                nodes.append(source)
     nodes.sort(key=_order)
     return nodes
 
