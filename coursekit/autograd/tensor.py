@@ -389,7 +389,7 @@ def no_grad() -> AbstractContextManager[None]:
 
 
 class Like:
-    """The shape and dtype of an argument of which the rule needs no more."""
+    """The shape and dtype of an argument of which the rules need no more."""
 
     __slots__ = ("dtype", "shape")
 
@@ -414,8 +414,8 @@ def primitive(
         in; the gradient for one argument out.  It must be linear in ``g`` and may return
         ``g`` itself or a view of it, but nothing else that exists already.  An argument that it
         does not read is not kept, and of one that it calls ``like`` only shape and dtype are.
-        None: a tensor that requires a gradient is not allowed there.  Parameters beyond
-        the arrays are the options of `function` that the row supports.
+        Parameters beyond the arrays are the options of `function` that the row supports.
+        None: a tensor that requires a gradient is not allowed there.
     forward : callable
         Computes the value; `function` itself unless given.
     broadcasts : bool
@@ -428,34 +428,29 @@ def primitive(
     callable
         What ``RULES[function]`` is then: it computes, and records if an input needs a gradient.
     """
-    forward = forward or function
-    if variadic:
-        operation = _variadic(function.__name__, vjps[0], forward)
-    else:
-        row = _Row(function.__name__, vjps)
-        operation = {1: _unary, 2: _binary}.get(len(vjps), _general)(row, forward, broadcasts)
-    RULES[function] = operation
+    make = _any_number if variadic else {1: _one, 2: _two}.get(len(vjps), _any_number)
+    RULES[function] = operation = make(_Row(function.__name__, vjps, variadic), forward or function, broadcasts)
     return operation
 
 
 class _Row:
     """What the signatures and the code of a row's VJPs say about it."""
 
-    def __init__(self, name: str, vjps: tuple[VJP | None, ...]) -> None:
-        self.name, self.vjps, self.count = name, vjps, len(vjps)
-        # Which options the row supports stands in the signature of its VJPs.
+    def __init__(self, name: str, vjps: tuple[VJP | None, ...], variadic: bool) -> None:
+        self.name, self.vjps, self.variadic, self.count = name, vjps, variadic, len(vjps)
         example = next(vjp for vjp in vjps if vjp is not None)
         options = list(inspect.signature(example).parameters.values())[2 + self.count :]
         self.options = {option.name: option.default for option in options}
-        # reads[0] is for the result, reads[i + 1] for argument i: one bit for each VJP that reads it.
-        self.reads = [0] * (1 + self.count)
-        self.like = [False] * self.count
+        # Who reads the result, and each argument: a bit for each VJP.
+        self.ans, *self.args = [0] * (1 + self.count)
+        self.like = False
         for bit, vjp in enumerate(vjps):
-            if vjp is not None:
-                names, used = list(inspect.signature(vjp).parameters), _names_read(vjp)
-                for i, name in enumerate(names[1 : 2 + self.count]):
-                    self.reads[i] |= (name in used and name != "like") << bit
-                    self.like[i - 1] |= i > 0 and name == "like"
+            if vjp is not None and not variadic:
+                _, *names = list(inspect.signature(vjp).parameters)[: 2 + self.count]
+                self.like |= "like" in names
+                ans, *args = [(name in _names_read(vjp) and name != "like") << bit for name in names]
+                self.ans |= ans
+                self.args = [old | new for old, new in zip(self.args, args, strict=True)]
 
     def bind(self, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
         """The options of a call, in the order of the signature."""
@@ -466,28 +461,43 @@ class _Row:
                 f"{self.name} of a Tensor does not take {what}; its row in coursekit/autograd/ops.py "
                 f"takes {self.count} array(s) and the options {list(self.options)}"
             )
-        rest = itertools.islice(self.options.items(), len(given), None)
+        rest = list(self.options.items())[len(given) :]
         options = (*given, *(named.get(name, default) for name, default in rest))
         if inspect.Parameter.empty in options:
             raise TypeError(f"{self.name} of a Tensor needs its options {list(self.options)}")
         return tuple(map(stop_gradient, options))
 
+    def fits(self, value: Any, arrays: Any, inputs: tuple[Node | None, ...]) -> Any:
+        """The shapes and dtypes that the gradients must have."""
+        if value.dtype.kind != "f":
+            raise TypeError(
+                f"{self.name} gave {value.dtype}; a gradient flows through real floating point only. "
+                "On plain numbers, use tensor.value"
+            )
+        return tuple(None if node is None else (x.shape, x.dtype) for x, node in zip(arrays, inputs, strict=True))
 
-def _names_read(function: Any) -> set[str]:
-    read: set[Any] = set()
+
+def _names_read(function: Any) -> set[Any]:
+    """All names in the code of a function: arguments that are not among them are not read."""
+    names: set[Any] = set()
     for instruction in dis.get_instructions(function):
-        argument = instruction.argval
-        read.update(argument if isinstance(argument, tuple) else (argument,))
-    return {name for name in read if isinstance(name, str)}
+        names.update(instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,))
+    return names
 
 
-# The rest of recording is three times the same, for one array, for two, and for any number.  One and two
-# are nearly all that is ever called, and a loop over the arguments would cost more than all the rest.
+# Recording is written three times: for one array, for two, and for any number.  One and two are nearly all
+# that is ever called, and a loop over the arguments would cost more than all the rest.
 
 
-def _unary(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
-    new, vjps, count, like = object.__new__, row.vjps, len(row.options), row.like[0]
-    ans_is_read, x_is_read = row.reads
+def _one(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
+    new, vjps, count, like, ans_is_read, x_is_read = (
+        object.__new__,
+        row.vjps,
+        len(row.options),
+        row.like,
+        row.ans,
+        *row.args,
+    )
 
     def operation(x: Any, *options: Any, **named: Any) -> Any:
         if named or (options and len(options) > count):
@@ -512,9 +522,8 @@ def _unary(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
     return operation
 
 
-def _binary(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
-    new, vjps = object.__new__, row.vjps
-    ans_is_read, x_is_read, y_is_read = row.reads
+def _two(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
+    new, vjps, ans_is_read, x_is_read, y_is_read = object.__new__, row.vjps, row.ans, *row.args
 
     def operation(x: Any, y: Any, *options: Any, **named: Any) -> Any:
         if named or options:
@@ -548,59 +557,36 @@ def _binary(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
         if (first is not None and (x.dtype is not dtype or (broadcasts and x.shape != shape))) or (
             second is not None and (y.dtype is not dtype or (broadcasts and y.shape != shape))
         ):
-            node.fits = _fits(row.name, value, (x, y), node.inputs)
+            node.fits = row.fits(value, (x, y), node.inputs)
         return result
 
     return operation
 
 
-def _general(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
+def _any_number(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
     def operation(*given: Any, **named: Any) -> Any:
-        arrays, options = given[: row.count], row.bind(given[row.count :], named)
+        vjps: Any = row.vjps
+        if row.variadic:
+            arrays, options = given, ()
+            vjps = tuple(partial(vjps[0], argnum, named) for argnum in range(len(given)))
+        else:
+            arrays, options, named = given[: row.count], row.bind(given[row.count :], named), {}
         if len(arrays) < row.count:
             raise TypeError(f"{row.name} of a Tensor needs {row.count} arrays")
-        values, inputs = _unwrapped(row.name, arrays, row.vjps)
-        value = forward(*values, *options)
-        return _recorded(row.name, value, values, inputs, options, row.vjps)
+        values = [np.asarray(x) if type(x) is list else stop_gradient(x) for x in arrays]
+        inputs = tuple(x.node if type(x) is Tensor else None for x in arrays)
+        value = forward(*values, *options, **named)
+        if not any(inputs) or not is_recording():
+            return tensor_of(value, None)
+        for argnum, (source, vjp) in enumerate(zip(inputs, vjps, strict=True)):
+            if source is not None and vjp is None:
+                raise TypeError(
+                    f"{row.name} has no gradient with respect to argument {argnum}; pass tensor.value there, "
+                    "or add a vector-Jacobian product to its row in coursekit/autograd/ops.py"
+                )
+        return tensor_of(value, Node(vjps, inputs, (*values, *options), value, row.fits(value, values, inputs)))
 
     return operation
-
-
-def _variadic(name: str, vjp: Any, forward: Any) -> Callable[..., Any]:
-    def operation(*arrays: Any, **options: Any) -> Any:
-        vjps = tuple(partial(vjp, argnum, options) for argnum in range(len(arrays)))
-        values, inputs = _unwrapped(name, arrays, vjps)
-        return _recorded(name, forward(*values, **options), values, inputs, (), vjps)
-
-    return operation
-
-
-def _unwrapped(name: str, arrays: Any, vjps: tuple[VJP | None, ...]) -> tuple[list[Any], tuple[Node | None, ...]]:
-    inputs = tuple(x.node if type(x) is Tensor else None for x in arrays)
-    for argnum, (source, vjp) in enumerate(zip(inputs, vjps, strict=True)):
-        if source is not None and vjp is None:
-            raise TypeError(
-                f"{name} has no gradient with respect to argument {argnum}; pass tensor.value there, "
-                "or add a vector-Jacobian product to its row in coursekit/autograd/ops.py"
-            )
-    return [np.asarray(x) if type(x) is list else stop_gradient(x) for x in arrays], inputs
-
-
-def _recorded(name: str, value: Any, values: Any, inputs: Any, options: Any, vjps: Any) -> Any:
-    node = None
-    if any(inputs) and is_recording():
-        fits = _fits(name, value, values, inputs)
-        node = Node(vjps, inputs, (*values, *options), value, fits)
-    return tensor_of(value, node)
-
-
-def _fits(name: str, value: Any, values: Any, inputs: tuple[Node | None, ...]) -> Any:
-    if value.dtype.kind != "f":
-        raise TypeError(
-            f"{name} gave {value.dtype}; a gradient flows through real floating point only. "
-            "On plain numbers, use tensor.value"
-        )
-    return tuple(None if node is None else (x.shape, x.dtype) for x, node in zip(values, inputs, strict=True))
 
 
 # --- The backward pass -----------------------------------------------------------------------------
