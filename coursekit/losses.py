@@ -10,6 +10,7 @@ Each takes arrays and gives a number, or takes Tensors and gives a Tensor that c
 differentiated.  N is the number of examples, C that of classes, ``scores`` what the last
 layer of a network gives: one row an example, no softmax yet.  ``reduction="mean"`` divides
 by N (by the number of entries where every entry is an example of its own); ``"sum"`` does not.
+What has the wrong type, shape or range is refused with a TypeError or ValueError.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from coursekit.autograd import Tensor, stop_gradient
+from coursekit.autograd import Tensor, log_softmax, stop_gradient
 
 __all__ = ["binary_cross_entropy", "l2", "mean_squared_error", "softmax_cross_entropy", "svm_loss"]
 
@@ -27,29 +28,14 @@ __all__ = ["binary_cross_entropy", "l2", "mean_squared_error", "softmax_cross_en
 def svm_loss(scores: Any, y: Any, margin: float = 1.0, *, reduction: str = "mean") -> Any:
     """Multiclass hinge loss: every wrong score should be below the right one by `margin`.
 
-    ``L = Σ_n Σ_{j ≠ y_n} max(0, s_nj − s_ny + margin)``, over N.  At the kink the slope is 0.
+    ``L = Σ_n Σ_{j ≠ y_n} max(0, s_nj − s_ny + margin)``, over N.  At the kink the slope is 0.  When all scores
+    are about equal, L is about C − 1 times the margin.  (Weston and Watkins, ESANN 1999.)
 
     Parameters
     ----------
     scores : array or Tensor, shape (N, C)
     y : array of int, shape (N,)
         The right classes, 0 to C − 1.
-    margin : float
-    reduction : "mean" or "sum"
-
-    Returns
-    -------
-    number or Tensor, shape ()
-        About C − 1 (times the margin) when all scores are about equal.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If scores or labels have the wrong type or shape, or a label names no column.
-
-    References
-    ----------
-    Weston and Watkins, Support vector machines for multi-class pattern recognition, ESANN 1999.
 
     Examples
     --------
@@ -68,9 +54,8 @@ def svm_loss(scores: Any, y: Any, margin: float = 1.0, *, reduction: str = "mean
 def softmax_cross_entropy(scores: Any, y: Any, *, reduction: str = "mean") -> Any:
     """Cross entropy between the labels and the softmax of the scores.
 
-    ``L = Σ_n −log p_n,y_n`` with ``p_nj = exp(s_nj) / Σ_k exp(s_nk)``, over N.  The softmax
-    never appears: ``−log p_y = log Σ_k exp(s_k) − s_y``, with the largest score of each row
-    subtracted first, so that scores of ±1000 are as good as any.
+    ``L = Σ_n −log p_n,y_n`` with ``p_nj = exp(s_nj) / Σ_k exp(s_nk)``, over N: exact for scores of ±1000 too.
+    When all scores are about equal, L is about log C.  (Goodfellow et al., Deep Learning, 2016, section 6.2.2.3.)
 
     Parameters
     ----------
@@ -78,47 +63,24 @@ def softmax_cross_entropy(scores: Any, y: Any, *, reduction: str = "mean") -> An
     y : array of int, shape (N,), or of probabilities, shape (N, C)
         The right classes, 0 to C − 1, or a distribution over the classes in each row
         ("soft labels"; the loss is then ``Σ_n Σ_j −y_nj log p_nj``).
-    reduction : "mean" or "sum"
-
-    Returns
-    -------
-    number or Tensor, shape ()
-        About log C when all scores are about equal.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If scores or labels have the wrong type or shape, a label names no column, or
-        the rows of soft labels are no distributions.
-
-    References
-    ----------
-    Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.2.2.3.
 
     Examples
     --------
     >>> softmax_cross_entropy(np.zeros((2, 10)), [3, 7])    # log 10
     np.float64(2.302585092994046)
-    >>> softmax_cross_entropy([[0.0, 1000.0]], [0])
-    np.float64(1000.0)
     >>> softmax_cross_entropy([[0.0, 0.0]], [[0.5, 0.5]])   # log 2
     np.float64(0.6931471805599453)
     """
     name = "softmax_cross_entropy"
-    scores = _scores(name, scores)
-    # The loss is the same whatever is subtracted from a row: so the maximum may count as a constant.
-    shifted = scores - np.max(stop_gradient(scores), axis=1, keepdims=True)
-    log_sum = np.log(np.sum(np.exp(shifted), axis=1))
-    if np.ndim(y) == 2 and np.shape(y) == scores.shape:
-        of_label = np.sum(_distributions(name, y, scores.dtype) * shifted, axis=1)
-    else:
-        labels = _labels(name, y, *scores.shape)
-        of_label = shifted[np.arange(len(labels)), labels]
-    return _reduced(name, log_sum - of_label, len(scores), reduction)
+    log_p = log_softmax(_scores(name, scores), axis=1)
+    if np.shape(y) == log_p.shape:
+        return _reduced(name, -_distributions(name, y, log_p.dtype) * log_p, len(log_p), reduction)
+    labels = _labels(name, y, *log_p.shape)
+    return _reduced(name, -log_p[np.arange(len(labels)), labels], len(log_p), reduction)
 
 
 def binary_cross_entropy(y_hat: Any, y: Any, *, from_logits: bool = False, reduction: str = "mean") -> Any:
-    """Cross entropy of yes-or-no answers: ``L = Σ −y log ŷ − (1 − y) log(1 − ŷ)``.
+    """Cross entropy of yes-or-no answers: ``L = Σ −y log ŷ − (1 − y) log(1 − ŷ)`` (Bishop 2006, equation 4.90).
 
     Parameters
     ----------
@@ -131,21 +93,6 @@ def binary_cross_entropy(y_hat: Any, y: Any, *, from_logits: bool = False, reduc
         Prefer True for training: computed from z the loss is exact for any z.  A
         probability of exactly 0 or 1 has lost that, and the logarithm is cut off there
         (at about −708 and −36.7 in float64, −87 and −16.6 in float32).
-    reduction : "mean" (over all entries) or "sum" (as in the lecture on maximum likelihood)
-
-    Returns
-    -------
-    number or Tensor, shape ()
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the shapes differ, `y` is not within [0, 1], or `y_hat` is not although
-        it is said to hold probabilities.
-
-    References
-    ----------
-    Bishop, Pattern Recognition and Machine Learning, 2006, equation 4.90.
 
     Examples
     --------
@@ -158,11 +105,8 @@ def binary_cross_entropy(y_hat: Any, y: Any, *, from_logits: bool = False, reduc
     y_hat = _floats(name, "y_hat", y_hat)
     y = _targets(name, y_hat, stop_gradient(y))
     _within_0_and_1(name, "y", y, "labels are 0 and 1 (for labels −1 and 1, pass (y + 1) / 2)")
-    if from_logits:
-        # log(1 + exp z) − y z, with max(0, z) taken out of the logarithm.  At z = 0 the minimum passes its
-        # gradient to the first argument alone, which makes the slope ½ − y; that of −|z| would be 0 there.
-        losses = np.maximum(0, y_hat) - y * y_hat + np.log1p(np.exp(np.minimum(y_hat, -y_hat)))
-        return _reduced(name, losses, y_hat.size, reduction)
+    if from_logits:  # log(1 + exp z) − y z, with the second term taken into the first, so that no digits cancel
+        return _reduced(name, np.logaddexp(-y * y_hat, (1 - y) * y_hat), y_hat.size, reduction)
     _within_0_and_1(name, "y_hat", stop_gradient(y_hat), "for scores that are not yet probabilities: from_logits=True")
     precision = np.finfo(y_hat.dtype)
     log_yes = _log_above(y_hat, float(precision.tiny))
@@ -173,24 +117,8 @@ def binary_cross_entropy(y_hat: Any, y: Any, *, from_logits: bool = False, reduc
 def mean_squared_error(y_hat: Any, y: Any, *, reduction: str = "mean") -> Any:
     """Squared error: ``L = Σ (ŷ − y)²``, over the number of entries.  There is no ½.
 
-    Parameters
-    ----------
-    y_hat, y : arrays or Tensors of one shape
-        Prediction and target.  A plain `y` takes the dtype of `y_hat`.
-    reduction : "mean" or "sum"
+    `y_hat` and `y` are arrays or Tensors of one shape: (N, 1) against (N,) would broadcast to all N² pairs.
 
-    Returns
-    -------
-    number or Tensor, shape ()
-
-    Raises
-    ------
-    TypeError, ValueError
-        If they are not numbers or the shapes differ: (N, 1) against (N,) would
-        broadcast to all N² pairs.
-
-    Examples
-    --------
     >>> mean_squared_error([1.0, 2.0], [1.0, 4.0])
     np.float64(2.0)
     """
@@ -202,16 +130,8 @@ def mean_squared_error(y_hat: Any, y: Any, *, reduction: str = "mean") -> Any:
 def l2(weights: Iterable[Any]) -> Any:
     """The regulariser ``Σ ‖W‖²`` over all the weights given.  There is no ½.
 
-    The course regularises weights and never biases: pass ``model.weights()``, not all
-    ``model.parameters()``.
+    The course regularises weights and never biases: pass ``model.weights()``, not ``model.parameters()``.
 
-    Raises
-    ------
-    ValueError
-        If there are none.
-
-    Examples
-    --------
     >>> l2([np.array([[1.0, 2.0]]), np.array([[3.0]])])
     np.float64(14.0)
     """
@@ -221,7 +141,7 @@ def l2(weights: Iterable[Any]) -> Any:
     return sum(squares[1:], start=squares[0])
 
 
-# --- What the losses share -------------------------------------------------------------------------
+# --- What the losses share: how they add up, and what they refuse ----------------------------------
 
 
 def _reduced(name: str, losses: Any, count: int, reduction: str) -> Any:
@@ -237,13 +157,9 @@ def _log_above(p: Any, floor: float) -> Any:
     return np.log(np.where(p < floor, p + floor, p))
 
 
-# --- What they refuse ------------------------------------------------------------------------------
-
-
 def _floats(name: str, what: str, x: Any) -> Any:
     """`x` as it is, or as an array of floats if it is a list or holds integers."""
-    if not isinstance(x, Tensor):
-        x = np.asarray(x)
+    x = x if isinstance(x, Tensor) else np.asarray(x)
     if x.dtype.kind in "iu":
         x = x.astype(np.float64)
     if x.dtype.kind != "f":
@@ -270,21 +186,16 @@ def _labels(name: str, y: Any, examples: int, classes: int) -> Any:
         raise ValueError(f"{name}: y has shape {y.shape}, but {examples} rows of scores need ({examples},).{hint}")
     if y.dtype.kind not in "iu":
         raise TypeError(f"{name}: y should hold class numbers, but its dtype is {y.dtype}. Pass y.astype(int).")
-    outside = np.flatnonzero((y < 0) | (y >= classes))
-    if outside.size:
-        raise ValueError(
-            f"{name}: y[{outside[0]}] is {y[outside[0]]}, but scores has {classes} columns, so labels run "
-            f"from 0 to {classes - 1}."
-        )
+    for i in np.flatnonzero((y < 0) | (y >= classes)):
+        raise ValueError(f"{name}: y[{i}] is {y[i]}, but scores has {classes} columns: labels are 0 to {classes - 1}.")
     return y
 
 
 def _distributions(name: str, y: Any, dtype: Any) -> Any:
     y = np.asarray(stop_gradient(y)).astype(dtype)
     _within_0_and_1(name, "y", y, "soft labels are probabilities")
-    wrong = np.flatnonzero(np.abs(y.sum(axis=1) - 1) > 1e-3)
-    if wrong.size:
-        raise ValueError(f"{name}: soft labels add up to 1 in each row, but y[{wrong[0]}] to {y[wrong[0]].sum():.6g}.")
+    for i in np.flatnonzero(np.abs(y.sum(axis=1) - 1) > 1e-3):
+        raise ValueError(f"{name}: soft labels add up to 1 in each row, but y[{i}] to {y[i].sum():.6g}.")
     return y
 
 
@@ -303,6 +214,5 @@ def _targets(name: str, y_hat: Any, y: Any) -> Any:
 
 
 def _within_0_and_1(name: str, what: str, p: Any, hint: str) -> None:
-    outside = np.flatnonzero((p < 0) | (p > 1))
-    if outside.size:
-        raise ValueError(f"{name}: {what} holds {np.ravel(p)[outside[0]]}, which is not within [0, 1]; {hint}.")
+    for outside in np.ravel(p)[np.ravel((p < 0) | (p > 1))]:
+        raise ValueError(f"{name}: {what} holds {outside}, which is not within [0, 1]; {hint}.")

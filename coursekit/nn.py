@@ -26,25 +26,12 @@ import numpy as np
 import numpy.typing as npt
 
 from coursekit.autograd import Tensor
+from coursekit.autograd.tensor import primitive
 
 __all__ = [
-    "ELU",
-    "MLP",
-    "LeakyReLU",
-    "Linear",
-    "Maxout",
-    "Module",
-    "ReLU",
-    "Sequential",
-    "Sigmoid",
-    "Tanh",
-    "glorot",
-    "he",
-    "kaiming",
-    "normal",
-    "xavier",
-    "zeros",
-]
+    "ELU", "MLP", "LeakyReLU", "Linear", "Maxout", "Module", "ReLU", "Sequential", "Sigmoid", "Tanh",
+    "glorot", "he", "kaiming", "normal", "xavier", "zeros",
+]  # fmt: skip
 
 Array: TypeAlias = npt.NDArray[Any]
 Init: TypeAlias = Callable[[np.random.Generator, tuple[int, ...], npt.DTypeLike], Array]
@@ -69,10 +56,7 @@ def normal(std: float = 0.01) -> Init:
 
 
 def xavier(rng: np.random.Generator, shape: tuple[int, ...], dtype: npt.DTypeLike = np.float64) -> Array:
-    """Variance ``2 / (inputs + outputs)``: for tanh and sigmoid, and for layers without an activation.
-
-    Signals keep their size on the way forward and gradients on the way back, roughly (Glorot and
-    Bengio, AISTATS 2010).
+    """Variance ``2 / (inputs + outputs)``: for tanh, sigmoid, or no activation (Glorot and Bengio, AISTATS 2010).
 
     >>> round(float(xavier(np.random.default_rng(0), (300, 100)).std() ** 2), 4)
     0.005
@@ -98,8 +82,7 @@ def zeros(rng: np.random.Generator, shape: tuple[int, ...], dtype: npt.DTypeLike
     return np.zeros(shape, dtype)
 
 
-glorot = xavier
-kaiming = he
+glorot, kaiming = xavier, he
 
 
 # --- What all layers have in common ----------------------------------------------------------------
@@ -112,8 +95,6 @@ class Module:
     parameters of the modules among them (alone, or in a list or tuple).  One that can be
     reached in two ways counts once, under its first name.
 
-    Examples
-    --------
     >>> class Scale(Module):
     ...     def __init__(self):
     ...         self.factor = Tensor(2.0, requires_grad=True)
@@ -134,7 +115,8 @@ class Module:
         return self.forward(x)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        numbers = (f"{thing:g}" for thing in vars(self).values() if isinstance(thing, float))
+        return f"{type(self).__name__}({', '.join(numbers)})"
 
     def parts(self) -> Iterator[tuple[str, Any]]:
         """Names and things among which to look for parameters: the attributes."""
@@ -146,16 +128,14 @@ class Module:
 
     def named_parameters(self) -> dict[str, Tensor]:
         """All parameters by name, such as "0.W" for the W of the first layer of a `Sequential`."""
-        found: dict[str, Tensor] = {}
+        found: dict[int, tuple[str, Tensor]] = {}
         for name, part in self.parts():
-            inner = {}
             if isinstance(part, Module):
-                inner = {f"{name}.{rest}": tensor for rest, tensor in part.named_parameters().items()}
+                for inner, tensor in part.named_parameters().items():
+                    found.setdefault(id(tensor), (f"{name}.{inner}", tensor))
             elif isinstance(part, Tensor) and part.requires_grad:
-                inner = {name: part}
-            known = {id(tensor) for tensor in found.values()}
-            found.update({full: tensor for full, tensor in inner.items() if id(tensor) not in known})
-        return found
+                found.setdefault(id(part), (name, part))
+        return dict(found.values())
 
     def parameters(self) -> list[Tensor]:
         """All parameters, for an optimizer."""
@@ -175,12 +155,9 @@ class Module:
         return {name: np.array(tensor.value) for name, tensor in self.named_parameters().items()}
 
     def load_state(self, state: Mapping[str, npt.ArrayLike]) -> None:
-        """Take over parameters that `state` gave; they are copied, and each keeps its dtype here.
+        """Take over copies of the parameters that `state` gave; each keeps its dtype here.
 
-        Raises
-        ------
-        ValueError
-            If a name is missing or unknown or a shape does not fit; nothing is changed then.
+        Raises a ValueError if a name is missing or unknown or a shape does not fit; nothing is changed then.
         """
         own = self.named_parameters()
         missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
@@ -203,40 +180,24 @@ class Module:
 
 
 class Linear(Module):
-    """``X @ W + b``.
+    """``X @ W + b``: X of shape (N, D), W (D, M), b (M,), the result (N, M).
 
     Parameters
     ----------
     in_features, out_features : int
-        D and M: X has shape (N, D), the result (N, M).
+        D and M.  An X without D columns is a ValueError.
     bias : bool
-        False leaves out b.
+        False leaves out b, which begins at 0.
     init : callable(rng, shape, dtype)
-        Makes W: `he`, `xavier`, ``normal(std)`` or `zeros`.  b begins at 0.
+        Makes W: `he`, `xavier`, ``normal(std)`` or `zeros`.
     rng : numpy.random.Generator, int or None
-        A generator to draw from, a seed, or None for weights that differ each time.  Two
-        layers of one size with the same seed would be equal: give them one generator.
+        A generator, a seed, or None for other weights each time.  Layers with the same seed are equal.
     dtype : numpy float type
-
-    Attributes
-    ----------
-    W : Tensor, shape (D, M)
-    b : Tensor, shape (M,), or None
-
-    Raises
-    ------
-    ValueError
-        When called, if X does not have D columns.
-
-    Notes
-    -----
-    A plain X takes the dtype of W, so that a float32 model computes in float32 whatever
-    its data; a Tensor is taken as it is.
+        A plain X takes it, whatever the data; a Tensor is taken as it is.
 
     Examples
     --------
-    >>> layer = Linear(3, 2, rng=0)
-    >>> layer(np.ones((4, 3))).shape
+    >>> Linear(3, 2, rng=0)(np.ones((4, 3))).shape
     (4, 2)
     """
 
@@ -274,33 +235,17 @@ class Linear(Module):
 class Maxout(Module):
     """The largest of several linear layers: ``max(X @ W1 + b1, X @ W2 + b2, …)`` (Goodfellow et al., ICML 2013).
 
-    Parameters
-    ----------
-    in_features, out_features : int
-    pieces : int
-        How many linear layers.  Where two are equally large, the first gets the gradient.
-    init, rng, dtype
-        As for `Linear`.
+    `pieces` is how many; the other parameters are those of `Linear`.  Of equals the first gets the gradient.
 
-    Examples
-    --------
     >>> Maxout(3, 2, rng=0)(np.ones((4, 3))).shape
     (4, 2)
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        pieces: int = 2,
-        init: Init = he,
-        rng: Seed = None,
-        dtype: npt.DTypeLike = np.float64,
-    ) -> None:
+    def __init__(self, in_features: int, out_features: int, pieces: int = 2, rng: Seed = None, **options: Any) -> None:
         if pieces < 1:
             raise ValueError(f"Maxout: pieces is the number of linear layers, 1 or more, not {pieces!r}.")
         rng = np.random.default_rng(rng)
-        self.pieces = [Linear(in_features, out_features, init=init, rng=rng, dtype=dtype) for _ in range(pieces)]
+        self.pieces = [Linear(in_features, out_features, rng=rng, **options) for _ in range(pieces)]
 
     def forward(self, x: Any) -> Any:
         return functools.reduce(np.maximum, [piece(x) for piece in self.pieces])
@@ -335,11 +280,7 @@ class LeakyReLU(Module):
         self.slope = float(slope)
 
     def forward(self, x: Any) -> Any:
-        x = _floating(x)
-        return np.where(x > 0, x, self.slope * x)
-
-    def __repr__(self) -> str:
-        return f"LeakyReLU({self.slope:g})"
+        return np.maximum(0, x) + self.slope * np.minimum(x, 0)
 
 
 class ELU(Module):
@@ -353,13 +294,7 @@ class ELU(Module):
         self.alpha = float(alpha)
 
     def forward(self, x: Any) -> Any:
-        x = _floating(x)
-        # np.where computes both sides: without the minimum, exp(1000) would overflow on the side not taken,
-        # and its gradient would be 0 · ∞.
-        return np.where(x > 0, x, self.alpha * (np.exp(np.minimum(x, 0)) - 1))
-
-    def __repr__(self) -> str:
-        return f"ELU({self.alpha:g})"
+        return np.maximum(0, x) + self.alpha * np.expm1(np.minimum(_floating(x), 0))
 
 
 class Tanh(Module):
@@ -381,18 +316,21 @@ class Sigmoid(Module):
     """
 
     def forward(self, x: Any) -> Any:
-        x = _floating(x)
-        # exp(−|x|) cannot overflow; for x < 0 the fraction is extended by exp(x).  As −|x| the minimum has
-        # a slope of −1 at 0, where the first side of the fraction is taken and −x is meant.
-        small = np.exp(np.minimum(-x, x))
-        return np.where(x >= 0, 1, small) / (1 + small)
+        return _sigmoid(_floating(x))
+
+
+def _logistic(x: Any) -> Any:
+    # Of 1 / (1 + exp(−x)) and exp(x) / (exp(x) + 1) the one that cannot overflow.
+    return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))
+
+
+# A row in the table of gradients: (1 − σ) σ is sooner computed than the gradients of all these steps.
+_sigmoid = primitive(_logistic, lambda g, ans, x: g * ans * (1 - ans))
 
 
 def _floating(x: Any) -> Any:
-    """Lists and integers become float64: -x of unsigned integers would be positive."""
-    if isinstance(x, Tensor):
-        return x
-    x = np.asarray(x)
+    """Lists and integers as float64: the exponential of small integers would be float16."""
+    x = x if isinstance(x, Tensor) else np.asarray(x)
     return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
@@ -400,24 +338,17 @@ def _floating(x: Any) -> Any:
 
 
 class Sequential(Module):
-    """One layer after the other.
+    """One layer after the other: modules, or any functions of one array.
 
-    Parameters
-    ----------
-    *layers : modules, or any functions of one array
-        ``Sequential(Linear(2, 8), np.tanh, Linear(8, 3))`` is fine.
+    A slice is the network up to there, with the same parameters.
 
-    Examples
-    --------
-    ``model[i]`` is a layer and ``model[:i]`` the network up to there, with the same parameters:
-
-    >>> model = Sequential(Linear(2, 8, rng=0), ReLU(), Linear(8, 3, rng=1))
+    >>> model = Sequential(Linear(2, 8, rng=0), np.tanh, Linear(8, 3, rng=1))
     >>> model[:2](np.ones((5, 2))).shape
     (5, 8)
     >>> model
     Sequential(
       (0) Linear(2, 8)
-      (1) ReLU()
+      (1) tanh
       (2) Linear(8, 3)
     )
     """
@@ -447,12 +378,9 @@ class Sequential(Module):
         return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
 
     def __repr__(self) -> str:
-        lines = [f"({i}) {_shown(layer)}".replace("\n", "\n  ") for i, layer in enumerate(self.layers)]
+        names = [repr(f) if isinstance(f, Module) else getattr(f, "__name__", repr(f)) for f in self.layers]
+        lines = [f"({i}) {name}".replace("\n", "\n  ") for i, name in enumerate(names)]
         return "\n  ".join([f"{type(self).__name__}(", *lines]) + "\n)"
-
-
-def _shown(layer: Any) -> str:
-    return repr(layer) if isinstance(layer, Module) else getattr(layer, "__name__", repr(layer))
 
 
 class MLP(Sequential):
@@ -464,10 +392,8 @@ class MLP(Sequential):
         Inputs, hidden units of each layer, outputs: ``[64, 100, 10]``.
     activation : class, module or function
         Makes or is the activation: ``Tanh``, ``LeakyReLU(0.2)``, ``np.tanh``.
-    init : callable(rng, shape, dtype), optional
-        As for `Linear`; unless given, `xavier` for sigmoid and tanh and `he` otherwise.
-    bias, rng, dtype
-        As for `Linear`.
+    init, bias, rng, dtype
+        As for `Linear`; `init` is `xavier` for sigmoid and tanh and `he` otherwise, unless given.
 
     Examples
     --------
@@ -480,13 +406,7 @@ class MLP(Sequential):
     """
 
     def __init__(
-        self,
-        sizes: Sequence[int],
-        activation: Callable[..., Any] = ReLU,
-        init: Init | None = None,
-        bias: bool = True,
-        rng: Seed = None,
-        dtype: npt.DTypeLike = np.float64,
+        self, sizes: Sequence[int], activation: Any = ReLU, init: Init | None = None, rng: Seed = None, **options: Any
     ) -> None:
         if len(sizes) < 2:
             raise ValueError(f"MLP: sizes are those of input, hidden layers and output, 2 or more, not {sizes!r}.")
@@ -494,6 +414,6 @@ class MLP(Sequential):
         layers: list[Callable[[Any], Any]] = []
         for inputs, outputs in itertools.pairwise(sizes):
             between = activation() if isinstance(activation, type) else activation
-            saturates = isinstance(between, Tanh | Sigmoid) or between is np.tanh
-            layers += [Linear(inputs, outputs, bias, init or (xavier if saturates else he), rng, dtype), between]
+            begin = init or (xavier if isinstance(between, Tanh | Sigmoid) or between is np.tanh else he)
+            layers += [Linear(inputs, outputs, init=begin, rng=rng, **options), between]
         super().__init__(*layers[:-1])

@@ -28,17 +28,9 @@ import numpy as np
 from coursekit.autograd import Tensor
 
 __all__ = [
-    "SGD",
-    "Adam",
-    "CosineDecay",
-    "InverseSqrtDecay",
-    "LinearDecay",
-    "Momentum",
-    "Nesterov",
-    "Optimizer",
-    "RMSprop",
+    "SGD", "Adam", "CosineDecay", "InverseSqrtDecay", "LinearDecay", "Momentum", "Nesterov", "Optimizer", "RMSprop",
     "StepDecay",
-]
+]  # fmt: skip
 
 Schedule: TypeAlias = Callable[[int], float]
 
@@ -57,18 +49,13 @@ class Optimizer:
 
     Attributes
     ----------
-    lr
-        May be set between steps.
-    t : int
-        Steps taken so far.
+    lr, t
+        The learning rate, which may be set between steps, and the number of steps taken so far.
 
     Raises
     ------
     TypeError, ValueError
-        If there are no parameters, one is not a Tensor that requires a gradient or is
-        given twice, or the learning rate is not a positive number.
-    RuntimeError
-        From `step`, if no parameter has a gradient.
+        If parameters or learning rate are not that.  RuntimeError from `step`, if no parameter has a gradient.
 
     Examples
     --------
@@ -82,7 +69,7 @@ class Optimizer:
     array([ 3.5, -1.5])
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float | Schedule) -> None:
+    def __init__(self, parameters: Iterable[Tensor], lr: float | Schedule = 0.01) -> None:
         name = type(self).__name__
         if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
             raise TypeError(f"{name}: parameters is a list of Tensors, such as model.parameters() or [W, b].")
@@ -94,7 +81,7 @@ class Optimizer:
                 raise TypeError(f"{name}: parameters[{i}] is no Tensor, but of type {type(parameter).__name__}.")
             if not parameter.requires_grad:
                 raise ValueError(f"{name}: parameters[{i}] gets no gradient. Make it Tensor(..., requires_grad=True).")
-        if len({id(parameter) for parameter in self.parameters}) < len(self.parameters):
+        if len(set(map(id, self.parameters))) < len(self.parameters):
             raise ValueError(f"{name}: a parameter is given twice, and would be moved twice in each step.")
         self.lr = lr
         self.t = 0
@@ -104,9 +91,7 @@ class Optimizer:
         """The learning rate of the next step."""
         lr = self.lr(self.t) if callable(self.lr) else self.lr
         if isinstance(lr, str | bool | None) or not 0 <= float(lr) < math.inf or (lr == 0 and not callable(self.lr)):
-            raise ValueError(
-                f"{type(self).__name__}: lr is a positive number or a schedule such as CosineDecay, not {lr!r}."
-            )
+            raise ValueError(f"{type(self).__name__}: lr is a positive number or a schedule, not {lr!r}.")
         return float(lr)  # a NumPy float64 would turn float32 parameters into float64
 
     def step(self) -> None:
@@ -135,6 +120,11 @@ class Optimizer:
         """A memory for each parameter: 0, until it has seen a gradient and has its shape."""
         return [0.0] * len(self.parameters)
 
+    def _decay_rate(self, name: str, rate: float) -> float:
+        if not 0 <= rate < 1:
+            raise ValueError(f"{type(self).__name__}: {name} is at least 0 and less than 1, not {rate!r}.")
+        return float(rate)
+
 
 class SGD(Optimizer):
     """(Stochastic) gradient descent: ``θ ← θ − η g``.
@@ -146,25 +136,15 @@ class SGD(Optimizer):
     0.5
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float | Schedule = 0.01) -> None:
-        super().__init__(parameters, lr)
-
     def change(self, i: int, gradient: Any, lr: float) -> Any:
         return -lr * gradient
 
 
 class Momentum(Optimizer):
-    """Heavy ball: ``m ← μ m − η g``, ``θ ← θ + m``.
+    """Heavy ball: ``m ← μ m − η g``, ``θ ← θ + m`` (Polyak, 1964; written as by Sutskever et al., ICML 2013).
 
     Under a constant gradient it reaches ``1 / (1 − μ)`` times the speed of `SGD`.
 
-    References
-    ----------
-    Polyak, Some methods of speeding up the convergence of iteration methods, 1964;
-    written as by Sutskever et al., On the importance of initialization and momentum, ICML 2013.
-
-    Examples
-    --------
     >>> theta = Tensor(0.0, requires_grad=True)
     >>> optimizer = Momentum([theta], lr=1.0, mu=0.5)
     >>> for _ in range(3):
@@ -176,8 +156,7 @@ class Momentum(Optimizer):
 
     def __init__(self, parameters: Iterable[Tensor], lr: float | Schedule = 0.01, mu: float = 0.9) -> None:
         super().__init__(parameters, lr)
-        self.mu = _decay_rate(self, "mu", mu)
-        self._m = self._zeros()
+        self.mu, self._m = self._decay_rate("mu", mu), self._zeros()
 
     def change(self, i: int, gradient: Any, lr: float) -> Any:
         self._m[i] = self.mu * self._m[i] - lr * gradient
@@ -188,8 +167,7 @@ class Nesterov(Momentum):
     """Momentum that looks ahead: ``m' ← μ m − η g``, ``θ ← θ + m' + μ (m' − m)``.
 
     Nesterov takes the gradient where the momentum is about to carry θ, at θ + μ m.  Here, as
-    in the notes of CS231n ("Neural Networks Part 3"), θ stands for that point ahead already,
-    so that g is the gradient at θ as for every other optimizer.
+    in the notes of CS231n ("Neural Networks Part 3"), θ stands for that point ahead already.
 
     >>> theta = Tensor(0.0, requires_grad=True)
     >>> theta.grad = np.array(-1.0)
@@ -207,12 +185,8 @@ class Nesterov(Momentum):
 class RMSprop(Optimizer):
     """Steps of one size in every direction: ``v ← ρ v + (1 − ρ) g²``, ``θ ← θ − η g / (√v + ε)``.
 
-    References
-    ----------
-    Tieleman and Hinton, Lecture 6.5, Neural Networks for Machine Learning, 2012.
+    (Tieleman and Hinton, Neural Networks for Machine Learning, lecture 6.5, 2012.)
 
-    Examples
-    --------
     >>> theta = Tensor(np.array([0.0, 0.0]), requires_grad=True)
     >>> theta.grad = np.array([-0.001, 1000.0])
     >>> RMSprop([theta], lr=0.1, rho=0.75).step()
@@ -224,8 +198,7 @@ class RMSprop(Optimizer):
         self, parameters: Iterable[Tensor], lr: float | Schedule = 1e-3, rho: float = 0.9, eps: float = 1e-8
     ) -> None:
         super().__init__(parameters, lr)
-        self.rho, self.eps = _decay_rate(self, "rho", rho), float(eps)
-        self._v = self._zeros()
+        self.rho, self.eps, self._v = self._decay_rate("rho", rho), float(eps), self._zeros()
 
     def change(self, i: int, gradient: Any, lr: float) -> Any:
         self._v[i] = self.rho * self._v[i] + (1 - self.rho) * gradient**2
@@ -233,18 +206,11 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """Momentum and RMSprop together, each corrected for having begun at 0.
+    """Momentum and RMSprop together, each corrected for having begun at 0 (Kingma and Ba, ICLR 2015, algorithm 1).
 
     ``m ← β₁ m + (1 − β₁) g``, ``v ← β₂ v + (1 − β₂) g²``, and with k the number of gradients
-    that this parameter has seen,
-    ``θ ← θ − η · m / (1 − β₁ᵏ) / (√(v / (1 − β₂ᵏ)) + ε)``.
+    that this parameter has seen, ``θ ← θ − η · m / (1 − β₁ᵏ) / (√(v / (1 − β₂ᵏ)) + ε)``.
 
-    References
-    ----------
-    Kingma and Ba, Adam: a method for stochastic optimization, ICLR 2015, algorithm 1.
-
-    Examples
-    --------
     >>> theta = Tensor(np.array([0.0, 0.0]), requires_grad=True)
     >>> theta.grad = np.array([-0.001, 1000.0])
     >>> Adam([theta], lr=0.1).step()
@@ -260,7 +226,7 @@ class Adam(Optimizer):
         eps: float = 1e-8,
     ) -> None:
         super().__init__(parameters, lr)
-        self.betas = _decay_rate(self, "betas[0]", betas[0]), _decay_rate(self, "betas[1]", betas[1])
+        self.betas = self._decay_rate("betas[0]", betas[0]), self._decay_rate("betas[1]", betas[1])
         self.eps = float(eps)
         self._m, self._v, self._k = self._zeros(), self._zeros(), [0] * len(self.parameters)
 
@@ -273,12 +239,6 @@ class Adam(Optimizer):
         return -lr * m / (np.sqrt(v) + self.eps)
 
 
-def _decay_rate(optimizer: Optimizer, name: str, rate: float) -> float:
-    if not 0 <= rate < 1:
-        raise ValueError(f"{type(optimizer).__name__}: {name} is at least 0 and less than 1, not {rate!r}.")
-    return float(rate)
-
-
 # --- Schedules -------------------------------------------------------------------------------------
 #
 # The four of the lecture.  t counts whatever the caller counts: an Optimizer counts its steps from 0.
@@ -289,8 +249,7 @@ def _decay_rate(optimizer: Optimizer, name: str, rate: float) -> float:
 class StepDecay:
     """``lr0 · factor^(number of milestones m with t >= m)``.
 
-    >>> schedule = StepDecay(1.0, milestones=[30, 60])
-    >>> [round(schedule(t), 4) for t in (0, 29, 30, 60)]
+    >>> [round(StepDecay(1.0, milestones=[30, 60])(t), 4) for t in (0, 29, 30, 60)]
     [1.0, 1.0, 0.1, 0.01]
     """
 
@@ -303,38 +262,32 @@ class StepDecay:
 
 
 @dataclass(frozen=True)
-class CosineDecay:
-    """``½ lr0 (1 + cos(π t / T))``: from lr0 at t = 0 to 0 at T.
-
-    >>> schedule = CosineDecay(100, 1.0)
-    >>> [round(schedule(t), 4) for t in (0, 25, 50, 100, 150)]
-    [1.0, 0.8536, 0.5, 0.0, 0.0]
-    """
-
+class _ToZero:
     T: int
     lr0: float
 
     def __post_init__(self) -> None:
-        _check_duration(self)
+        if not self.T > 0:
+            raise ValueError(f"{type(self).__name__}: T is the number of steps to 0, more than 0, not {self.T!r}.")
+
+
+class CosineDecay(_ToZero):
+    """``½ lr0 (1 + cos(π t / T))``: from lr0 at t = 0 to 0 at T.
+
+    >>> [round(CosineDecay(T=100, lr0=1.0)(t), 4) for t in (0, 25, 50, 100, 150)]
+    [1.0, 0.8536, 0.5, 0.0, 0.0]
+    """
 
     def __call__(self, t: int) -> float:
         return 0.5 * self.lr0 * (1 + math.cos(math.pi * min(t / self.T, 1)))
 
 
-@dataclass(frozen=True)
-class LinearDecay:
+class LinearDecay(_ToZero):
     """``lr0 (1 − t / T)``: from lr0 at t = 0 to 0 at T.
 
-    >>> schedule = LinearDecay(100, 1.0)
-    >>> [schedule(t) for t in (0, 25, 100, 150)]
+    >>> [LinearDecay(T=100, lr0=1.0)(t) for t in (0, 25, 100, 150)]
     [1.0, 0.75, 0.0, 0.0]
     """
-
-    T: int
-    lr0: float
-
-    def __post_init__(self) -> None:
-        _check_duration(self)
 
     def __call__(self, t: int) -> float:
         return self.lr0 * (1 - min(t / self.T, 1))
@@ -344,8 +297,7 @@ class LinearDecay:
 class InverseSqrtDecay:
     """``lr0 / √t``, for t from 1; at t = 0 it is lr0 too.
 
-    >>> schedule = InverseSqrtDecay(1.0)
-    >>> [schedule(t) for t in (0, 1, 4, 100)]
+    >>> [InverseSqrtDecay(1.0)(t) for t in (0, 1, 4, 100)]
     [1.0, 1.0, 0.5, 0.1]
     """
 
@@ -353,8 +305,3 @@ class InverseSqrtDecay:
 
     def __call__(self, t: int) -> float:
         return self.lr0 / math.sqrt(max(t, 1))
-
-
-def _check_duration(schedule: CosineDecay | LinearDecay) -> None:
-    if not schedule.T > 0:
-        raise ValueError(f"{type(schedule).__name__}: T is the number of steps to 0, more than 0, not {schedule.T!r}.")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from operator import getitem
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,18 @@ import numpy as np
 from coursekit.autograd.graph import named_circuit
 from coursekit.autograd.ops import names_entries, put
 from coursekit.autograd.scalar import Value
-from coursekit.autograd.trace import ATOM, SYMBOLS, Line, Trace, expression, literal, substitute, trace_of, unused
+from coursekit.autograd.trace import (
+    ATOM,
+    SYMBOLS,
+    Line,
+    Trace,
+    code_of,
+    expression,
+    index_code,
+    substitute,
+    trace_of,
+    unused,
+)
 
 
 def flat(f: Callable[..., Any], *examples: Any, argnums: int | Sequence[int] | None = None) -> Callable[..., Any]:
@@ -169,44 +179,33 @@ def _gradient_names(trace: Trace) -> dict[int, str]:
 
 
 def _put_statements(line: Line, name: str, text_of: Callable[[Line], tuple[str, int]]) -> list[str]:
+    """Zeros, and then what is added to them."""
     g, index, shape = line.args
-    target = Line.__new__(Line)
-    target.function, target.args, target.kwargs, target.name = getitem, (target, index), {}, name
-    place = expression(target, lambda source: (name, ATOM) if source is target else text_of(source))[0]
+    part = code_of(text_of)
     dtype = "" if line.dtype == np.float64 else f", np.{line.dtype}"
-    statements = [f"{name} = np.zeros({shape}{dtype})"]
-    text = text_of(g)[0] if isinstance(g, Line) else repr(g)
+    place = index_code(index, part)
     if names_entries(substitute(index, lambda source: source.value)):
-        return [*statements, f"np.add.at({name}, {_index_text(place, name)}, {text})"]
-    return [*statements, f"{place} = {text}"]
-
-
-def _index_text(place: str, name: str) -> str:
-    inside = place[len(name) + 1 : -1]
-    return f"({inside})" if "," in inside else inside
+        add = f"np.add.at({name}, {f'({place})' if isinstance(index, tuple) else place}, {part(g)})"
+    else:
+        add = f"{name}[{place}] = {part(g)}"
+    return [f"{name} = np.zeros({shape}{dtype})", add]
 
 
 # --- For the machine -------------------------------------------------------------------------------
+
+
+# Functions, besides the elementwise ones, whose result is an array of its own: never a view of an argument.
+OWNING = {np.matmul, np.sum, np.mean, np.max, np.min, np.where, np.concatenate, np.full, put}
 
 
 def _fast(name: str, trace: Trace, single: bool) -> tuple[str, dict[str, Any]]:
     """The same program, in which elementwise results overwrite arrays that nobody needs any more."""
     lines = trace.live(backward=True)
     results = [trace.output, *(gradient for _, gradient in trace.of_parameters())]
-    # Whose memory a line lives in, and the last line that looks at it.
-    memory: dict[int, set[int]] = {}
-    last: dict[int, float] = {}
-    for i, line in enumerate(lines):
-        owns = line.function is not None and (isinstance(line.function, np.ufunc) or line.function in OWNING)
-        sources = line.sources()
-        memory[id(line)] = {id(line)} if owns or not sources else set().union(*(memory[id(s)] for s in sources))
-        for source in sources:
-            last.update(dict.fromkeys(memory[id(source)], i))
-    for line in results:
-        last.update(dict.fromkeys(memory[id(line)], float("inf")))
-
+    memory, last = _lifetimes(lines, results)
     names = {id(line): line.name for line in trace.arguments}
-    namespace: dict[str, Any] = {"np": np, "_put": put}
+    taken = set(names.values())
+    namespace: dict[str, Any] = {"np": np}
     body: list[str] = []
 
     def text_of(line: Line) -> tuple[str, int]:
@@ -214,14 +213,13 @@ def _fast(name: str, trace: Trace, single: bool) -> tuple[str, dict[str, Any]]:
 
     def bound(thing: Any) -> str:
         """A global name, which is found sooner than np.something."""
-        name = f"_{getattr(thing, '__name__', 'constant').strip('_')}"
-        while namespace.setdefault(name, thing) is not thing:
-            name += "_"
-        return name
+        short = f"_{getattr(thing, '__name__', 'constant').strip('_')}"
+        while short in taken or namespace.setdefault(short, thing) is not thing:
+            short += "_"
+        return short
 
     def written(line: Line, operators: bool) -> str:
-        matrices = all(isinstance(arg, Line) and arg.ndim in (1, 2) for arg in line.args)
-        if line.function is np.matmul and matrices:
+        if line.function is np.matmul and all(isinstance(arg, Line) and arg.ndim <= 2 for arg in line.args):
             return "{}.dot({})".format(*(names[id(arg)] for arg in line.args))
         if line.function is np.sum and line.kwargs.keys() <= {"axis", "keepdims"}:
             axis, keepdims = line.kwargs.get("axis"), line.kwargs.get("keepdims", False)
@@ -231,60 +229,54 @@ def _fast(name: str, trace: Trace, single: bool) -> tuple[str, dict[str, Any]]:
     for i, line in enumerate(lines):
         if line.function is None:
             continue
-        reused = next(
-            (s for s in line.sources() if _can_overwrite(line, s) and memory[id(s)] == {id(s)} and last[id(s)] == i),
-            None,
-        )
+        spent = (s for s in line.sources() if memory[id(s)] == {id(s)} and last[id(s)] == i and _can_overwrite(line, s))
+        reused = next(spent, None)
         if reused is None:
-            names[id(line)] = f"v{i}"
-            body.append(f"v{i} = {written(line, operators=True)}")
+            names[id(line)] = unused("v", taken)
+            body.append(f"{names[id(line)]} = {written(line, operators=True)}")
             continue
         names[id(line)] = target = names[id(reused)]
         symbol, _ = SYMBOLS.get(line.function, ("", 0))
         if symbol in ("+", "-", "*", "/") and len(line.args) == 2 and line.args[0] is reused:
-            other = line.args[1]
-            right = names[id(other)] if isinstance(other, Line) else bound(other) if np.ndim(other) else literal(other)
-            body.append(f"{target} {symbol}= {right}")
+            body.append(f"{target} {symbol}= {code_of(text_of, bound)(line.args[1])}")
         else:
-            call = written(line, operators=False)
-            body.append(f"{call[:-1]}, {target})")
+            body.append(f"{written(line, operators=False)[:-1]}, {target})")
     returned, seen = [], {id(line) for line in trace.arguments}
     for line in results:
-        fresh = memory[id(line)] == {id(line)} and id(line) not in seen  # an array of its own
-        returned.append(names[id(line)] if fresh else f"np.array({names[id(line)]})")
+        is_its_own = memory[id(line)] == {id(line)} and id(line) not in seen
+        returned.append(names[id(line)] if is_its_own else f"np.array({names[id(line)]})")
         seen.add(id(line))
-    arguments = [line.name for line in trace.arguments]
-    arrays = [line for line in trace.arguments if line.ndim]
-    namespace["_refuse"] = _refuse_unlike([(line.name, line.shape, line.dtype) for line in trace.arguments])
-    checks = []
-    for line in arrays:
-        namespace[f"_{line.dtype}"] = line.dtype
-        checks.append(f"{line.name}.shape == {line.shape} and {line.name}.dtype is _{line.dtype}")
-    check = ["try:", f"    fits = {' and '.join(checks) or True}", "except AttributeError:", "    fits = False"]
-    check += ["if not fits:", f"    _refuse({', '.join(arguments)})"]
-    steps = [*check, *body, _returned(returned[0], returned[1:], single)]
-    return _program("", name, arguments, "", steps), namespace
+    steps = [*_check(trace.arguments, bound), *body, _returned(returned[0], returned[1:], single)]
+    return _program("", name, [line.name for line in trace.arguments], "", steps), namespace
 
 
-# Functions, besides the elementwise ones, whose result is an array of its own: never a view of an argument.
-OWNING = {np.matmul, np.sum, np.mean, np.max, np.min, np.where, np.concatenate, np.full, np.dot, put}
+def _lifetimes(lines: list[Line], results: list[Line]) -> tuple[dict[int, set[int]], dict[int, float]]:
+    """For each line, in whose memory it may live; for each memory, the position of the last line that reads it."""
+    memory: dict[int, set[int]] = {}
+    last: dict[int, float] = {}
+    for i, line in enumerate(lines):
+        sources = line.sources()
+        owns = not sources or isinstance(line.function, np.ufunc) or line.function in OWNING
+        memory[id(line)] = {id(line)} if owns else set().union(*(memory[id(source)] for source in sources))
+        for source in sources:
+            last.update(dict.fromkeys(memory[id(source)], i))
+    for line in results:
+        last.update(dict.fromkeys(memory[id(line)], float("inf")))
+    return memory, last
 
 
 def _can_overwrite(line: Line, source: Line) -> bool:
+    """Whether `line` is an elementwise function whose result fits into the array `source`."""
     function = line.function
-    return (
-        isinstance(function, np.ufunc)
-        and function.signature is None
-        and function.nout == 1
-        and not line.kwargs
-        and source.function is not None
-        and line.ndim > 0
-        and source.shape == line.shape
-        and source.dtype == line.dtype
-    )
+    elementwise = isinstance(function, np.ufunc) and function.signature is None and function.nout == 1
+    same = source.shape == line.shape and source.dtype == line.dtype
+    return elementwise and not line.kwargs and line.ndim > 0 and source.function is not None and same
 
 
-def _refuse_unlike(expected: list[tuple[str, Any, Any]]) -> Callable[..., None]:
+def _check(arguments: list[Line], bound: Callable[[Any], str]) -> list[str]:
+    """Statements that refuse arguments of other shapes or dtypes than the examples."""
+    expected = [(line.name, line.shape, line.dtype) for line in arguments]
+
     def refuse(*args: Any) -> None:
         for (name, shape, dtype), arg in zip(expected, args, strict=True):
             if shape and (np.shape(arg) != shape or getattr(arg, "dtype", None) != dtype):
@@ -294,7 +286,9 @@ def _refuse_unlike(expected: list[tuple[str, Any, Any]]) -> Callable[..., None]:
                     "make another with flat(f, *examples)"
                 )
 
-    return refuse
+    fits = [f"{name}.shape == {shape} and {name}.dtype is {bound(dtype)}" for name, shape, dtype in expected if shape]
+    steps = ["try:", f"    fits = {' and '.join(fits) or True}", "except AttributeError:", "    fits = False"]
+    return [*steps, "if not fits:", f"    {bound(refuse)}({', '.join(name for name, *_ in expected)})"]
 
 
 # --- For circuits of Values ------------------------------------------------------------------------

@@ -81,7 +81,7 @@ class Function:
         if not any(isinstance(arg, Tensor) for arg in args):
             return result
         if isinstance(result, ArrayLike):
-            result = +result  # being written down (see graph.py): the result comes last
+            result = result.as_last()  # type: ignore[attr-defined]  # being written down: see trace.py
         ans = result if hasattr(result, "dtype") else np.asarray(result)
         inputs = tuple(arg.node if isinstance(arg, Tensor) else None for arg in args)
         if not any(inputs) or not is_recording():
@@ -129,7 +129,7 @@ class _Call:
 
     def all_gradients(self, g: Any, ans: Any, args: tuple[Any, ...]) -> dict[int, Any]:
         lost = [s for place, s in zip(self.places, self.ctx._saved, strict=True) if place is None]
-        if isinstance(g, Tensor) and any(getattr(s, "dtype", np.dtype(bool)).kind == "f" for s in lost):
+        if isinstance(ans, Tensor) and any(getattr(s, "dtype", np.dtype(bool)).kind == "f" for s in lost):
             raise RuntimeError(
                 f"a second derivative through {self.cls.__name__} would be wrong: its forward saved an array that is "
                 "neither an argument nor the result. Save these, and compute the rest again in backward"

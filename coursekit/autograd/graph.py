@@ -81,7 +81,12 @@ class Graph:
     def to_dict(self) -> dict[str, Any]:
         """Nodes and edges as plain lists and numbers: what a drawing or a stepper is made from."""
         nodes = [
-            {**vars(node), "value": np.asarray(node.value).tolist(), "grad": np.asarray(node.grad).tolist()}
+            {
+                **vars(node),
+                "inputs": list(node.inputs),
+                "value": np.asarray(node.value).tolist(),
+                "grad": np.asarray(node.grad).tolist(),
+            }
             for node in self.nodes
         ]
         return {"nodes": nodes, "edges": [list(edge) for edge in self.edges]}
@@ -191,14 +196,19 @@ def named_circuit(f: Any, examples: tuple[Any, ...]) -> tuple[Value, dict[Value,
         arguments = dict(zip(examples, parameter_names(f, len(examples)), strict=True))
         variables = {value: name for name, value in reversed(local.items()) if isinstance(value, Value)}
     names, taken = dict(arguments), set(arguments.values()) | {"math", *keyword.kwlist}
-    for value in circuit(output):
+    values = circuit(output)
+    for value in values:
+        if value not in names and value in variables:
+            names[value] = unused(variables[value], taken)
+    for value in values:
         if value not in names:
             short = SHORT.get(value.operation, value.operation) or "x"
-            names[value] = unused(variables.get(value) or short, taken)
-    return output, names
+            names[value] = unused(short, taken)
+    return output, {value: names[value] for value in (*arguments, *values)}
 
 
 def _of_values(f: Any, examples: tuple[Any, ...], argnums: Sequence[int] | None) -> Graph:
+    examples = tuple(example if isinstance(example, Value) else Value(example) for example in examples)
     output, names = named_circuit(f, examples)
     before = {value: value.grad for value in names}
     for value in names:

@@ -19,11 +19,11 @@ have a row, a `constant` is flat wherever it has a derivative, and whatever is n
 in the table raises an error with its name.
 """
 
-import itertools
 import string
 from functools import partial
 from math import prod
 from operator import getitem, pow
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +44,8 @@ def constant(*functions):
 
 
 def _of_values(function, *args, **kwargs):
+    if any(type(out) is Tensor for out in (*args[getattr(function, "nin", 2) :], kwargs.get("out"))):
+        raise TypeError(f"np.{function.__name__} cannot write its result into a Tensor: leave out `out`")
     return function(*map(stop_gradient, args), **{name: stop_gradient(arg) for name, arg in kwargs.items()})
 
 
@@ -80,30 +82,33 @@ def _power_dx(g, ans, x, y):
 
 def _power_dy(g, ans, x, y):
     # ans·log x, but 0^y stays 0 for y > 0, and log 0 would make it nan.
-    return g * ans * (float(np.log(x or 1)) if isinstance(x, int | float) else np.log(np.where(x == 0, 1, x)))
+    return g * ans * (_log(x or 1, ans) if isinstance(x, int | float) else np.log(np.where(x == 0, 1, x)))
+
+
+def _log(number, like):
+    return np.log(like.dtype.type(number))  # of the right dtype
 
 
 elementwise(np.add, lambda g, ans, x, y: g, lambda g, ans, x, y: g)
 elementwise(np.subtract, lambda g, ans, x, y: g, lambda g, ans, x, y: -g)
 elementwise(np.multiply, lambda g, ans, x, y: g * y, lambda g, ans, x, y: g * x)
 elementwise(np.true_divide, lambda g, ans, x, y: g / y, _quotient_dy)
-elementwise(np.remainder, lambda g, ans, x, y: g, lambda g, ans, x, y: -g * np.floor(x / y))
+elementwise(np.remainder, lambda g, ans, x, y: g, lambda g, ans, x, y: -g * (x // y))
 elementwise(np.power, _power_dx, _power_dy, forward=pow)  # x ** 2 is faster than np.power(x, 2)
-primitive(np.positive, lambda g, ans, x: g, forward=lambda x: x)
+primitive(np.positive, lambda g, ans, x: g, forward=lambda x: x if type(x) is np.ndarray else +x)
 primitive(np.negative, lambda g, ans, x: -g)
 primitive(np.square, _square)
 primitive(np.reciprocal, _reciprocal, forward=lambda x: 1 / x)  # in half the time of np.reciprocal
 
 # --- Functions of one number -----------------------------------------------------------------------
 
-LOG_2, LOG_10 = float(np.log(2)), float(np.log(10))
 
 primitive(np.exp, lambda g, ans, x: g * ans)
-primitive(np.exp2, lambda g, ans, x: g * ans * LOG_2)
+primitive(np.exp2, lambda g, ans, x: g * ans * _log(2, ans))
 primitive(np.expm1, lambda g, ans, x: g * (ans + 1))
 primitive(np.log, lambda g, ans, x: g / x)
-primitive(np.log2, lambda g, ans, x: g / x / LOG_2)
-primitive(np.log10, lambda g, ans, x: g / x / LOG_10)
+primitive(np.log2, lambda g, ans, x: g / x / _log(2, x))
+primitive(np.log10, lambda g, ans, x: g / x / _log(10, x))
 primitive(np.log1p, lambda g, ans, x: g / (1 + x))
 primitive(np.sqrt, lambda g, ans, x: 0.5 * g / ans)
 primitive(np.cbrt, lambda g, ans, x: g / (3 * ans * ans))
@@ -135,10 +140,10 @@ elementwise(np.logaddexp, lambda g, ans, x, y: g * np.exp(x - ans), lambda g, an
 
 # At a tie the whole gradient goes to the first argument.  So np.maximum(0, z) passes nothing back where
 # z = 0, as the lectures' ReLU, whose mask is z > 0.
-for f in np.maximum, np.fmax:
-    elementwise(f, lambda g, ans, x, y: g * (x >= y), lambda g, ans, x, y: g * np.logical_not(x >= y))
-for f in np.minimum, np.fmin:
-    elementwise(f, lambda g, ans, x, y: g * (x <= y), lambda g, ans, x, y: g * np.logical_not(x <= y))
+elementwise(np.maximum, lambda g, ans, x, y: g * (x >= y), lambda g, ans, x, y: g * np.logical_not(x >= y))
+elementwise(np.minimum, lambda g, ans, x, y: g * (x <= y), lambda g, ans, x, y: g * np.logical_not(x <= y))
+for f, first in (np.fmax, np.greater_equal), (np.fmin, np.less_equal):  # these pass over a nan
+    RULES[f] = lambda x, y, first=first: np.where(np.logical_or(first(x, y), np.isnan(y)), x, y)
 elementwise(np.where, None, lambda g, ans, c, x, y: np.where(c, g, 0), lambda g, ans, c, x, y: np.where(c, 0, g))
 
 
@@ -275,7 +280,7 @@ RULES[np.outer] = lambda a, b: np.ravel(a)[:, None] * np.ravel(b)
 
 @composite(np.tensordot)
 def _tensordot(a, b, axes=2):
-    if isinstance(axes, int):
+    if np.ndim(axes) == 0:
         axes = range(np.ndim(a) - axes, np.ndim(a)), range(axes)
     left, right = np.split(list(string.ascii_letters[: np.ndim(a) + np.ndim(b)]), [np.ndim(a)])
     summed = left[np.atleast_1d(axes[0]).astype(int)]
@@ -318,7 +323,7 @@ def _einsum(subscripts, *arrays, optimize=False):
     if not isinstance(subscripts, str):
         raise TypeError("np.einsum of a Tensor takes its subscripts as text: np.einsum('ij,jk->ik', A, B)")
     left, arrow, output = subscripts.replace(" ", "").partition("->")
-    inputs = left.split(",")
+    inputs, arrays = left.split(","), [x if hasattr(x, "ndim") else np.asarray(x) for x in arrays]
     if len(inputs) != len(arrays):
         raise ValueError(f"np.einsum: {subscripts!r} names {len(inputs)} arrays, but {len(arrays)} were given")
     # Give every axis behind an ellipsis a letter, and write the result out.
@@ -351,12 +356,16 @@ RULES[np.tril] = lambda x, k=0: np.where(np.tri(*x.shape[-2:], k, bool), x, 0)
 RULES[np.triu] = lambda x, k=0: np.where(np.tri(*x.shape[-2:], k - 1, bool), 0, x)
 
 
+def _solve_db(g, ans, a, b):
+    return np.linalg.solve(a.mT, g) if b.ndim > 1 else np.linalg.solve(a.mT, g[..., None])[..., 0]
+
+
 def _solve_da(g, ans, a, b):
-    db = np.linalg.solve(a.mT, g)
-    return -db[..., None] * ans if b.ndim == 1 else -db @ ans.mT
+    db = _solve_db(g, ans, a, b)
+    return -db @ ans.mT if b.ndim > 1 else -db[..., None] * ans[..., None, :]
 
 
-elementwise(np.linalg.solve, _solve_da, lambda g, ans, a, b: np.linalg.solve(a.mT, g))
+elementwise(np.linalg.solve, _solve_da, _solve_db)
 primitive(np.linalg.inv, lambda g, ans, a: -ans.mT @ g @ ans.mT)
 primitive(np.linalg.det, lambda g, ans, a: (g * ans)[..., None, None] * np.linalg.inv(a).mT)
 
@@ -366,8 +375,8 @@ def _norm(x, ord=None, axis=None, keepdims=False):
     vector = np.ndim(x) == 1 if axis is None else np.size(axis) == 1
     if ord is None or (ord == 2 and vector) or (ord == "fro" and not vector):
         squares = np.sum(x * x, axis=axis, keepdims=keepdims)
-        positive = squares > 0  # the norm has a kink at 0: the slope is 0 there, and not 0/0
-        return np.where(positive, np.sqrt(np.where(positive, squares, 1)), 0)
+        zero = squares == 0  # the norm has a kink there: its slope is 0, and not 0/0
+        return np.where(zero, 0, np.sqrt(np.where(zero, 1, squares)))
     if vector and ord in (1, np.inf, -np.inf):
         return {1: np.sum, np.inf: np.max, -np.inf: np.min}[ord](np.abs(x), axis=axis, keepdims=keepdims)
     raise NotImplementedError(
@@ -383,7 +392,11 @@ def _transpose(g, ans, like, axes=None):
 
 
 def _roll(g, ans, x, shift, axis=None):
-    return np.roll(g, -shift if axis is None else tuple(-np.atleast_1d(shift)), axis)
+    return np.roll(g, -np.sum(shift) if axis is None else tuple(-np.atleast_1d(shift)), axis)
+
+
+def _as_type(x, dtype):
+    return x.astype(dtype)
 
 
 primitive(np.reshape, lambda g, ans, like, shape: g.reshape(like.shape), forward=lambda x, shape: x.reshape(shape))
@@ -394,9 +407,9 @@ primitive(np.swapaxes, lambda g, ans, x, axis1, axis2: np.swapaxes(g, axis1, axi
 primitive(np.moveaxis, lambda g, ans, x, source, destination: np.moveaxis(g, destination, source))
 primitive(np.flip, lambda g, ans, x, axis=None: np.flip(g, axis))
 primitive(np.roll, _roll)
-primitive(np.ndarray.astype, lambda g, ans, like, dtype: g.astype(like.dtype), forward=lambda x, dtype: x.astype(dtype))
-
-RULES[np.copy] = lambda x: +x
+primitive(np.copy, lambda g, ans, x: g)
+_cast = primitive(_as_type, lambda g, ans, like, dtype: g.astype(like.dtype))
+RULES[np.ndarray.astype] = lambda x, dtype: _cast(x, dtype) if dtype.kind == "f" else x.value.astype(dtype)
 RULES[np.ravel] = lambda x: np.reshape(x, -1)
 RULES[np.fliplr] = lambda x: np.flip(x, 1)
 RULES[np.flipud] = lambda x: np.flip(x, 0)
@@ -456,12 +469,14 @@ RULES[np.vstack] = lambda arrays: np.concatenate([np.atleast_2d(array) for array
 RULES[np.append] = lambda x, values, axis=None: np.concatenate([x, values], axis)
 
 
-@composite(np.split, np.array_split)
-def _split(x, indices_or_sections, axis=0):
-    # Where NumPy would cut the positions, cut the array.
-    positions = np.array_split(np.arange(x.shape[axis]), indices_or_sections)
-    bounds = itertools.pairwise(np.cumsum([0, *map(len, positions)]))
-    return [x[_along(axis, x.ndim, slice(*bound))] for bound in bounds]
+def _split(split, x, indices_or_sections, axis=0):
+    places = split(np.arange(x.shape[axis]), indices_or_sections)  # where NumPy cuts these, cut the array
+    starts = [place[0] if len(place) else 0 for place in places]
+    pieces = zip(starts, map(len, places), strict=True)
+    return [x[_along(axis, x.ndim, slice(start, start + n))] for start, n in pieces]
+
+
+RULES[np.split], RULES[np.array_split] = partial(_split, np.split), partial(_split, np.array_split)
 
 
 @composite(np.diff)
@@ -477,7 +492,7 @@ def _diff(x, n=1, axis=-1):
 def names_entries(index):
     """Whether an array of integers is among the parts of an index: it may name an entry more than once."""
     parts = index if isinstance(index, tuple) else (index,)
-    return any(isinstance(part, list | np.ndarray) and np.asarray(part).dtype != bool for part in parts)
+    return any(isinstance(part, list | tuple | np.ndarray) and np.asarray(part).dtype != bool for part in parts)
 
 
 def _put(g, index, shape):
@@ -503,14 +518,16 @@ def _getitem(x, index):
 
 @composite(np.take)
 def _take(x, indices, axis=None):
-    return x.ravel()[indices] if axis is None else x[_along(axis, x.ndim, np.asarray(indices))]
+    indices = np.asarray(stop_gradient(indices))
+    indices = indices.astype(int) if indices.dtype == bool else indices  # positions 0 and 1, no mask
+    return x.ravel()[indices] if axis is None else x[_along(axis, x.ndim, indices)]
 
 
 @composite(np.take_along_axis)
 def _take_along_axis(x, indices, axis=-1):
     if axis is None:
         return x.ravel()[indices]
-    grid = list(np.ogrid[tuple(map(slice, indices.shape))])
+    grid = list(np.ogrid[tuple(map(slice, x.shape))])
     grid[axis] = indices
     return x[tuple(grid)]
 
@@ -528,7 +545,11 @@ def _pad(x, pad_width, mode="constant", constant_values=0):
         inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
         frame = np.pad(np.zeros(x.shape, x.dtype), pad_width, constant_values=constant_values)
         return put(x, inside, frame.shape) + frame
-    for axis, width in enumerate(widths):  # the other modes repeat entries: let NumPy say which
+    if mode not in ("edge", "reflect", "symmetric", "wrap"):
+        raise NotImplementedError(
+            f"np.pad of a Tensor with mode={mode!r}; constant, edge, reflect, symmetric, wrap work"
+        )
+    for axis, width in enumerate(widths):  # these modes repeat entries: let NumPy say which
         x = np.take(x, np.pad(np.arange(x.shape[axis]), width, mode=mode), axis)
     return x
 
@@ -536,7 +557,7 @@ def _pad(x, pad_width, mode="constant", constant_values=0):
 # --- Softmax, stable for any scores ----------------------------------------------------------------
 
 
-def logsumexp(x, axis=None, keepdims=False):
+def logsumexp(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
     """log Σ exp(x), without overflow: the largest x is taken out of the sum.
 
     Parameters
@@ -562,7 +583,7 @@ def logsumexp(x, axis=None, keepdims=False):
     return total + (largest if keepdims else np.squeeze(largest, axis))
 
 
-def log_softmax(x, axis=-1):
+def log_softmax(x: Any, axis: int = -1) -> Any:
     """The logarithm of `softmax`, exact also where a probability is too small for a float.
 
     Examples
@@ -574,7 +595,7 @@ def log_softmax(x, axis=-1):
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 
 
-def softmax(x, axis=-1):
+def softmax(x: Any, axis: int = -1) -> Any:
     """Probabilities from scores: exp(x) / Σ exp(x) along `axis`, of the shape of x.
 
     Source: the softmax classifier of the third lecture.
@@ -591,11 +612,11 @@ def softmax(x, axis=-1):
 
 # --- Flat functions: signs, comparisons, positions, shapes -----------------------------------------
 
-constant(np.sign, np.signbit, np.floor, np.ceil, np.trunc, np.rint, np.floor_divide, np.round, np.fix)
+constant(np.sign, np.signbit, np.floor, np.ceil, np.trunc, np.rint, np.floor_divide, np.round)
 constant(np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isclose, np.allclose)
 constant(np.logical_and, np.logical_or, np.logical_xor, np.logical_not, np.isnan, np.isinf, np.isfinite)
 constant(np.argmax, np.argmin, np.argsort, np.nonzero, np.count_nonzero, np.any, np.all, np.array_equal)
-constant(np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.searchsorted, np.unique)
+constant(np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.searchsorted)
 
 # --- Operators -------------------------------------------------------------------------------------
 

@@ -25,9 +25,7 @@ from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
-# ---------------------------------------------------------------------------------------------------
-# Local rules
-# ---------------------------------------------------------------------------------------------------
+# --- Local rules -----------------------------------------------------------------------------------
 
 
 def _power(x: float, p: float) -> tuple[float, float, float]:
@@ -77,15 +75,22 @@ RULES: dict[str, Callable[..., tuple[float, ...]]] = {
     "relu": lambda x: (0.0, 0.0) if x <= 0 else (x, 1.0),
 }
 
-
-# ---------------------------------------------------------------------------------------------------
-# Gates: downstream gradient = upstream gradient × local slope
-# ---------------------------------------------------------------------------------------------------
+# --- Gates: downstream gradient = upstream gradient × local slope ----------------------------------
 
 
 class _Gate:
     operation: str
-    _slopes: list[float] | None = None  # the cache: what forward leaves for backward
+    _slopes: list[float] | None = None  # the cache
+
+    def forward(self, *inputs: float) -> Any:
+        """The output z, from the input x or the inputs x and y."""
+        z, *self._slopes = RULES[self.operation](*inputs)
+        return z
+
+    def backward(self, dz: float) -> Any:
+        """The gradient dx, or the gradients (dx, dy), from the upstream gradient dz."""
+        gradients = tuple(dz * slope for slope in self._cached())
+        return gradients if len(gradients) > 1 else gradients[0]
 
     def _cached(self) -> list[float]:
         if self._slopes is None:
@@ -93,31 +98,7 @@ class _Gate:
         return self._slopes
 
 
-class _OneInput(_Gate):
-    def forward(self, x: float) -> float:
-        """The output z."""
-        z, *self._slopes = RULES[self.operation](x)
-        return z
-
-    def backward(self, dz: float) -> float:
-        """The gradient dx for the input, from the upstream gradient dz."""
-        (slope,) = self._cached()
-        return dz * slope
-
-
-class _TwoInputs(_Gate):
-    def forward(self, x: float, y: float) -> float:
-        """The output z."""
-        z, *self._slopes = RULES[self.operation](x, y)
-        return z
-
-    def backward(self, dz: float) -> tuple[float, float]:
-        """The gradients (dx, dy) for the inputs, from the upstream gradient dz."""
-        slope_x, slope_y = self._cached()
-        return dz * slope_x, dz * slope_y
-
-
-class AddGate(_TwoInputs):
+class AddGate(_Gate):
     """z = x + y, the distributor: both inputs receive the upstream gradient.
 
     >>> gate = AddGate()
@@ -128,7 +109,7 @@ class AddGate(_TwoInputs):
     operation = "+"
 
 
-class MultiplyGate(_TwoInputs):
+class MultiplyGate(_Gate):
     """z = x·y, the swap multiplier: each input receives the upstream gradient times the other input.
 
     >>> gate = MultiplyGate()
@@ -139,10 +120,8 @@ class MultiplyGate(_TwoInputs):
     operation = "*"
 
 
-class MaxGate(_TwoInputs):
-    """z = max(x, y), the router: the larger input receives the whole upstream gradient.
-
-    At a tie the first input receives it, as with ``np.maximum`` of a `Tensor`.
+class MaxGate(_Gate):
+    """z = max(x, y), the router: the larger input, or the first of equals, receives the upstream gradient.
 
     >>> gate = MaxGate()
     >>> gate.forward(4.0, 5.0), gate.backward(9.0)
@@ -152,7 +131,7 @@ class MaxGate(_TwoInputs):
     operation = "max"
 
 
-class ExpGate(_OneInput):
+class ExpGate(_Gate):
     """z = eˣ: the slope is the output itself.
 
     >>> gate = ExpGate()
@@ -163,7 +142,7 @@ class ExpGate(_OneInput):
     operation = "exp"
 
 
-class SigmoidGate(_OneInput):
+class SigmoidGate(_Gate):
     """z = 1 / (1 + e⁻ˣ): the slope is (1 − z)·z.
 
     >>> gate = SigmoidGate()
@@ -182,27 +161,22 @@ class CopyGate(_Gate):
     ((7.0, 7.0), 6.0)
     """
 
-    def forward(self, x: float) -> tuple[float, float]:
-        """The two outputs."""
+    def forward(self, x: float) -> tuple[float, float]:  # type: ignore[override]  # one input, two outputs
         self._slopes = [1.0, 1.0]
         return x, x
 
-    def backward(self, da: float, db: float) -> float:
-        """The gradient dx for the input, from the upstream gradients of both outputs."""
+    def backward(self, da: float, db: float) -> float:  # type: ignore[override]
         slope_a, slope_b = self._cached()
         return da * slope_a + db * slope_b
 
 
-# ---------------------------------------------------------------------------------------------------
-# Value: a circuit that builds itself
-# ---------------------------------------------------------------------------------------------------
+# --- Value: a circuit that builds itself -----------------------------------------------------------
 
 # Every value gets the next number.  Inputs exist before what is computed from them, so going down
 # the numbers is an order in which backpropagation may visit the values.
 _clock = itertools.count()
 
-# Real alone would do, but it takes Python long to see that a float is one.
-_NUMBER = (float, int, Real)
+_NUMBER = (float, int, Real)  # Real alone would do, but it takes Python long to see that a float is one
 
 
 def _record(operation: str, z: float, x: Any, dx: float | None, y: Any = None, dy: float | None = None) -> Value:
@@ -220,13 +194,17 @@ def _record(operation: str, z: float, x: Any, dx: float | None, y: Any = None, d
     return result
 
 
-def _function(operation: str, x: Value) -> Value:
-    z, dx = RULES[operation](x.value)
-    return _record(operation, z, x, dx)
+def _function(operation: str, doc: str | None = None) -> Callable[[Value], Value]:
+    def method(self: Value) -> Value:
+        z, dx = RULES[operation](self.value)
+        return _record(operation, z, self, dx)
+
+    method.__name__, method.__doc__ = operation, doc
+    return method
 
 
 def _operators(symbol: str) -> tuple[Callable[..., Value], Callable[..., Value]]:
-    """The methods of `Value` for ``value ∘ other`` and, when a number stands on the left, ``number ∘ value``."""
+    """The methods for ``value ∘ other`` and, when a number stands on the left, ``number ∘ value``."""
     rule = RULES[symbol]
 
     def method(self: Value, other: Value | float) -> Value:
@@ -234,15 +212,13 @@ def _operators(symbol: str) -> tuple[Callable[..., Value], Callable[..., Value]]
             z, dx, dy = rule(self.value, other.value)
             return _record(symbol, z, self, dx, other, dy)
         if isinstance(other, _NUMBER):
-            number = float(other)
-            z, dx, _ = rule(self.value, number)
+            z, dx, _ = rule(self.value, number := float(other))
             return _record(symbol, z, self, dx, number)
         return NotImplemented
 
     def reflected(self: Value, other: float) -> Value:
         if isinstance(other, _NUMBER):
-            number = float(other)
-            z, _, dy = rule(number, self.value)
+            z, _, dy = rule(number := float(other), self.value)
             return _record(symbol, z, number, None, self, dy)
         return NotImplemented
 
@@ -256,44 +232,30 @@ def _comparison(compare: Callable[[Any, Any], bool]) -> Callable[..., bool]:
 class Value:
     """A number whose gradient can be asked for.
 
-    Compute with it as with a float, mixed with plain numbers as you like.  Then call
-    `backward` on the result.
-
-    Parameters
-    ----------
-    value : number
-        Kept as a float.
+    Compute with it as with a float, mixed with plain numbers as you like; then call `backward` on the
+    result.  Comparisons, and ``bool``, look at the number: a branch chooses a computation, it is no part of
+    it.  ``==`` asks whether two are the same object, so that values fit into sets.  ``float(v)`` gives the
+    number alone: ``math.exp(v)`` has no gradient, ``v.exp()`` has.
 
     Attributes
     ----------
-    value : float
-    grad : float
-        The derivative of the result with respect to this value, 0 before `backward`.
+    value, grad : float
+        The number, and the derivative of the result with respect to it, 0 before `backward`.
         Gradients of several `backward` calls add up; set it to 0 to start anew.
     operation : str
-        What computed this value: ``+ - * / ** neg abs exp log sqrt tanh sigmoid relu``, or
-        the empty string if nothing did.
-    inputs : tuple of Value and float
-        What the operation was given, in the order written: a float is a plain number, a
-        constant of the circuit.
-    slopes : tuple of float and None
-        The local slope dvalue/dinput for each input; None for a constant, which needs none.
+        What computed it: ``+ - * / ** neg abs exp log sqrt tanh sigmoid relu``, or "" if nothing did.
+    inputs, slopes : tuple
+        What the operation was given, in the order written: each a Value, or a float, which is a constant of
+        the circuit; and for each the local slope dvalue/dinput, None for a constant.
     order : int
         Greater than the `order` of every input.
 
     Raises
     ------
     TypeError
-        If `value` is not a real number.
+        If it is given anything but a real number.
     ZeroDivisionError, OverflowError, ValueError
         By operations, where Python raises them for floats, and by real powers of negative numbers.
-
-    Notes
-    -----
-    ``<``, ``>`` and the like, and ``bool``, look at the value; a branch chooses a computation, it is no
-    part of it.  ``==`` asks whether two are the same object, so that values can be
-    members of sets; to compare numbers, write ``a.value == b.value``.  ``float(v)`` gives the
-    number alone: ``math.exp(v)`` has no gradient, ``v.exp()`` has.
 
     Examples
     --------
@@ -309,12 +271,6 @@ class Value:
     # Slots, and no tuples, so that a million values are cheap.  An input is a Value, a plain number, or missing: None.
     # A slope is None where nothing is to flow: for a plain number and for a missing input.
     __slots__ = ("_dx", "_dy", "_seen", "_upstream", "_x", "_y", "grad", "operation", "order", "value")
-    _x: Any
-    _y: Any
-    _dx: float | None
-    _dy: float | None
-    _seen: object
-    _upstream: float
 
     def __init__(self, value: float) -> None:
         if not isinstance(value, _NUMBER):
@@ -326,7 +282,8 @@ class Value:
         self.grad = 0.0
         self.operation = ""
         self.order = next(_clock)
-        self._x = self._dx = self._y = self._dy = self._seen = None
+        nothing: Any = None
+        self._x = self._dx = self._y = self._dy = self._seen = nothing
 
     @property
     def inputs(self) -> tuple[Value | float, ...]:
@@ -339,28 +296,14 @@ class Value:
     def backward(self, upstream: float = 1.0) -> None:
         """Backpropagate from this value: add to the `grad` of every value it was computed from.
 
-        Parameters
-        ----------
-        upstream : float
-            The derivative of some later result with respect to this value.
+        `upstream` is the derivative of some later result with respect to this value.
 
-        Notes
-        -----
-        A pass collects the gradients in a place of its own and adds them to `grad` at the end of each
-        visit.  So a second call never passes on what the first one left, and after two calls every
-        `grad`, also that of an intermediate value, is the sum of two correct gradients.
-
-        Examples
-        --------
         >>> x = Value(3.0)
         >>> y = x * x
         >>> z = y + x            # x on two ways: what comes back is added up, 2·3 + 1
         >>> z.backward()
         >>> x.grad, y.grad
         (7.0, 1.0)
-        >>> z.backward(10.0)
-        >>> x.grad, y.grad
-        (77.0, 11.0)
         """
         # Everything that this value was computed from, each once.  The list grows while we walk along it; a
         # recursion would end at a chain of a thousand operations.
@@ -377,6 +320,7 @@ class Value:
                 y._upstream = 0.0
                 circuit.append(y)
 
+        # Gradients are collected apart from `grad`: a second call must not pass on what the first one left there.
         circuit.sort(key=operator.attrgetter("order"), reverse=True)
         for node in circuit:
             dz = node._upstream  # complete: whatever used this node is newer
@@ -386,52 +330,21 @@ class Value:
             if node._dy is not None:
                 node._y._upstream += dz * node._dy
 
-    # --- operators; either operand may be a plain number ---
-
+    # Operators; either operand may be a plain number.
     __add__, __radd__ = _operators("+")
     __sub__, __rsub__ = _operators("-")
     __mul__, __rmul__ = _operators("*")
     __truediv__, __rtruediv__ = _operators("/")
     __pow__, __rpow__ = _operators("**")
+    __neg__, __abs__ = _function("neg"), _function("abs")
+    __lt__, __le__, __gt__, __ge__ = map(_comparison, (operator.lt, operator.le, operator.gt, operator.ge))
 
-    def __neg__(self) -> Value:
-        return _function("neg", self)
-
-    def __abs__(self) -> Value:
-        return _function("abs", self)
-
-    __lt__ = _comparison(operator.lt)
-    __le__ = _comparison(operator.le)
-    __gt__ = _comparison(operator.gt)
-    __ge__ = _comparison(operator.ge)
-
-    # --- functions ---
-
-    def exp(self) -> Value:
-        """eˣ.  An OverflowError above x ≈ 709, as from ``math.exp``."""
-        return _function("exp", self)
-
-    def log(self) -> Value:
-        """The natural logarithm.  A ValueError unless x > 0."""
-        return _function("log", self)
-
-    def sqrt(self) -> Value:
-        """The square root.  A ValueError if x < 0; the slope at 0 is infinite."""
-        return _function("sqrt", self)
-
-    def tanh(self) -> Value:
-        """The hyperbolic tangent."""
-        return _function("tanh", self)
-
-    def sigmoid(self) -> Value:
-        """1 / (1 + e⁻ˣ), for any x without overflow."""
-        return _function("sigmoid", self)
-
-    def relu(self) -> Value:
-        """max(0, x).  The slope at 0 is 0, as everywhere to its left."""
-        return _function("relu", self)
-
-    # --- the number alone ---
+    exp = _function("exp", "eˣ.  An OverflowError above x ≈ 709, as from ``math.exp``.")
+    log = _function("log", "The natural logarithm.  A ValueError unless x > 0.")
+    sqrt = _function("sqrt", "The square root.  A ValueError if x < 0; the slope at 0 is infinite.")
+    tanh = _function("tanh", "The hyperbolic tangent.")
+    sigmoid = _function("sigmoid", "1 / (1 + e⁻ˣ), for any x without overflow.")
+    relu = _function("relu", "max(0, x).  The slope at 0 is 0, as everywhere to its left.")
 
     def __float__(self) -> float:
         return self.value

@@ -636,7 +636,7 @@ def backpropagate(
     aliased : set of Node
         Those whose gradient may be the same array as that of another node.
     """
-    gradients = {nodes[-1]: upstream}
+    gradients = {nodes[-1]: tensor_of(upstream, None) if higher else upstream}
     owned: set[Node] = set()  # whose gradient is an array that this pass made, and nobody else sees
     aliased: set[Node] = set()
     for node in reversed(nodes):

@@ -38,6 +38,7 @@ SYMBOLS: dict[Any, tuple[str, int]] = {  # and how strongly they bind
     np.remainder: ("%", 3),
     np.matmul: ("@", 3),
     np.negative: ("-", 4),
+    np.positive: ("+", 4),
     np.power: ("**", 5),
 }
 ATOM = 6
@@ -46,7 +47,15 @@ OPPOSITE = {np.less_equal: np.greater, np.greater_equal: np.less, np.less: np.gr
 SHORT: dict[Any, str] = {"+": "plus", "-": "minus", "*": "times", "/": "over", "**": "power"}
 SHORT |= {np.add: "plus", np.subtract: "minus", np.multiply: "times", np.true_divide: "over", np.power: "power"}
 SHORT |= {np.negative: "neg", np.matmul: "product", np.sum: "total", np.square: "squares", getitem: "picked"}
+SHORT |= {np.max: "largest", np.min: "smallest", np.ndarray.astype: "cast", put: "placed"}
 STATIC = (np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like)  # depend on shape and dtype alone
+
+
+def _refuse(*_: Any, **__: Any) -> Any:
+    raise TypeError(
+        "the course of this computation depends on a number in it (if, while, float(), int(), np.asarray() or "
+        "a loop over values). A graph holds one course only: use np.where, np.maximum or a mask instead"
+    )
 
 
 class Line(ArrayLike):
@@ -85,6 +94,10 @@ class Line(ArrayLike):
     def _apply(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         return self.recorder.record(function, args, kwargs)
 
+    def as_last(self) -> Any:
+        """This line, written down once more if others came after it."""
+        return self if self.recorder.lines[-1] is self else +self
+
     def put(self, index: Any, shape: tuple[int, ...]) -> Any:
         parts = index if isinstance(index, tuple) else (index,)
         if all(part is None or part is Ellipsis or (isinstance(part, slice) and part == slice(None)) for part in parts):
@@ -106,12 +119,6 @@ class Line(ArrayLike):
             return NotImplemented
         return self.recorder.record(function, args, kwargs)
 
-    def _refuse(self, *_: Any, **__: Any) -> Any:
-        raise TypeError(
-            "the course of this computation depends on a number in it (if, while, float(), int(), np.asarray() or "
-            "a loop over values). A graph holds one course only: use np.where, np.maximum or a mask instead"
-        )
-
     __array__ = __bool__ = __float__ = __int__ = __index__ = _refuse
 
 
@@ -126,7 +133,8 @@ def _lines_in(item: Any) -> Iterator[Line]:
 
 
 def substitute(item: Any, replace: Callable[[Line], Any]) -> Any:
-    """`item` with something else in the place of each line."""
+    """`item` with something else in the place of each line, also of one in a tensor."""
+    item = stop_gradient(item)
     if isinstance(item, Line):
         return replace(item)
     if isinstance(item, list | tuple):
@@ -171,7 +179,7 @@ class Trace:
             return function(*example, **named)
         value = _compute(function, example, named)
         if not hasattr(value, "dtype"):
-            return value  # np.nonzero and the like, of which nothing is differentiable
+            return _refuse()  # np.allclose, np.nonzero, …: no array, or one whose shape depends on the numbers
         if function is np.dot and all(np.ndim(x) in (1, 2) for x in example):
             function = np.matmul
         kwargs = {name: option for name, option in kwargs.items() if option is not None and option is not False}
@@ -299,7 +307,11 @@ def trace_of(f: Callable[..., Any], examples: tuple[Any, ...], argnums: Sequence
     output, variables = called(f, inputs)
     trace.output = stop_gradient(output)
     if not isinstance(trace.output, Line) or trace.output.size != 1:
-        shape = f"an array of shape {trace.output.shape}" if isinstance(trace.output, Line) else repr(output)
+        shape = (
+            f"an array of shape {trace.output.shape}"
+            if isinstance(trace.output, Line)
+            else repr(substitute(output, lambda line: line.value))
+        )
         raise TypeError(
             f"{getattr(f, '__name__', 'the function')} returned {shape}: a graph, and flat code, is of one number "
             "that depends on the arguments, for example np.sum(...)"
@@ -312,6 +324,8 @@ def trace_of(f: Callable[..., Any], examples: tuple[Any, ...], argnums: Sequence
         seed = trace.constant(np.ones(trace.output.shape, trace.output.dtype)[()], 1.0)
         gradients, _ = backpropagate(tape(output.node), seed)
     for node, gradient in gradients.items():
+        if not node.inputs and node not in sources:
+            continue  # a tensor from outside, of which the graph is no part
         before = bisect(forward, node.order, key=lambda line: line.order)
         line = sources[node] if node in sources else forward[before - 1]
         trace.gradients.append((line, gradient))
@@ -349,12 +363,15 @@ def parameter_names(f: Callable[..., Any], count: int) -> list[str]:
 
 
 def _name(lines: list[Line], variables: dict[str, Any]) -> None:
+    """Name the lines: after the variables that hold them, or after what they do."""
     taken = {line.name for line in lines} | set(keyword.kwlist) | {"np"}
     chosen = {id(stop_gradient(result)): name for name, result in reversed(variables.items())}
     for line in lines:
+        if not line.name and id(line) in chosen:
+            line.name, line.named = unused(chosen[id(line)], taken), True
+    for line in lines:
         if not line.name:
-            base = chosen.get(id(line)) or SHORT.get(line.function) or line.function.__name__.strip("_")
-            line.name, line.named = unused(base, taken), id(line) in chosen
+            line.name = unused(SHORT.get(line.function) or line.function.__name__.strip("_"), taken)
 
 
 def unused(base: str, taken: set[str]) -> str:
@@ -365,6 +382,20 @@ def unused(base: str, taken: set[str]) -> str:
 
 
 # --- Lines as text ---------------------------------------------------------------------------------
+
+
+def code_of(
+    text_of: Callable[[Line], tuple[str, int]], constant: Callable[[Any], str] | None = None
+) -> Callable[..., str]:
+    """A function that writes whatever stands in a call as code, in brackets if it binds less than `strength`."""
+
+    def part(item: Any, strength: int = 0) -> str:
+        if isinstance(item, np.ndarray):
+            return (constant or array_literal)(item)
+        text, binds = text_of(item) if isinstance(item, Line) else _literal(item, part)
+        return text if binds >= strength else f"({text})"
+
+    return part
 
 
 def expression(
@@ -387,12 +418,7 @@ def expression(
         Code for a function, and for an array that is no line.
     """
 
-    def part(item: Any, strength: int = 0) -> str:
-        if isinstance(item, np.ndarray):
-            return (constant or array_literal)(item)
-        text, binds = text_of(item) if isinstance(item, Line) else _literal(item, part)
-        return text if binds >= strength else f"({text})"
-
+    part = code_of(text_of, constant)
     function, args = line.function, line.args
     if operators and function in SYMBOLS:
         symbol, binds = SYMBOLS[function]
@@ -402,8 +428,10 @@ def expression(
         left = binds + (symbol == "**" or binds == 1)
         right = binds + (symbol != "**")
         return f"{part(args[0], left)} {symbol} {part(args[1], right)}", binds
+    if function is put:  # flat code writes statements for it; the table of a graph says it in words
+        return f"{part(args[0], ATOM)} at [{index_code(args[1], part)}] of zeros {args[2]}", ATOM
     if function is getitem:
-        return f"{part(args[0], ATOM)}[{_index(args[1], part)}]", ATOM
+        return f"{part(args[0], ATOM)}[{index_code(args[1], part)}]", ATOM
     if function is np.ndarray.astype:
         return f"{part(args[0], ATOM)}.astype({part(args[1])})", ATOM
     if function is np.transpose and (len(args) == 1 or args[1] is None):
@@ -419,9 +447,9 @@ def _path(function: Any) -> str:
     return f"{module}.{function.__name__}".replace("numpy", "np", 1).replace("coursekit.autograd.ops._", "")
 
 
-def _index(index: Any, part: Callable[..., str]) -> str:
+def index_code(index: Any, part: Callable[..., str]) -> str:
     if isinstance(index, tuple):
-        return ", ".join(_index(item, part) for item in index) or "()"
+        return ", ".join(index_code(item, part) for item in index) or "()"
     if isinstance(index, slice):
         texts = ["" if bound is None else part(bound) for bound in (index.start, index.stop, index.step)]
         return ":".join(texts if texts[2] else texts[:2])

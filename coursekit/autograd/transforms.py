@@ -157,7 +157,8 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], Any]]:
     def pull_back(upstream: Any) -> Any:
         # uᵀJ is the gradient of Σ u·f(x).
         seeds = _leaves_like(output, upstream, "the upstream gradient")
-        total = sum((np.sum(y * u) for y, u in zip(_leaves(output), seeds, strict=True)), np.float64(0))
+        with recording(True):
+            total = sum((np.sum(y * u) for y, u in zip(_leaves(output), seeds, strict=True)), np.float64(0))
         nodes, outside = _record(total, leaves)
         return _rebuild(variables, _gradients(nodes, np.ones_like(stop_gradient(total)), leaves, outside))
 
