@@ -11,6 +11,8 @@ differentiated.  N is the number of examples, C that of classes, ``scores`` what
 layer of a network gives: one row an example, no softmax yet.  ``reduction="mean"`` divides
 by N (by the number of entries where every entry is an example of its own); ``"sum"`` does not.
 What has the wrong type, shape or range is refused with a TypeError or ValueError.
+
+Source: the losses of the lectures, and the papers and books named at each.
 """
 
 from __future__ import annotations

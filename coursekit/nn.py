@@ -12,6 +12,8 @@
 A layer is called like the function that it is.  Inputs have one example in each row and
 may be arrays, or Tensors, which then get a gradient too.  For a layer of your own, derive
 from `Module`, keep Tensors and other modules in attributes, and write ``forward``.
+
+Source: the papers named at each; what names none is as in the lectures.
 """
 
 from __future__ import annotations
@@ -155,10 +157,7 @@ class Module:
         return {name: np.array(tensor.value) for name, tensor in self.named_parameters().items()}
 
     def load_state(self, state: Mapping[str, npt.ArrayLike]) -> None:
-        """Take over copies of the parameters that `state` gave; each keeps its dtype here.
-
-        Raises a ValueError if a name is missing or unknown or a shape does not fit; nothing is changed then.
-        """
+        """Take over copies of what `state` gave, in our dtypes; a ValueError, and no change, if it does not fit."""
         own = self.named_parameters()
         missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
         if missing or unknown:
@@ -182,21 +181,11 @@ class Module:
 class Linear(Module):
     """``X @ W + b``: X of shape (N, D), W (D, M), b (M,), the result (N, M).
 
-    Parameters
-    ----------
-    in_features, out_features : int
-        D and M.  An X without D columns is a ValueError.
-    bias : bool
-        False leaves out b, which begins at 0.
-    init : callable(rng, shape, dtype)
-        Makes W: `he`, `xavier`, ``normal(std)`` or `zeros`.
-    rng : numpy.random.Generator, int or None
-        A generator, a seed, or None for other weights each time.  Layers with the same seed are equal.
-    dtype : numpy float type
-        A plain X takes it, whatever the data; a Tensor is taken as it is.
+    `in_features` and `out_features` are D and M; an X without D columns is a ValueError.  ``init(rng, shape, dtype)``
+    makes W: `he`, `xavier`, ``normal(std)`` or `zeros`.  b begins at 0; ``bias=False`` leaves it out.  `rng` is a
+    generator, a seed, or None for other weights each time; layers with the same seed are equal.  A plain X takes the
+    `dtype` of W, whatever the data; a Tensor is taken as it is.
 
-    Examples
-    --------
     >>> Linear(3, 2, rng=0)(np.ones((4, 3))).shape
     (4, 2)
     """
@@ -220,12 +209,10 @@ class Linear(Module):
         self.b = Tensor(np.zeros(shape[1], dtype), requires_grad=True) if bias else None
 
     def forward(self, x: Any) -> Any:
-        if not isinstance(x, Tensor):
-            x = np.asarray(x, dtype=self.W.dtype)
-        if x.ndim == 0 or x.shape[-1] != self.W.shape[0]:
-            raise ValueError(
-                f"{self!r}: the input has shape {x.shape}, but should have {self.W.shape[0]} columns, one a feature."
-            )
+        x = x if isinstance(x, Tensor) else np.asarray(x, dtype=self.W.dtype)
+        D = self.W.shape[0]
+        if x.ndim == 0 or x.shape[-1] != D:
+            raise ValueError(f"{self!r}: the input has shape {x.shape}, but should have {D} columns, one a feature.")
         return x @ self.W if self.b is None else x @ self.W + self.b
 
     def __repr__(self) -> str:
@@ -356,10 +343,8 @@ class Sequential(Module):
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
         for i, layer in enumerate(layers):
             if isinstance(layer, type) or not callable(layer):
-                raise TypeError(
-                    f"Sequential: layer {i} is {layer!r}, not a layer or function. "
-                    "Write ReLU() for ReLU, and Sequential(*layers) for a list."
-                )
+                hint = "Write ReLU() for ReLU, and Sequential(*layers) for a list."
+                raise TypeError(f"Sequential: layer {i} is {layer!r}, not a layer or function. {hint}")
         self.layers = layers
 
     def forward(self, x: Any) -> Any:
@@ -386,17 +371,10 @@ class Sequential(Module):
 class MLP(Sequential):
     """A fully connected network: linear layers with an activation between them, none after the last.
 
-    Parameters
-    ----------
-    sizes : sequence of int
-        Inputs, hidden units of each layer, outputs: ``[64, 100, 10]``.
-    activation : class, module or function
-        Makes or is the activation: ``Tanh``, ``LeakyReLU(0.2)``, ``np.tanh``.
-    init, bias, rng, dtype
-        As for `Linear`; `init` is `xavier` for sigmoid and tanh and `he` otherwise, unless given.
+    `sizes` are those of inputs, hidden layers and outputs.  `activation` makes or is the activation: ``Tanh``,
+    ``LeakyReLU(0.2)``, ``np.tanh``.  What follows is as for `Linear`; unless given, `init` is `xavier` for sigmoid
+    and tanh, and `he` otherwise.
 
-    Examples
-    --------
     >>> MLP([64, 100, 10], rng=0)
     MLP(
       (0) Linear(64, 100)

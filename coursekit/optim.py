@@ -14,11 +14,15 @@ True
 
 θ is a parameter, g its gradient, η the learning rate.  A step gives ``parameter.value`` a new
 array of the same dtype and never writes into the old one, which may be somebody else's.
+
+Source: the update rules and schedules of the lectures, and the papers named at each.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -32,7 +36,11 @@ __all__ = [
     "StepDecay",
 ]  # fmt: skip
 
+Parameters: TypeAlias = Iterable[Tensor]
 Schedule: TypeAlias = Callable[[int], float]
+Rate: TypeAlias = float | Schedule
+# What to remember of parameter number i: 0, until it has seen a gradient and has its shape.
+_memory = functools.partial(defaultdict[int, Any], float)
 
 
 # --- Optimizers ------------------------------------------------------------------------------------
@@ -41,24 +49,10 @@ Schedule: TypeAlias = Callable[[int], float]
 class Optimizer:
     """What all optimizers share; for one of your own, derive from it and write ``change``.
 
-    Parameters
-    ----------
-    parameters : Tensors that require a gradient, such as ``model.parameters()``
-    lr : positive number, or schedule
-        A schedule is a function of the number of steps taken so far: 0 at the first.
+    `parameters` are Tensors that require a gradient, such as ``model.parameters()``.  `lr` is a positive number, or
+    a schedule: a function of `t`, the number of steps taken so far; it may be set between steps.  Anything else is a
+    TypeError or ValueError, and a `step` when no parameter has a gradient is a RuntimeError.
 
-    Attributes
-    ----------
-    lr, t
-        The learning rate, which may be set between steps, and the number of steps taken so far.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If parameters or learning rate are not that.  RuntimeError from `step`, if no parameter has a gradient.
-
-    Examples
-    --------
     >>> class SignDescent(Optimizer):
     ...     def change(self, i, gradient, lr):
     ...         return -lr * np.sign(gradient)
@@ -69,7 +63,7 @@ class Optimizer:
     array([ 3.5, -1.5])
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float | Schedule = 0.01) -> None:
+    def __init__(self, parameters: Parameters, lr: Rate = 0.01) -> None:
         name = type(self).__name__
         if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):
             raise TypeError(f"{name}: parameters is a list of Tensors, such as model.parameters() or [W, b].")
@@ -116,10 +110,6 @@ class Optimizer:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.parameters)} parameters, lr={self.lr}, t={self.t})"
 
-    def _zeros(self) -> list[Any]:
-        """A memory for each parameter: 0, until it has seen a gradient and has its shape."""
-        return [0.0] * len(self.parameters)
-
     def _decay_rate(self, name: str, rate: float) -> float:
         if not 0 <= rate < 1:
             raise ValueError(f"{type(self).__name__}: {name} is at least 0 and less than 1, not {rate!r}.")
@@ -141,9 +131,7 @@ class SGD(Optimizer):
 
 
 class Momentum(Optimizer):
-    """Heavy ball: ``m ← μ m − η g``, ``θ ← θ + m`` (Polyak, 1964; written as by Sutskever et al., ICML 2013).
-
-    Under a constant gradient it reaches ``1 / (1 − μ)`` times the speed of `SGD`.
+    """Heavy ball: ``m ← μ m − η g``, ``θ ← θ + m`` (Polyak, 1964); in the end 1 / (1 − μ) times as fast as `SGD`.
 
     >>> theta = Tensor(0.0, requires_grad=True)
     >>> optimizer = Momentum([theta], lr=1.0, mu=0.5)
@@ -154,9 +142,9 @@ class Momentum(Optimizer):
     4.25
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float | Schedule = 0.01, mu: float = 0.9) -> None:
+    def __init__(self, parameters: Parameters, lr: Rate = 0.01, mu: float = 0.9) -> None:
         super().__init__(parameters, lr)
-        self.mu, self._m = self._decay_rate("mu", mu), self._zeros()
+        self.mu, self._m = self._decay_rate("mu", mu), _memory()
 
     def change(self, i: int, gradient: Any, lr: float) -> Any:
         self._m[i] = self.mu * self._m[i] - lr * gradient
@@ -183,9 +171,7 @@ class Nesterov(Momentum):
 
 
 class RMSprop(Optimizer):
-    """Steps of one size in every direction: ``v ← ρ v + (1 − ρ) g²``, ``θ ← θ − η g / (√v + ε)``.
-
-    (Tieleman and Hinton, Neural Networks for Machine Learning, lecture 6.5, 2012.)
+    """Equal steps in every direction: ``v ← ρ v + (1 − ρ) g²``, ``θ ← θ − η g / (√v + ε)`` (Hinton, 2012, lecture 6.5).
 
     >>> theta = Tensor(np.array([0.0, 0.0]), requires_grad=True)
     >>> theta.grad = np.array([-0.001, 1000.0])
@@ -194,11 +180,9 @@ class RMSprop(Optimizer):
     array([ 0.2, -0.2])
     """
 
-    def __init__(
-        self, parameters: Iterable[Tensor], lr: float | Schedule = 1e-3, rho: float = 0.9, eps: float = 1e-8
-    ) -> None:
+    def __init__(self, parameters: Parameters, lr: Rate = 1e-3, rho: float = 0.9, eps: float = 1e-8) -> None:
         super().__init__(parameters, lr)
-        self.rho, self.eps, self._v = self._decay_rate("rho", rho), float(eps), self._zeros()
+        self.rho, self.eps, self._v = self._decay_rate("rho", rho), float(eps), _memory()
 
     def change(self, i: int, gradient: Any, lr: float) -> Any:
         self._v[i] = self.rho * self._v[i] + (1 - self.rho) * gradient**2
@@ -219,16 +203,11 @@ class Adam(Optimizer):
     """
 
     def __init__(
-        self,
-        parameters: Iterable[Tensor],
-        lr: float | Schedule = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
+        self, parameters: Parameters, lr: Rate = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
     ) -> None:
         super().__init__(parameters, lr)
         self.betas = self._decay_rate("betas[0]", betas[0]), self._decay_rate("betas[1]", betas[1])
-        self.eps = float(eps)
-        self._m, self._v, self._k = self._zeros(), self._zeros(), [0] * len(self.parameters)
+        self.eps, self._m, self._v, self._k = float(eps), _memory(), _memory(), _memory()
 
     def change(self, i: int, gradient: Any, lr: float) -> Any:
         beta1, beta2 = self.betas
@@ -239,10 +218,7 @@ class Adam(Optimizer):
         return -lr * m / (np.sqrt(v) + self.eps)
 
 
-# --- Schedules -------------------------------------------------------------------------------------
-#
-# The four of the lecture.  t counts whatever the caller counts: an Optimizer counts its steps from 0.
-# After T the rate stays 0, where the formulas alone would rise again or fall below 0.
+# --- Schedules: the four of the lecture.  After T the rate stays 0, where the formulas would go on. ---
 
 
 @dataclass(frozen=True)

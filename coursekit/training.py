@@ -1,13 +1,5 @@
 """The training loop: minibatches, loss, backward, step, again.
 
->>> from coursekit.data import spirals
->>> from coursekit.nn import MLP
->>> from coursekit.training import fit
->>> X, y = spirals(50, num_classes=2)
->>> history = fit(MLP([2, 16, 2], rng=0), X, y, epochs=2, batch_size=50, rng=0, progress=False)
->>> len(history.losses)
-4
-
 `fit` runs to the end; `training_steps` is the same loop as a generator, one step at a
 time, for whoever wants to do something in between::
 
@@ -20,6 +12,8 @@ time, for whoever wants to do something in between::
         for step in training_steps(model, X, y):
             curve.append(step.loss)
             await asyncio.sleep(0)
+
+Source: the loop of the lectures over minibatches: scores, loss, backward, step.
 """
 
 from __future__ import annotations
@@ -28,80 +22,72 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from coursekit.autograd import Tensor, stop_gradient
+from coursekit.autograd import Tensor, no_grad, stop_gradient
 from coursekit.losses import l2, softmax_cross_entropy
-from coursekit.nn import Module
+from coursekit.nn import Module, Seed
 from coursekit.optim import Adam, Optimizer
 
 __all__ = ["DivergedError", "History", "Step", "accuracy", "fit", "training_steps"]
 
+Loss: TypeAlias = Callable[[Any, Any], Any]
+
 
 class DivergedError(FloatingPointError):
-    """The loss is no longer a finite number."""
+    """The loss is no longer a finite number.
+
+    >>> from coursekit.nn import Linear
+    >>> steps = training_steps(Linear(1, 2), [[np.nan]], [0])
+    >>> next(steps).loss
+    nan
+    >>> next(steps)                                                         # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    coursekit.training.DivergedError: The loss is nan at step 0: training diverged. Try a smaller learning rate ...
+    """
 
 
 @dataclass(frozen=True)
 class Step:
     """One step of training, as `training_steps` yields it and a callback gets it.
 
-    Attributes
-    ----------
-    t, total : int
-        Its number, from 0, and how many there will be.
-    loss : float
-        Of its minibatch, the regularisation included, before the parameters moved.
-    lr : float
-        The learning rate that it used.
-    epoch : int
-        How often the data have been gone through before, in full.
-    ends_epoch : bool
-        Whether this was the last minibatch of its epoch.
+    >>> Step(t=0, total=20, loss=2.3, lr=0.1, epoch=0, ends_epoch=False).loss
+    2.3
     """
 
-    t: int
-    total: int
-    loss: float
-    lr: float
-    epoch: int
-    ends_epoch: bool
+    t: int  # its number, from 0
+    total: int  # how many there will be
+    loss: float  # of its minibatch, the regularisation included, before the parameters moved
+    lr: float  # the learning rate that it used
+    epoch: int  # how often the data have been gone through before, in full
+    ends_epoch: bool  # whether it was the last of its epoch
 
 
 @dataclass
 class History:
-    """What `fit` returns.
+    """What `fit` returns; ``LossCurve().extend(history.losses)`` draws it.
 
-    Attributes
-    ----------
-    losses : list of float
-        One for each step; ``LossCurve().extend(history.losses)`` draws them.
-    val_losses, val_accuracies : list of float
-        One for each epoch, without the regularisation; empty without validation data.
-        There are accuracies only where the model gives a score for each class.
-    stopped : str
-        Empty, or why training ended before its time.
+    >>> History(losses=[2.3, 0.7], val_losses=[0.9], val_accuracies=[0.8])
+    History: 2 steps, first loss 2.3, now loss 0.7, validation loss 0.9, validation accuracy 80.0%.
     """
 
-    losses: list[float] = field(default_factory=list)
-    val_losses: list[float] = field(default_factory=list)
-    val_accuracies: list[float] = field(default_factory=list)
-    stopped: str = ""
+    losses: list[float] = field(default_factory=list)  # one for each step
+    val_losses: list[float] = field(default_factory=list)  # one for each epoch, without the regularisation
+    val_accuracies: list[float] = field(default_factory=list)  # where the model gives a score for each class
+    stopped: str = ""  # why training ended before its time
 
     def __repr__(self) -> str:
-        if not self.losses:
-            return f"History: no steps. {self.stopped}".rstrip()
-        words = f"History: {len(self.losses)} steps, first loss {self.losses[0]:.4g}, now {_words(self)}."
-        return f"{words} {self.stopped}".rstrip()
+        words = f"{len(self.losses)} steps, first loss {self.losses[0]:.4g}, now {_words(self)}" if self.losses else ""
+        return f"History: {words or 'no steps'}. {self.stopped}".rstrip()
 
 
 def fit(
     model: Module,
     X: Any,
     y: Any,
-    loss: Callable[[Any, Any], Any] = softmax_cross_entropy,
+    loss: Loss = softmax_cross_entropy,
     optimizer: Optimizer | None = None,
     *,
     epochs: int | None = None,
@@ -110,50 +96,32 @@ def fit(
     reg: float = 0.0,
     X_val: Any = None,
     y_val: Any = None,
-    rng: np.random.Generator | int | None = None,
+    rng: Seed = None,
     callback: Callable[[Step], object] | None = None,
     progress: bool = True,
 ) -> History:
-    """Train a model.  Stop it at any time (the ■ of the notebook): what was learned so far is kept.
+    """Train a model, in place.  Stop it at any time (the ■ of the notebook): what was learned so far is kept.
+
+    A TypeError or ValueError says, before the first step, what does not fit together.  A loss that is no longer
+    finite ends the training before that step moves anything, with a RuntimeWarning.
 
     Parameters
     ----------
     model : Module
-        Changed in place.
     X, y : arrays with one example in each of N rows
     loss : function of (model(X), y)
     optimizer : Optimizer
         `Adam` with its defaults unless given.
     epochs, num_iters : int
-        How often to go through the data, or how many steps to take: one or the other; 10 epochs
-        if neither.
+        How often to go through the data, or how many steps to take: one or the other; 10 epochs if neither.
     batch_size : int
-        Each epoch goes through the examples in a new order, `batch_size` at a time; the rest
-        makes a smaller batch.  More than N is as good as N.
+        Each epoch goes through the examples in a new order, `batch_size` at a time; the last batch may be smaller.
     reg : float
         ``reg * Σ ‖W‖²`` is added to the loss, over weights and not biases (`Module.weights`).
-    X_val, y_val : arrays
-        Evaluated at the end of each epoch.
-    rng : numpy.random.Generator, int or None
-        Draws the order of the examples.
-    callback : function of a `Step`
-        Called after each step.
-    progress : bool
-        Print about ten lines while it runs.
-
-    Returns
-    -------
-    History
-
-    Warns
-    -----
-    RuntimeWarning
-        If the loss is no longer finite.  Training stops before that step moves anything.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If data and options do not fit together, before the first step.
+    X_val, y_val : arrays, evaluated at the end of each epoch
+    rng : numpy.random.Generator, int or None, which draws the order of the examples
+    callback : function of a `Step`, called after each
+    progress : bool, whether to print about ten lines while it runs
 
     Examples
     --------
@@ -194,34 +162,22 @@ def training_steps(
     model: Module,
     X: Any,
     y: Any,
-    loss: Callable[[Any, Any], Any] = softmax_cross_entropy,
+    loss: Loss = softmax_cross_entropy,
     optimizer: Optimizer | None = None,
     *,
     epochs: int | None = None,
     num_iters: int | None = None,
     batch_size: int = 64,
     reg: float = 0.0,
-    rng: np.random.Generator | int | None = None,
+    rng: Seed = None,
 ) -> Iterator[Step]:
-    """The loop of `fit`, one step each time it is asked for the next.
+    """The loop of `fit`, one `Step` each time it is asked for the next; parameters and errors are those of `fit`.
 
-    Parameters and errors are those of `fit`.
+    After a step whose loss is not finite, and which moved nothing, comes a `DivergedError`.
 
-    Yields
-    ------
-    Step
-
-    Raises
-    ------
-    DivergedError
-        After it has yielded a step whose loss is not finite.  That step moved nothing.
-
-    Examples
-    --------
-    >>> from coursekit.data import spirals
-    >>> from coursekit.nn import MLP
-    >>> X, y = spirals(50, num_classes=2)
-    >>> [step.epoch for step in training_steps(MLP([2, 8, 2], rng=0), X, y, num_iters=5, batch_size=50, rng=0)]
+    >>> from coursekit.nn import Linear
+    >>> X, y = np.ones((100, 2)), np.zeros(100, int)
+    >>> [step.epoch for step in training_steps(Linear(2, 3), X, y, num_iters=5, batch_size=50)]
     [0, 0, 1, 1, 2]
     """
     X, y = np.asarray(stop_gradient(X)), np.asarray(stop_gradient(y))
@@ -234,49 +190,35 @@ def training_steps(
             raise ValueError(f"fit: {name} is a whole number, 1 or more, not {count!r}.")
     if not 0 <= reg < math.inf:
         raise ValueError(f"fit: reg is a number, 0 or more, not {reg!r}.")
-    optimizer = optimizer or Adam(model.parameters())
-    if not {id(p) for p in optimizer.parameters} & {id(p) for p in model.parameters()}:
+    mover = optimizer or Adam(model.parameters())
+    if not {id(p) for p in mover.parameters} & {id(p) for p in model.parameters()}:
         raise ValueError("fit: this optimizer moves the parameters of another model. Make it from model.parameters().")
-    total = num_iters or (epochs or 10) * math.ceil(len(X) / batch_size)
-    return _steps(model, X, y, loss, optimizer, total, batch_size, reg, np.random.default_rng(rng))
+    random = np.random.default_rng(rng)
+    per_epoch = math.ceil(len(X) / batch_size)
+    total = num_iters or (epochs or 10) * per_epoch
 
+    def steps() -> Iterator[Step]:
+        for t in range(total):
+            epoch, i = divmod(t, per_epoch)
+            if i == 0:
+                order = random.permutation(len(X))
+            batch, lr = order[i * batch_size : (i + 1) * batch_size], mover.learning_rate()
+            value = _one_step(model, X[batch], y[batch], loss, mover, reg)
+            yield Step(t, total, value, lr, epoch, ends_epoch=i == per_epoch - 1)
+            if not math.isfinite(value):
+                advice = f"Try a smaller learning rate (it was {lr:g})."
+                raise DivergedError(f"The loss is {value} at step {t}: training diverged. {advice}")
 
-def _steps(
-    model: Module,
-    X: Any,
-    y: Any,
-    loss: Callable[[Any, Any], Any],
-    optimizer: Optimizer,
-    total: int,
-    batch_size: int,
-    reg: float,
-    rng: np.random.Generator,
-) -> Iterator[Step]:
-    epoch, order, start = 0, rng.permutation(len(X)), 0
-    for t in range(total):
-        batch = order[start : start + batch_size]
-        start += batch_size
-        ends_epoch = start >= len(X)
-        lr = optimizer.learning_rate()
-        value = _one_step(model, X[batch], y[batch], loss, optimizer, reg)
-        yield Step(t, total, value, lr, epoch, ends_epoch)
-        if not math.isfinite(value):
-            raise DivergedError(
-                f"The loss is {value} at step {t}: training diverged. Try a smaller learning rate (it was {lr:g})."
-            )
-        if ends_epoch:
-            epoch, order, start = epoch + 1, rng.permutation(len(X)), 0
+    return steps()  # a generator itself would check its arguments only when asked for the first step
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # the loss will show it, and then is reported
-def _one_step(
-    model: Module, X: Any, y: Any, loss: Callable[[Any, Any], Any], optimizer: Optimizer, reg: float
-) -> float:
+def _one_step(model: Module, X: Any, y: Any, loss: Loss, optimizer: Optimizer, reg: float) -> float:
     optimizer.zero_grad()
     total = loss(model(X), y)
     if reg:
         total = total + reg * l2(model.weights())
-    if not isinstance(total, Tensor) or total.size != 1:
+    if not isinstance(total, Tensor) or not total.requires_grad or total.size != 1:
         what = f"an array of shape {total.shape}" if hasattr(total, "shape") else repr(total)
         raise TypeError(
             f"fit: loss(model(X), y) is one number that depends on the model, not {what}. "
@@ -290,9 +232,10 @@ def _one_step(
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-def _evaluate(model: Module, X: Any, y: Any, loss: Callable[[Any, Any], Any], history: History) -> None:
-    scores = stop_gradient(model(X))
-    history.val_losses.append(float(loss(scores, y)))
+def _evaluate(model: Module, X: Any, y: Any, loss: Loss, history: History) -> None:
+    with no_grad():
+        scores = stop_gradient(model(X))
+        history.val_losses.append(float(loss(scores, y)))
     if scores.ndim == 2 and np.ndim(y) == 1 and np.asarray(y).dtype.kind in "iu":
         history.val_accuracies.append(accuracy(scores, y))
 
@@ -304,15 +247,8 @@ def _words(history: History) -> str:
 
 
 def accuracy(scores: Any, y: Any) -> float:
-    """The part of the examples whose largest score is that of the right class.
+    """The part of the examples whose largest score, of (N, C), is that of the right class, y of (N,).
 
-    Parameters
-    ----------
-    scores : array or Tensor, shape (N, C)
-    y : array of int, shape (N,)
-
-    Examples
-    --------
     >>> accuracy(np.array([[2.0, 1.0], [0.0, 3.0], [5.0, 4.0]]), np.array([0, 1, 1])) == 2 / 3
     True
     """

@@ -13,13 +13,16 @@
 To learn how it works, read the files in this order, each from top to bottom:
 
 1. ``scalar.py``: circuits of single numbers, in pure Python. The whole idea on a page.
-2. ``tensor.py``: a value that remembers how it was computed, the recording of an
+2. ``tensor.py``: an array that remembers how it was computed, the recording of an
    operation, and the backward pass over the record.
 3. ``ops.py``: the table that the backward pass looks things up in.  One row for
    each NumPy function: how to turn the upstream gradient into a gradient for
    each argument.
-4. ``transforms.py``: ``grad`` and its relatives, which make of a function
+4. ``function.py``: an operation whose forward and backward you write yourself.
+5. ``transforms.py``: ``grad`` and its relatives, which make of a function
    another function, and so can be applied twice.
+6. ``trace.py``, ``graph.py``, ``flat.py``: the same two passes written down, as nodes to look at and
+   as the program that one would write by hand.
 """
 
 from coursekit.autograd.flat import flat

@@ -25,10 +25,12 @@ from coursekit.autograd.trace import (
     code_of,
     expression,
     index_code,
+    literal,
     substitute,
     trace_of,
     unused,
 )
+from coursekit.autograd.transforms import positions
 
 
 def flat(f: Callable[..., Any], *examples: Any, argnums: int | Sequence[int] | None = None) -> Callable[..., Any]:
@@ -93,12 +95,12 @@ def flat(f: Callable[..., Any], *examples: Any, argnums: int | Sequence[int] | N
         return total, grad_w
     <BLANKLINE>
     """
-    positions, single = ([argnums], True) if isinstance(argnums, int) else (argnums, False)
+    wanted, single = ([argnums], True) if isinstance(argnums, int) else (argnums, False)
     if any(isinstance(example, Value) for example in examples):
-        source = _scalar_source(f, examples, positions, single)
+        source = _scalar_source(f, examples, wanted, single)
         function = _compiled(source, {})
     else:
-        trace = trace_of(f, examples, positions)
+        trace = trace_of(f, examples, wanted)
         source = _readable(_function_name(f), trace, single)
         function = _compiled(*_fast(_function_name(f), trace, single))
     function.source = source
@@ -129,8 +131,10 @@ def _readable(name: str, trace: Trace, single: bool) -> str:
     """The program with a line for each node, and for its gradient a line named after it."""
     lines = trace.live(backward=True)
     uses = Counter(id(source) for line in lines for source in line.sources())
-    named = _gradient_names(trace)
-    taken = {line.name for line in lines} | set(named.values()) | {"np"}
+    taken = {line.name for line in lines} | {"np"}
+    named = _gradient_names(trace, taken)
+    shared = _shared_results(trace, lines)
+    copied = _copied(trace, shared)
     names: dict[int, str] = {}
     inlined: dict[int, tuple[str, int]] = {}
     body: dict[str, list[str]] = {"compute": [], "gradient": []}
@@ -150,17 +154,19 @@ def _readable(name: str, trace: Trace, single: bool) -> str:
         if line.function is put:
             body[line.kind] += _put_statements(line, names[id(line)], text_of)
         elif line.function is not None:
-            body[line.kind].append(f"{names[id(line)]} = {expression(line, text_of)[0]}")
+            text = expression(line, text_of)[0]
+            body[line.kind].append(f"{names[id(line)]} = {f'np.array({text})' if id(line) in copied else text}")
     results = []
-    for parameter, gradient in trace.of_parameters():
-        results.append(f"grad_{parameter.name}")
-        if names[id(gradient)] != results[-1]:  # the same array as another gradient, or as a value of the forward pass
-            body["gradient"].append(f"{results[-1]} = {names[id(gradient)]}.copy()")
-    arguments = [line.name for line in trace.arguments]
-    shapes = ", ".join(f"{line.name} {line.shape}" for line in trace.arguments)
+    for is_shared, (parameter, gradient) in zip(shared[1:], trace.of_parameters(), strict=True):
+        results.append(names[id(gradient)])
+        if gradient.kind != "gradient" or (is_shared and id(gradient) not in copied):
+            results[-1] = unused(f"grad_{parameter.name}", taken)  # what another gradient is too, or a forward value
+            source = names[id(gradient)]
+            body["gradient"].append(f"{results[-1]} = {f'np.array({source})' if is_shared else source}")
     steps = ["# forward", *body["compute"], "# backward", *body["gradient"]]
     steps.append(_returned(names[id(trace.output)], results, single))
-    return _program("import numpy as np", name, arguments, f"made for {shapes}", steps)
+    shapes = ", ".join(f"{line.name} {line.shape}" for line in trace.arguments)
+    return _program("import numpy as np", name, [line.name for line in trace.arguments], f"made for {shapes}", steps)
 
 
 def _program(header: str, name: str, arguments: list[str], summary: str, steps: list[str]) -> str:
@@ -168,13 +174,14 @@ def _program(header: str, name: str, arguments: list[str], summary: str, steps: 
     return f"{header}\n\n\ndef {name}({', '.join(arguments)}):\n    {body}\n"
 
 
-def _gradient_names(trace: Trace) -> dict[int, str]:
+def _gradient_names(trace: Trace, taken: set[str]) -> dict[int, str]:
     """A name for every gradient; one that several nodes share is named after the node that has a name in `f`."""
     names: dict[int, str] = {}
-    for best in (True, False):
-        for line, gradient in trace.gradients:
-            if gradient.kind == "gradient" and line.named is best:
-                names.setdefault(id(gradient), f"grad_{line.name}")
+    parameters = {id(parameter) for parameter in trace.parameters}
+    for wanted in (True, False):
+        for line, gradient in sorted(trace.gradients, key=lambda pair: id(pair[0]) not in parameters):
+            if gradient.kind == "gradient" and line.named is wanted and id(gradient) not in names:
+                names[id(gradient)] = unused(f"grad_{line.name}", taken)
     return names
 
 
@@ -184,8 +191,12 @@ def _put_statements(line: Line, name: str, text_of: Callable[[Line], tuple[str, 
     part = code_of(text_of)
     dtype = "" if line.dtype == np.float64 else f", np.{line.dtype}"
     place = index_code(index, part)
+    if isinstance(index, tuple):
+        place_in_call = f"np.s_[{place}]" if any(isinstance(i, slice | type(...)) for i in index) else f"({place})"
+    else:
+        place_in_call = place
     if names_entries(substitute(index, lambda source: source.value)):
-        add = f"np.add.at({name}, {f'({place})' if isinstance(index, tuple) else place}, {part(g)})"
+        add = f"np.add.at({name}, {place_in_call}, {part(g)})"
     else:
         add = f"{name}[{place}] = {part(g)}"
     return [f"{name} = np.zeros({shape}{dtype})", add]
@@ -213,6 +224,8 @@ def _fast(name: str, trace: Trace, single: bool) -> tuple[str, dict[str, Any]]:
 
     def bound(thing: Any) -> str:
         """A global name, which is found sooner than np.something."""
+        if isinstance(thing, np.ndarray):
+            thing = thing.copy()  # whoever made it may go on writing in it
         short = f"_{getattr(thing, '__name__', 'constant').strip('_')}"
         while short in taken or namespace.setdefault(short, thing) is not thing:
             short += "_"
@@ -224,6 +237,10 @@ def _fast(name: str, trace: Trace, single: bool) -> tuple[str, dict[str, Any]]:
         if line.function is np.sum and line.kwargs.keys() <= {"axis", "keepdims"}:
             axis, keepdims = line.kwargs.get("axis"), line.kwargs.get("keepdims", False)
             return f"{bound(np.add.reduce)}({text_of(line.args[0])[0]}, {axis}, None, None, {keepdims})"
+        if line.function is put:
+            g, index, shape = line.args
+            part = code_of(text_of, bound)
+            return f"{bound(put)}({part(g)}, {bound(np.s_)}[{index_code(index, part)}], {shape})"
         return expression(line, text_of, operators=operators, path=bound, constant=bound)[0]
 
     for i, line in enumerate(lines):
@@ -241,12 +258,11 @@ def _fast(name: str, trace: Trace, single: bool) -> tuple[str, dict[str, Any]]:
             body.append(f"{target} {symbol}= {code_of(text_of, bound)(line.args[1])}")
         else:
             body.append(f"{written(line, operators=False)[:-1]}, {target})")
-    returned, seen = [], {id(line) for line in trace.arguments}
-    for line in results:
-        is_its_own = memory[id(line)] == {id(line)} and id(line) not in seen
-        returned.append(names[id(line)] if is_its_own else f"np.array({names[id(line)]})")
-        seen.add(id(line))
-    steps = [*_check(trace.arguments, bound), *body, _returned(returned[0], returned[1:], single)]
+    returned = []
+    for line, shared in zip(results, _shared_results(trace, lines), strict=True):
+        returned.append(f"{bound(np.array)}({names[id(line)]})" if shared else names[id(line)])
+    checks = _check(trace.arguments, bound, unused("fits", taken))
+    steps = [*checks, *body, _returned(returned[0], returned[1:], single)]
     return _program("", name, [line.name for line in trace.arguments], "", steps), namespace
 
 
@@ -265,6 +281,29 @@ def _lifetimes(lines: list[Line], results: list[Line]) -> tuple[dict[int, set[in
     return memory, last
 
 
+def _shared_results(trace: Trace, lines: list[Line]) -> list[bool]:
+    """Of the value and each gradient that is returned: whether it may share memory with an argument or another one."""
+    results = [trace.output, *(gradient for _, gradient in trace.of_parameters())]
+    memory, _ = _lifetimes(lines, results)
+    seen = {id(line) for line in trace.arguments}
+    shared = []
+    for line in results:
+        shared.append(bool(memory[id(line)] & seen))
+        seen |= memory[id(line)]
+    return shared
+
+
+def _copied(trace: Trace, shared: list[bool]) -> set[int]:
+    """The results that are views of something else: what they look at is copied where they are written down."""
+    results = [trace.output, *(gradient for _, gradient in trace.of_parameters())]
+    views, seen = set(), set()
+    for line, is_shared in zip(results, shared, strict=True):
+        if is_shared and id(line) not in seen and (line.kind == "gradient" or line is trace.output):
+            views.add(id(line))
+        seen.add(id(line))
+    return views
+
+
 def _can_overwrite(line: Line, source: Line) -> bool:
     """Whether `line` is an elementwise function whose result fits into the array `source`."""
     function = line.function
@@ -273,22 +312,30 @@ def _can_overwrite(line: Line, source: Line) -> bool:
     return elementwise and not line.kwargs and line.ndim > 0 and source.function is not None and same
 
 
-def _check(arguments: list[Line], bound: Callable[[Any], str]) -> list[str]:
+NUMBERS = (float, int, np.float64)
+
+
+def _check(arguments: list[Line], bound: Callable[[Any], str], fits: str) -> list[str]:
     """Statements that refuse arguments of other shapes or dtypes than the examples."""
     expected = [(line.name, line.shape, line.dtype) for line in arguments]
 
     def refuse(*args: Any) -> None:
         for (name, shape, dtype), arg in zip(expected, args, strict=True):
-            if shape and (np.shape(arg) != shape or getattr(arg, "dtype", None) != dtype):
+            if np.shape(arg) != shape or (shape and not (isinstance(arg, np.ndarray) and arg.dtype == dtype)):
                 what = f"{getattr(arg, 'dtype', type(arg).__name__)} of shape {np.shape(arg)}"
                 raise TypeError(
                     f"this flat code is made for {name} of {dtype} and shape {shape}, and was given {what}: "
                     "make another with flat(f, *examples)"
                 )
 
-    fits = [f"{name}.shape == {shape} and {name}.dtype is {bound(dtype)}" for name, shape, dtype in expected if shape]
-    steps = ["try:", f"    fits = {' and '.join(fits) or True}", "except AttributeError:", "    fits = False"]
-    return [*steps, "if not fits:", f"    {bound(refuse)}({', '.join(name for name, *_ in expected)})"]
+    conditions = [
+        f"{name}.shape == {shape} and {name}.dtype is {bound(dtype)}"
+        if shape
+        else f"({name}.__class__ in {bound(NUMBERS)} or {name}.shape == ())"
+        for name, shape, dtype in expected
+    ]
+    steps = ["try:", f"    {fits} = {' and '.join(conditions)}", "except AttributeError:", f"    {fits} = False"]
+    return [*steps, f"if not {fits}:", f"    {bound(refuse)}({', '.join(name for name, *_ in expected)})"]
 
 
 # --- For circuits of Values ------------------------------------------------------------------------
@@ -299,12 +346,17 @@ SCALAR = {
     "-": ("{x} - {y}", "{g}", "-{g}"),
     "*": ("{x} * {y}", "{g} * {y}", "{g} * {x}"),
     "/": ("{x} / {y}", "{g} / {y}", "-{g} * {z} / {y}"),
-    "**": ("{x} ** {y}", "{g} * {y} * {lowered}", "{g} * {z} * math.log({x})"),
+    "**": (
+        "math.pow({x}, {y})",
+        "({g} * {y} * math.pow({x}, {y} - 1) if {x} or {y} >= 1 else {g} * math.inf if {y} else 0.0)",
+        "({g} * {z} * math.log({x}) if {x} > 0 else {g} * math.nan if {x} < 0 else 0.0)",
+    ),
+    "**2": ("{x} * {x}", "{g} * 2 * {x}"),
     "neg": ("-{x}", "-{g}"),
-    "abs": ("abs({x})", "(math.copysign({g}, {x} * {g}) if {x} else 0.0)"),
+    "abs": ("math.fabs({x})", "({g} if {x} > 0 else -{g} if {x} < 0 else 0.0)"),
     "exp": ("math.exp({x})", "{g} * {z}"),
     "log": ("math.log({x})", "{g} / {x}"),
-    "sqrt": ("math.sqrt({x})", "{g} * 0.5 / {z}"),
+    "sqrt": ("math.sqrt({x})", "({g} * (0.5 / {z}) if {z} else {g} * math.inf)"),
     "tanh": ("math.tanh({x})", "{g} * (1 - {z} * {z})"),
     "sigmoid": (
         "1 / (1 + math.exp(-{x})) if {x} >= 0 else math.exp({x}) / (1 + math.exp({x}))",
@@ -315,36 +367,45 @@ SCALAR = {
 
 
 def _scalar_source(f: Any, examples: tuple[Any, ...], argnums: Sequence[int] | None, single: bool) -> str:
-    variables = tuple(Value(example.value if isinstance(example, Value) else example) for example in examples)
-    output, names = named_circuit(f, variables)
-    wanted = [x for i, x in enumerate(variables) if argnums is None or i in argnums]
+    variables = [Value(example.value if isinstance(example, Value) else example) for example in examples]
+    output, names = named_circuit(f, tuple(variables))
+    chosen = range(len(variables)) if argnums is None else positions(argnums, len(variables))
+    wanted = [variables[i] for i in chosen]
     needed = set(wanted)
     forward, backward = [], []
     terms: dict[Value, list[str]] = {value: [] for value in names}
     for value in names:
         if value.operation:
-            forward.append(f"{names[value]} = {SCALAR[value.operation][0].format(**_operands(value, names))}")
+            forward.append(f"{names[value]} = {_rules(value)[0].format(**_operands(value, names))}")
             if any(x in needed for x in value.inputs):
                 needed.add(value)
+        elif value not in variables:  # from outside: a constant
+            forward.append(f"{names[value]} = {literal(value.value).replace('np.', 'math.')}")
+    taken, gradient_names = set(names.values()), {}
+    for value in sorted(needed, key=lambda value: value not in wanted):
+        gradient_names[value] = unused(f"grad_{names[value]}", taken)
     for value in reversed(names):
         if value in needed:
-            gradient = "1.0" if value is output else " + ".join(terms[value]).replace("+ -", "- ") or "0.0"
-            backward.append(f"grad_{names[value]} = {gradient}")
-            for x, rule in zip(value.inputs, SCALAR.get(value.operation, ("",))[1:], strict=False):
+            if value is output:
+                terms[value].insert(0, "1.0")
+            gradient = " + ".join(terms[value]).replace("+ -", "- ") or "0.0"
+            backward.append(f"{gradient_names[value]} = {gradient}")
+            for x, rule in zip(value.inputs, _rules(value)[1:], strict=False):
                 if x in needed:
-                    terms[x].append(rule.format(g=f"grad_{names[value]}", z=names[value], **_operands(value, names)))
-    arguments = [names[x] for x in variables]
+                    operands = {"g": gradient_names[value], "z": names[value], **_operands(value, names)}
+                    terms[x].append(rule.format(**operands))
     steps = ["# forward", *forward, "# backward", *backward]
-    steps.append(_returned(names[output], [f"grad_{names[x]}" for x in wanted], single))
+    steps.append(_returned(names[output], [gradient_names[x] for x in wanted], single))
+    arguments = [names[x] for x in variables]
     return _program("import math", _function_name(f), arguments, "numbers in, numbers out", steps)
 
 
+def _rules(value: Value) -> tuple[str, ...]:
+    """The row of `SCALAR` for a value; squares have a shorter one."""
+    squared = value.operation == "**" and value.inputs[1] == 2 and isinstance(value.inputs[1], float)
+    return SCALAR["**2" if squared else value.operation] if value.operation else ()
+
+
 def _operands(value: Value, names: dict[Value, str]) -> dict[str, str]:
-    texts = [names[x] if isinstance(x, Value) else f"{x!r}" if x >= 0 else f"({x!r})" for x in value.inputs]
-    operands = dict(zip("xy", texts, strict=False))
-    if value.operation == "**":
-        base, exponent = texts
-        number = value.inputs[1] if isinstance(value.inputs[1], float) else None
-        lowered = f"({exponent} - 1)" if number is None else f"({number - 1!r})"
-        operands["lowered"] = base if number == 2 else f"{base} ** {lowered}"
-    return operands
+    texts = [names[x] if isinstance(x, Value) else literal(x).replace("np.", "math.") for x in value.inputs]
+    return dict(zip("xy", [text if text[0] != "-" else f"({text})" for text in texts], strict=False))

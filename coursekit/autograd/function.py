@@ -41,7 +41,7 @@ class Function:
     -----
     Written with operators and NumPy functions, `backward` can itself be differentiated.
 
-    Source: the modular API on the slides of the first and the third lecture.
+    Source: the modular API on the slides of the first and the fourth lecture.
 
     Examples
     --------

@@ -14,6 +14,7 @@ import numpy as np
 
 from coursekit.autograd.scalar import Value
 from coursekit.autograd.trace import ATOM, SHORT, called, expression, parameter_names, trace_of, unused
+from coursekit.autograd.transforms import positions
 
 
 @dataclass
@@ -117,6 +118,8 @@ def graph(f: Callable[..., Any] | Value, *examples: Any, argnums: Sequence[int] 
     Graph
         Its ``repr`` is a table of the nodes; names are those of the arguments and local variables of `f`.
 
+    Source: the computational graphs of the first and the fifth lecture.
+
     Raises
     ------
     TypeError
@@ -193,7 +196,8 @@ def named_circuit(f: Any, examples: tuple[Any, ...]) -> tuple[Value, dict[Value,
         output, local = called(f, examples)
         if not isinstance(output, Value):
             raise TypeError(f"{getattr(f, '__name__', 'the function')} must return a Value here, not {output!r}")
-        arguments = dict(zip(examples, parameter_names(f, len(examples)), strict=True))
+        names_of_arguments = zip(examples, parameter_names(f, len(examples)), strict=True)
+        arguments = {x: unused(name, {"math"}) for x, name in names_of_arguments}
         variables = {value: name for name, value in reversed(local.items()) if isinstance(value, Value)}
     names, taken = dict(arguments), set(arguments.values()) | {"math", *keyword.kwlist}
     values = circuit(output)
@@ -214,7 +218,8 @@ def _of_values(f: Any, examples: tuple[Any, ...], argnums: Sequence[int] | None)
     for value in names:
         value.grad = 0.0
     output.backward()
-    inputs = {example for i, example in enumerate(examples) if argnums is not None and i not in argnums}
+    chosen = range(len(examples)) if argnums is None else positions(argnums, len(examples))
+    inputs = {example for i, example in enumerate(examples) if i not in chosen}
     nodes = []
     for value in names:
         texts = [names[x] if isinstance(x, Value) else f"{x:g}" for x in value.inputs]

@@ -17,6 +17,8 @@ an array, and makes a new one if it is a tensor.)
 Three kinds of function need no VJP: a `composite` is written with functions that
 have a row, a `constant` is flat wherever it has a derivative, and whatever is not
 in the table raises an error with its name.
+
+Source: the table of vector-Jacobian products is the idea of HIPS autograd (Maclaurin, Duvenaud and Adams, 2015).
 """
 
 import string
@@ -598,7 +600,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
 def softmax(x: Any, axis: int = -1) -> Any:
     """Probabilities from scores: exp(x) / Σ exp(x) along `axis`, of the shape of x.
 
-    Source: the softmax classifier of the third lecture.
+    Source: the softmax classifier of the fourth lecture.
 
     Examples
     --------

@@ -14,6 +14,8 @@ It has three parts, and each needs only the one before it:
 3. `Value`: gates that connect themselves, and a backward pass through all of them.
 
 ``tensor.py`` does the same for whole arrays.
+
+Source: the circuits and gates of the lectures.
 """
 
 from __future__ import annotations
@@ -252,10 +254,8 @@ class Value:
 
     Raises
     ------
-    TypeError
-        If it is given anything but a real number.
-    ZeroDivisionError, OverflowError, ValueError
-        By operations, where Python raises them for floats, and by real powers of negative numbers.
+    TypeError, ZeroDivisionError, OverflowError, ValueError
+        Where Python does for floats; and a ValueError where it would give a complex number.
 
     Examples
     --------

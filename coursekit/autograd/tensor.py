@@ -10,6 +10,8 @@ Backpropagation needs three things, and this file has them in this order:
    asks each one's rules for the gradients of its inputs, and adds up what arrives.
 
 The rules themselves are the rows of ``ops.py``.
+
+Source: the forward and backward passes of the lectures' computational graphs, for whole arrays.
 """
 
 from __future__ import annotations
@@ -75,6 +77,9 @@ class ArrayLike:
     __matmul__, __rmatmul__ = _method(np.matmul), _swapped(np.matmul)
     __neg__, __pos__, __abs__ = _method(np.negative), _method(np.positive), _method(np.absolute)
     __lt__, __le__, __gt__, __ge__ = map(_method, (np.less, np.less_equal, np.greater, np.greater_equal))
+    __and__, __or__, __xor__ = map(_method, (np.bitwise_and, np.bitwise_or, np.bitwise_xor))
+    __rand__, __ror__, __rxor__ = map(_swapped, (np.bitwise_and, np.bitwise_or, np.bitwise_xor))
+    __invert__ = _method(np.invert)
     __eq__, __ne__ = _method(np.equal), _method(np.not_equal)
     __hash__ = object.__hash__
     __getitem__ = _method(getitem)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import keyword
+import re
 import sys
 from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +19,19 @@ from typing import Any
 
 import numpy as np
 
-from coursekit.autograd.ops import put
-from coursekit.autograd.tensor import ArrayLike, Node, Tensor, backpropagate, stop_gradient, tape, tensor_of, tick
+from coursekit.autograd.ops import put, spread
+from coursekit.autograd.tensor import (
+    RULES,
+    ArrayLike,
+    Node,
+    Tensor,
+    backpropagate,
+    stop_gradient,
+    tape,
+    tensor_of,
+    tick,
+)
+from coursekit.autograd.transforms import positions
 
 # --- A line: an array that writes down what is computed with it ------------------------------------
 
@@ -92,6 +104,8 @@ class Line(ArrayLike):
         return list(_lines_in((self.args, self.kwargs)))
 
     def _apply(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        if any(type(arg) is Tensor for arg in args):
+            return RULES[function](*args, **kwargs)
         return self.recorder.record(function, args, kwargs)
 
     def as_last(self) -> Any:
@@ -108,7 +122,7 @@ class Line(ArrayLike):
         if any(isinstance(x, Tensor) for x in inputs):
             return NotImplemented
         if method == "reduce" and ufunc is np.add:
-            options = {name: kwargs.get(name) for name in ("axis", "keepdims")}
+            options = {name: kwargs[name] for name in ("axis", "keepdims") if kwargs.get(name) is not None}
             return self.recorder.record(np.sum, inputs, options)
         if method != "__call__" or "out" in kwargs:
             raise TypeError(f"np.{ufunc.__name__}.{method} cannot be written as flat code")
@@ -119,7 +133,7 @@ class Line(ArrayLike):
             return NotImplemented
         return self.recorder.record(function, args, kwargs)
 
-    __array__ = __bool__ = __float__ = __int__ = __index__ = _refuse
+    item = tolist = __array__ = __bool__ = __float__ = __int__ = __index__ = _refuse
 
 
 def _lines_in(item: Any) -> Iterator[Line]:
@@ -144,6 +158,14 @@ def substitute(item: Any, replace: Callable[[Line], Any]) -> Any:
     return item
 
 
+def _has_line(item: Any) -> bool:
+    return next(_lines_in(item), None) is not None
+
+
+def _has_mask(index: Any) -> bool:
+    return any(line.dtype == bool and line.ndim > 0 for line in _lines_in(index))
+
+
 class Trace:
     """All lines of a computation, forward and then backward, in the order in which they were written down."""
 
@@ -153,11 +175,12 @@ class Trace:
         self.kind = "compute"
         self.output: Any = None
         self.arguments: list[Line] = []
+        self.parameters: list[Line] = []  # in the order in which gradients are wanted
         self.gradients: list[tuple[Line, Any]] = []  # of every line that has one
 
     def of_parameters(self) -> list[tuple[Line, Line]]:
         gradients = {id(line): gradient for line, gradient in self.gradients}
-        return [(line, gradients[id(line)]) for line in self.arguments if line.kind == "parameter"]
+        return [(line, gradients[id(line)]) for line in self.parameters]
 
     def live(self, backward: bool) -> list[Line]:
         """The lines that the result depends on, or the gradients of the parameters as well, oldest first."""
@@ -179,10 +202,17 @@ class Trace:
             return function(*example, **named)
         value = _compute(function, example, named)
         if not hasattr(value, "dtype"):
-            return _refuse()  # np.allclose, np.nonzero, …: no array, or one whose shape depends on the numbers
+            return _refuse()  # np.allclose and the like: no array, but an answer
         if function is np.dot and all(np.ndim(x) in (1, 2) for x in example):
             function = np.matmul
-        kwargs = {name: option for name, option in kwargs.items() if option is not None and option is not False}
+        if (function is getitem and _has_mask(args[1])) or (function is np.repeat and _has_line(args[1:])):
+            return _refuse()  # how many entries there are depends on the numbers
+        if not isinstance(function, np.ufunc) and function not in (put, spread):
+            RULES[function]  # an error with its name, if it is not in the table
+        defaults = {"keepdims": False, "optimize": False} | (
+            {} if function in (np.argsort, np.sort) else {"axis": None}
+        )
+        kwargs = {name: option for name, option in kwargs.items() if option is not defaults.get(name, kwargs)}
         if isinstance(kwargs.get("axis"), tuple) and len(kwargs["axis"]) == 1:
             kwargs["axis"] = kwargs["axis"][0]
         if self.kind == "compute":  # the forward pass stays as it was written
@@ -191,7 +221,8 @@ class Trace:
         if simpler is not None:
             return simpler
         if isinstance(function, np.ufunc):
-            args = tuple(self.unspread(args, i, value) for i in range(len(args)))
+            for i in range(len(args)):  # one after the other: two cannot both leave it to the other
+                args = (*args[:i], self.unspread(args, i, value), *args[i + 1 :])
         key = (function, *map(_key, args), *((name, _key(option)) for name, option in sorted(kwargs.items())))
         if key not in self.known:
             self.known[key] = Line(self, value, self.kind, function, args, kwargs)
@@ -247,7 +278,9 @@ class Trace:
         source = arg.args[0] if _is(arg, np.broadcast_to) else arg
         others = [np.shape(_example(other)) for j, other in enumerate(args) if j != i]
         if source.uniform is not None and np.broadcast_shapes((), *others) == value.shape:
-            return source.uniform
+            numbers = [source.uniform if j == i else _example(other) for j, other in enumerate(args)]
+            weak = source.dtype == np.float64 or np.result_type(*numbers) == np.result_type(*map(_example, args))
+            return source.uniform if weak else source.dtype.type(source.uniform)
         if source is not arg and np.broadcast_shapes(source.shape, *others) == value.shape:
             return source
         return arg
@@ -291,19 +324,23 @@ def trace_of(f: Callable[..., Any], examples: tuple[Any, ...], argnums: Sequence
     """Run `f` and the engine's backward pass on lines in the place of arrays."""
     trace = Trace()
     names = parameter_names(f, len(examples))
-    inputs, sources = [], {}
+    chosen = None if argnums is None else positions(argnums, len(examples))
+    inputs, sources, taken = [], {}, {"np"}
     for i, (name, example) in enumerate(zip(names, examples, strict=True)):
         value = np.asarray(stop_gradient(example))
-        is_parameter = value.dtype.kind == "f" if argnums is None else i in argnums
+        is_parameter = value.dtype.kind == "f" if chosen is None else i in chosen
         if is_parameter and value.dtype.kind != "f":
             raise TypeError(f"argument {name} is {value.dtype}: a gradient needs floating-point numbers")
         line = Line(trace, value, "parameter" if is_parameter else "input")
-        line.name, line.named = name, True
+        line.name, line.named = unused(name, taken), True
         node = Node() if is_parameter else None
         trace.arguments.append(line)
         inputs.append(tensor_of(line, node))
         if node is not None:
             sources[node] = line
+    trace.parameters = [line for line in trace.arguments if line.kind == "parameter"]
+    if chosen is not None:
+        trace.parameters = [trace.arguments[i] for i in chosen]
     output, variables = called(f, inputs)
     trace.output = stop_gradient(output)
     if not isinstance(trace.output, Line) or trace.output.size != 1:
@@ -419,6 +456,12 @@ def expression(
     """
 
     part = code_of(text_of, constant)
+
+    def array(item: Any) -> str:
+        """An argument that may be a Python number, where a method is called."""
+        is_number = isinstance(item, Line) and item.function is None and item.ndim == 0
+        return f"np.asarray({part(item)})" if is_number else part(item, ATOM)
+
     function, args = line.function, line.args
     if operators and function in SYMBOLS:
         symbol, binds = SYMBOLS[function]
@@ -428,16 +471,16 @@ def expression(
         left = binds + (symbol == "**" or binds == 1)
         right = binds + (symbol != "**")
         return f"{part(args[0], left)} {symbol} {part(args[1], right)}", binds
-    if function is put:  # flat code writes statements for it; the table of a graph says it in words
+    if function is put and path is None:  # flat code writes statements for it; the table of a graph says it in words
         return f"{part(args[0], ATOM)} at [{index_code(args[1], part)}] of zeros {args[2]}", ATOM
     if function is getitem:
-        return f"{part(args[0], ATOM)}[{index_code(args[1], part)}]", ATOM
+        return f"{array(args[0])}[{index_code(args[1], part)}]", ATOM
     if function is np.ndarray.astype:
-        return f"{part(args[0], ATOM)}.astype({part(args[1])})", ATOM
+        return f"{array(args[0])}.astype({part(args[1])})", ATOM
     if function is np.transpose and (len(args) == 1 or args[1] is None):
-        return f"{part(args[0], ATOM)}.T", ATOM
+        return f"{array(args[0])}.T", ATOM
     if function is np.reshape:
-        return f"{part(args[0], ATOM)}.reshape({part(args[1])})", ATOM
+        return f"{array(args[0])}.reshape({part(args[1])})", ATOM
     named = [f"{name}={part(option)}" for name, option in line.kwargs.items()]
     return f"{(path or _path)(function)}({', '.join([*map(part, args), *named])})", ATOM
 
@@ -464,6 +507,8 @@ def _literal(item: Any, part: Callable[..., str]) -> tuple[str, int]:
     """A constant as code."""
     if isinstance(item, np.ndarray):
         return array_literal(item), ATOM
+    if isinstance(item, np.generic) and item.dtype.kind == "f":
+        return f"np.{item.dtype}({item.item()!r})", ATOM  # unlike a Python number, it decides the dtype
     if isinstance(item, np.generic):
         item = item.item()
     if isinstance(item, list | tuple):
@@ -480,12 +525,17 @@ def array_literal(array: np.ndarray[Any, Any]) -> str:
     dtype = "" if array.dtype in (np.float64, np.int64, np.bool_) else f", dtype=np.{array.dtype}"
     if array.ndim == 1 and array.size > 2 and array.dtype.kind == "i" and np.array_equal(array, np.arange(array.size)):
         return f"np.arange({array.size}{dtype})"
+    if array.size == 0:
+        return f"np.zeros({array.shape}, np.{array.dtype})"
     if array.size > 2 and np.all(array == array.flat[0]):
-        dtype = "" if array.dtype in (np.float64, np.int64, np.bool_) else dtype
-        return f"np.full({array.shape}, {array.flat[0].item()!r}{dtype})"
+        return f"np.full({array.shape}, {_numbers(array.flat[0].item())}{dtype})"
     if array.size > 1000:
         raise ValueError(
             f"the function uses an array of shape {array.shape} that is not among its arguments. "
             "Flat code stands alone: make the array an argument"
         )
-    return f"np.array({array.tolist()!r}{dtype})"
+    return f"np.array({_numbers(array.tolist())}{dtype})"
+
+
+def _numbers(item: Any) -> str:
+    return re.sub(r"\b(nan|inf)\b", r"np.\1", repr(item))

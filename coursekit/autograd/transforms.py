@@ -14,6 +14,9 @@ a function instead, and gives back a function.  So it can be applied again:
 
 Arguments may be arrays, numbers, or tuples, lists and dicts of them; a gradient has the
 same structure.
+
+Source: reverse and forward mode, Hessian-vector products and the gradient penalty are in the first
+lecture; the names are those of JAX.
 """
 
 from __future__ import annotations
@@ -106,7 +109,7 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[...,
 
     @wraps(f, updated=())
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        output, variables = _evaluate(f, args, kwargs, _positions(argnums, len(args)))
+        output, variables = _evaluate(f, args, kwargs, positions(argnums, len(args)))
         if _kind(output) not in "fiub" or np.size(output) != 1:
             name = getattr(f, "__name__", "the function")
             what = f"an array of shape {np.shape(output)}" if _kind(output) in "fiub" else repr(output)
@@ -227,7 +230,7 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
 
     @wraps(f, updated=())
     def all_derivatives(*args: Any, **kwargs: Any) -> Any:
-        (argnum,) = _positions(argnums, len(args))
+        (argnum,) = positions(argnums, len(args))
 
         def of_one(x: Any) -> Any:
             return f(*args[:argnum], x, *args[argnum + 1 :], **kwargs)
@@ -291,8 +294,9 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
 # --- From arguments to variables, and back ---------------------------------------------------------
 
 
-def _positions(argnums: Argnums, count: int) -> list[int]:
-    wanted = argnums if isinstance(argnums, tuple) else (argnums,)
+def positions(argnums: int | Sequence[int], count: int) -> list[int]:
+    """The places of the arguments to differentiate with respect to, none of them negative."""
+    wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     for argnum in wanted:
         if not -count <= argnum < count:
             raise TypeError(f"argnums={argnums}, but the function was called with {count} positional arguments")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from coursekit import nn
-from coursekit.autograd import Tensor, grad
+from coursekit.autograd import Tensor, flat, grad
 from coursekit.nn import ELU, MLP, LeakyReLU, Linear, Maxout, Module, ReLU, Sequential, Sigmoid, Tanh
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -126,6 +126,18 @@ def test_sigmoid_keeps_its_digits_on_the_left() -> None:
     x = np.array([-40.0, -300.0, -700.0])
     np.testing.assert_allclose(Sigmoid()(x), np.exp(x), rtol=1e-14)
     np.testing.assert_allclose(grad(lambda x: np.sum(Sigmoid()(x)))(x), np.exp(x), rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sigmoid_can_be_differentiated_twice_and_written_out(dtype: Any) -> None:
+    x = np.random.default_rng(0).normal(size=6).astype(dtype)
+    s = Sigmoid()(x)
+
+    def f(x: Any) -> Any:
+        return np.sum(Sigmoid()(x))
+
+    np.testing.assert_allclose(grad(lambda x: np.sum(grad(f)(x)))(x), s * (1 - s) * (1 - 2 * s), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(flat(f, x)(x)[1][0], s * (1 - s), rtol=1e-6)
 
 
 def test_ties_in_maxout_give_the_whole_gradient_once() -> None:
