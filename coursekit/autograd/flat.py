@@ -130,12 +130,14 @@ def _returned(value: str, gradients: list[str], single: bool) -> str:
 def _readable(name: str, trace: Trace, single: bool) -> str:
     """The program with a line for each node, and for its gradient a line named after it."""
     lines = trace.live(backward=True)
+    value_is_shared, *shared = _shared_results(trace, lines)
+    results = trace.of_parameters()
     uses = Counter(id(source) for line in lines for source in line.sources())
+    uses.update(id(gradient) for _, gradient in results)
     taken = {line.name for line in lines} | {"np"}
-    named = _gradient_names(trace, taken)
-    shared = _shared_results(trace, lines)
-    copied = _copied(trace, shared)
-    names: dict[int, str] = {}
+    copied = {id(gradient) for (_, gradient), is_shared in zip(results, shared, strict=True) if is_shared}
+    copied -= {id(gradient) for (_, gradient), is_shared in zip(results, shared, strict=True) if not is_shared}
+    names = {id(line): line.name for line in lines if line.kind != "gradient"} | _gradient_names(trace, taken, copied)
     inlined: dict[int, tuple[str, int]] = {}
     body: dict[str, list[str]] = {"compute": [], "gradient": []}
 
@@ -143,28 +145,28 @@ def _readable(name: str, trace: Trace, single: bool) -> str:
         return inlined[id(line)] if id(line) in inlined else (names[id(line)], ATOM)
 
     for line in lines:
-        if line.kind == "gradient":
-            mine = named.get(id(line))
-            if mine is None and uses[id(line)] == 1 and line.function is not put:
-                inlined[id(line)] = expression(line, text_of)
-                continue
-            names[id(line)] = mine or unused("part", taken)
-        else:
-            names[id(line)] = line.name
+        if line.function is None:
+            continue
+        if id(line) not in names and uses[id(line)] == 1 and line.function is not put:
+            inlined[id(line)] = expression(line, text_of)
+            continue
+        mine = names.setdefault(id(line), "") or unused("part", taken)
+        names[id(line)] = mine
         if line.function is put:
-            body[line.kind] += _put_statements(line, names[id(line)], text_of)
-        elif line.function is not None:
-            text = expression(line, text_of)[0]
-            body[line.kind].append(f"{names[id(line)]} = {f'np.array({text})' if id(line) in copied else text}")
-    results = []
-    for is_shared, (parameter, gradient) in zip(shared[1:], trace.of_parameters(), strict=True):
-        results.append(names[id(gradient)])
-        if gradient.kind != "gradient" or (is_shared and id(gradient) not in copied):
-            results[-1] = unused(f"grad_{parameter.name}", taken)  # what another gradient is too, or a forward value
-            source = names[id(gradient)]
-            body["gradient"].append(f"{results[-1]} = {f'np.array({source})' if is_shared else source}")
+            body[line.kind] += _put_statements(line, mine, text_of)
+        else:
+            body[line.kind].append(f"{mine} = {expression(line, text_of)[0]}")
+    returned = []
+    for (parameter, gradient), is_shared in zip(results, shared, strict=True):
+        text = text_of(gradient)[0]
+        if is_shared or gradient.kind != "gradient":
+            returned.append(unused(f"grad_{parameter.name}", taken))
+            body["gradient"].append(f"{returned[-1]} = {f'np.array({text})' if is_shared else text}")
+        else:
+            returned.append(text)
+    value = names[id(trace.output)]
     steps = ["# forward", *body["compute"], "# backward", *body["gradient"]]
-    steps.append(_returned(names[id(trace.output)], results, single))
+    steps.append(_returned(f"np.array({value})" if value_is_shared else value, returned, single))
     shapes = ", ".join(f"{line.name} {line.shape}" for line in trace.arguments)
     return _program("import numpy as np", name, [line.name for line in trace.arguments], f"made for {shapes}", steps)
 
@@ -174,13 +176,14 @@ def _program(header: str, name: str, arguments: list[str], summary: str, steps: 
     return f"{header}\n\n\ndef {name}({', '.join(arguments)}):\n    {body}\n"
 
 
-def _gradient_names(trace: Trace, taken: set[str]) -> dict[int, str]:
+def _gradient_names(trace: Trace, taken: set[str], unnamed: set[int]) -> dict[int, str]:
     """A name for every gradient; one that several nodes share is named after the node that has a name in `f`."""
     names: dict[int, str] = {}
     parameters = {id(parameter) for parameter in trace.parameters}
     for wanted in (True, False):
         for line, gradient in sorted(trace.gradients, key=lambda pair: id(pair[0]) not in parameters):
-            if gradient.kind == "gradient" and line.named is wanted and id(gradient) not in names:
+            new = gradient.kind == "gradient" and id(gradient) not in names and id(gradient) not in unnamed
+            if new and line.named is wanted:
                 names[id(gradient)] = unused(f"grad_{line.name}", taken)
     return names
 
@@ -291,17 +294,6 @@ def _shared_results(trace: Trace, lines: list[Line]) -> list[bool]:
         shared.append(bool(memory[id(line)] & seen))
         seen |= memory[id(line)]
     return shared
-
-
-def _copied(trace: Trace, shared: list[bool]) -> set[int]:
-    """The results that are views of something else: what they look at is copied where they are written down."""
-    results = [trace.output, *(gradient for _, gradient in trace.of_parameters())]
-    views, seen = set(), set()
-    for line, is_shared in zip(results, shared, strict=True):
-        if is_shared and id(line) not in seen and (line.kind == "gradient" or line is trace.output):
-            views.add(id(line))
-        seen.add(id(line))
-    return views
 
 
 def _can_overwrite(line: Line, source: Line) -> bool:

@@ -399,7 +399,8 @@ class Like:
     __slots__ = ("dtype", "shape")
 
     def __init__(self, x: Any) -> None:
-        self.shape, self.dtype = x.shape, x.dtype
+        self.shape = x.shape
+        self.dtype = x.dtype
 
     ndim = property(lambda self: len(self.shape))
     size = property(lambda self: prod(self.shape))
