@@ -132,26 +132,26 @@ def _readable(name: str, trace: Trace, single: bool) -> str:
     lines = trace.live(backward=True)
     value_is_shared, *shared = _shared_results(trace, lines)
     results = trace.of_parameters()
-    uses = Counter(id(source) for line in lines for source in line.sources())
-    uses.update(id(gradient) for _, gradient in results)
+    uses = Counter(source for line in lines for source in line.sources())
+    uses.update(gradient for _, gradient in results)
     taken = {line.name for line in lines} | {"np"}
-    copied = {id(gradient) for (_, gradient), is_shared in zip(results, shared, strict=True) if is_shared}
-    copied -= {id(gradient) for (_, gradient), is_shared in zip(results, shared, strict=True) if not is_shared}
-    names = {id(line): line.name for line in lines if line.kind != "gradient"} | _gradient_names(trace, taken, copied)
-    inlined: dict[int, tuple[str, int]] = {}
+    copied = {gradient for (_, gradient), is_shared in zip(results, shared, strict=True) if is_shared}
+    copied -= {gradient for (_, gradient), is_shared in zip(results, shared, strict=True) if not is_shared}
+    names = {line: line.name for line in lines if line.kind != "gradient"} | _gradient_names(trace, taken, copied)
+    inlined: dict[Line, tuple[str, int]] = {}
     body: dict[str, list[str]] = {"compute": [], "gradient": []}
 
     def text_of(line: Line) -> tuple[str, int]:
-        return inlined[id(line)] if id(line) in inlined else (names[id(line)], ATOM)
+        return inlined[line] if line in inlined else (names[line], ATOM)
 
     for line in lines:
         if line.function is None:
             continue
-        if id(line) not in names and uses[id(line)] == 1 and line.function is not put:
-            inlined[id(line)] = expression(line, text_of)
+        if line not in names and uses[line] == 1 and line.function is not put:
+            inlined[line] = expression(line, text_of)
             continue
-        mine = names.setdefault(id(line), "") or unused("part", taken)
-        names[id(line)] = mine
+        mine = names.setdefault(line, "") or unused("part", taken)
+        names[line] = mine
         if line.function is put:
             body[line.kind] += _put_statements(line, mine, text_of)
         else:
@@ -164,7 +164,7 @@ def _readable(name: str, trace: Trace, single: bool) -> str:
             body["gradient"].append(f"{returned[-1]} = {f'np.array({text})' if is_shared else text}")
         else:
             returned.append(text)
-    value = names[id(trace.output)]
+    value = names[trace.output]
     steps = ["# forward", *body["compute"], "# backward", *body["gradient"]]
     steps.append(_returned(f"np.array({value})" if value_is_shared else value, returned, single))
     shapes = ", ".join(f"{line.name} {line.shape}" for line in trace.arguments)
@@ -176,15 +176,15 @@ def _program(header: str, name: str, arguments: list[str], summary: str, steps: 
     return f"{header}\n\n\ndef {name}({', '.join(arguments)}):\n    {body}\n"
 
 
-def _gradient_names(trace: Trace, taken: set[str], unnamed: set[int]) -> dict[int, str]:
+def _gradient_names(trace: Trace, taken: set[str], unnamed: set[Line]) -> dict[Line, str]:
     """A name for every gradient; one that several nodes share is named after the node that has a name in `f`."""
-    names: dict[int, str] = {}
-    parameters = {id(parameter) for parameter in trace.parameters}
+    names: dict[Line, str] = {}
+    parameters = set(trace.parameters)
     for wanted in (True, False):
-        for line, gradient in sorted(trace.gradients, key=lambda pair: id(pair[0]) not in parameters):
-            new = gradient.kind == "gradient" and id(gradient) not in names and id(gradient) not in unnamed
+        for line, gradient in sorted(trace.gradients.items(), key=lambda pair: pair[0] not in parameters):
+            new = gradient.kind == "gradient" and gradient not in names and gradient not in unnamed
             if new and line.named is wanted:
-                names[id(gradient)] = unused(f"grad_{line.name}", taken)
+                names[gradient] = unused(f"grad_{line.name}", taken)
     return names
 
 
@@ -217,13 +217,13 @@ def _fast(name: str, trace: Trace, single: bool) -> tuple[str, dict[str, Any]]:
     lines = trace.live(backward=True)
     results = [trace.output, *(gradient for _, gradient in trace.of_parameters())]
     memory, last = _lifetimes(lines, results)
-    names = {id(line): line.name for line in trace.arguments}
+    names = {line: line.name for line in trace.arguments}
     taken = set(names.values())
     namespace: dict[str, Any] = {"np": np}
     body: list[str] = []
 
     def text_of(line: Line) -> tuple[str, int]:
-        return names[id(line)], ATOM
+        return names[line], ATOM
 
     def bound(thing: Any) -> str:
         """A global name, which is found sooner than np.something."""
@@ -236,7 +236,7 @@ def _fast(name: str, trace: Trace, single: bool) -> tuple[str, dict[str, Any]]:
 
     def written(line: Line, operators: bool) -> str:
         if line.function is np.matmul and all(isinstance(arg, Line) and arg.ndim <= 2 for arg in line.args):
-            return "{}.dot({})".format(*(names[id(arg)] for arg in line.args))
+            return "{}.dot({})".format(*(names[arg] for arg in line.args))
         if line.function is np.sum and line.kwargs.keys() <= {"axis", "keepdims"}:
             axis, keepdims = line.kwargs.get("axis"), line.kwargs.get("keepdims", False)
             return f"{bound(np.add.reduce)}({text_of(line.args[0])[0]}, {axis}, None, None, {keepdims})"
@@ -249,13 +249,13 @@ def _fast(name: str, trace: Trace, single: bool) -> tuple[str, dict[str, Any]]:
     for i, line in enumerate(lines):
         if line.function is None:
             continue
-        spent = (s for s in line.sources() if memory[id(s)] == {id(s)} and last[id(s)] == i and _can_overwrite(line, s))
+        spent = (s for s in line.sources() if memory[s] == {s} and last[s] == i and _can_overwrite(line, s))
         reused = next(spent, None)
         if reused is None:
-            names[id(line)] = unused("v", taken)
-            body.append(f"{names[id(line)]} = {written(line, operators=True)}")
+            names[line] = unused("v", taken)
+            body.append(f"{names[line]} = {written(line, operators=True)}")
             continue
-        names[id(line)] = target = names[id(reused)]
+        names[line] = target = names[reused]
         symbol, _ = SYMBOLS.get(line.function, ("", 0))
         if symbol in ("+", "-", "*", "/") and len(line.args) == 2 and line.args[0] is reused:
             body.append(f"{target} {symbol}= {code_of(text_of, bound)(line.args[1])}")
@@ -263,24 +263,24 @@ def _fast(name: str, trace: Trace, single: bool) -> tuple[str, dict[str, Any]]:
             body.append(f"{written(line, operators=False)[:-1]}, {target})")
     returned = []
     for line, shared in zip(results, _shared_results(trace, lines), strict=True):
-        returned.append(f"{bound(np.array)}({names[id(line)]})" if shared else names[id(line)])
+        returned.append(f"{bound(np.array)}({names[line]})" if shared else names[line])
     checks = _check(trace.arguments, bound, unused("fits", taken))
     steps = [*checks, *body, _returned(returned[0], returned[1:], single)]
     return _program("", name, [line.name for line in trace.arguments], "", steps), namespace
 
 
-def _lifetimes(lines: list[Line], results: list[Line]) -> tuple[dict[int, set[int]], dict[int, float]]:
+def _lifetimes(lines: list[Line], results: list[Line]) -> tuple[dict[Line, set[Line]], dict[Line, float]]:
     """For each line, in whose memory it may live; for each memory, the position of the last line that reads it."""
-    memory: dict[int, set[int]] = {}
-    last: dict[int, float] = {}
+    memory: dict[Line, set[Line]] = {}
+    last: dict[Line, float] = {}
     for i, line in enumerate(lines):
         sources = line.sources()
         owns = not sources or isinstance(line.function, np.ufunc) or line.function in OWNING
-        memory[id(line)] = {id(line)} if owns else set().union(*(memory[id(source)] for source in sources))
+        memory[line] = {line} if owns else set().union(*(memory[source] for source in sources))
         for source in sources:
-            last.update(dict.fromkeys(memory[id(source)], i))
+            last.update(dict.fromkeys(memory[source], i))
     for line in results:
-        last.update(dict.fromkeys(memory[id(line)], float("inf")))
+        last.update(dict.fromkeys(memory[line], float("inf")))
     return memory, last
 
 
@@ -288,11 +288,11 @@ def _shared_results(trace: Trace, lines: list[Line]) -> list[bool]:
     """Of the value and each gradient that is returned: whether it may share memory with an argument or another one."""
     results = [trace.output, *(gradient for _, gradient in trace.of_parameters())]
     memory, _ = _lifetimes(lines, results)
-    seen = {id(line) for line in trace.arguments}
+    seen = set(trace.arguments)
     shared = []
     for line in results:
-        shared.append(bool(memory[id(line)] & seen))
-        seen |= memory[id(line)]
+        shared.append(bool(memory[line] & seen))
+        seen |= memory[line]
     return shared
 
 

@@ -142,10 +142,9 @@ def graph(f: Callable[..., Any] | Value, *examples: Any, argnums: Sequence[int] 
     if isinstance(f, Value) or any(isinstance(example, Value) for example in examples):
         return _of_values(f, examples, argnums)
     trace = trace_of(f, examples, argnums)
-    gradients = {id(line): gradient for line, gradient in trace.gradients}
     nodes = []
     for line in trace.live(backward=False):
-        gradient = gradients.get(id(line))
+        gradient = trace.gradients.get(line)
         nodes.append(
             GraphNode(
                 line.name,

@@ -176,22 +176,21 @@ class Trace:
         self.output: Any = None
         self.arguments: list[Line] = []
         self.parameters: list[Line] = []  # in the order in which gradients are wanted
-        self.gradients: list[tuple[Line, Any]] = []  # of every line that has one
+        self.gradients: dict[Line, Any] = {}  # of every line that has one
 
     def of_parameters(self) -> list[tuple[Line, Line]]:
-        gradients = {id(line): gradient for line, gradient in self.gradients}
-        return [(line, gradients[id(line)]) for line in self.parameters]
+        return [(line, self.gradients[line]) for line in self.parameters]
 
     def live(self, backward: bool) -> list[Line]:
         """The lines that the result depends on, or the gradients of the parameters as well, oldest first."""
         wanted = [self.output, *self.arguments]
         if backward:
             wanted += [gradient for _, gradient in self.of_parameters()]
-        found = {id(line): line for line in wanted}
+        found = {line: line for line in wanted}
         for line in wanted:
             for source in line.sources():
-                if id(source) not in found:
-                    found[id(source)] = source
+                if source not in found:
+                    found[source] = source
                     wanted.append(source)
         return sorted(found.values(), key=lambda line: line.order)
 
@@ -365,11 +364,11 @@ def trace_of(f: Callable[..., Any], examples: tuple[Any, ...], argnums: Sequence
             continue  # a tensor from outside, of which the graph is no part
         before = bisect(forward, node.order, key=lambda line: line.order)
         line = sources[node] if node in sources else forward[before - 1]
-        trace.gradients.append((line, gradient))
+        trace.gradients[line] = gradient
     for node, line in sources.items():
         if node not in gradients:
             zero = trace.constant(np.zeros_like(line.value), 0.0)
-            trace.gradients.append((line, zero))
+            trace.gradients[line] = zero
     return trace
 
 
@@ -402,10 +401,11 @@ def parameter_names(f: Callable[..., Any], count: int) -> list[str]:
 def _name(lines: list[Line], variables: dict[str, Any]) -> None:
     """Name the lines: after the variables that hold them, or after what they do."""
     taken = {line.name for line in lines} | set(keyword.kwlist) | {"np"}
-    chosen = {id(stop_gradient(result)): name for name, result in reversed(variables.items())}
+    results = ((stop_gradient(result), name) for name, result in reversed(variables.items()))
+    chosen = {result: name for result, name in results if isinstance(result, Line)}
     for line in lines:
-        if not line.name and id(line) in chosen:
-            line.name, line.named = unused(chosen[id(line)], taken), True
+        if not line.name and line in chosen:
+            line.name, line.named = unused(chosen[line], taken), True
     for line in lines:
         if not line.name:
             line.name = unused(SHORT.get(line.function) or line.function.__name__.strip("_"), taken)
