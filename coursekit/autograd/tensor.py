@@ -87,6 +87,7 @@ class ArrayLike:
     sum, mean, prod, var, std = map(_method, (np.sum, np.mean, np.prod, np.var, np.std))
     max, min, argmax, argmin, argsort = map(_method, (np.max, np.min, np.argmax, np.argmin, np.argsort))
     cumsum, clip, dot, trace, diagonal = map(_method, (np.cumsum, np.clip, np.dot, np.trace, np.diagonal))
+    exp, log, sqrt, tanh = map(_method, (np.exp, np.log, np.sqrt, np.tanh))  # arrays have no such methods; circuits do
     squeeze, swapaxes, repeat, take = map(_method, (np.squeeze, np.swapaxes, np.repeat, np.take))
     ravel = flatten = _method(np.ravel)
     copy = _method(np.copy)

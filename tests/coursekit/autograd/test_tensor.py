@@ -292,6 +292,17 @@ def test_branches_look_at_the_value():
     assert max(parameter(1.0), x) is x
 
 
+@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "tanh", "sum", "mean", "max", "min", "prod", "var", "std"])
+def test_functions_are_methods_too(name):
+    x, y = parameter([0.5, 2.0, 1.5]), parameter([0.5, 2.0, 1.5])
+    result, expected = getattr(x, name)(), getattr(np, name)(y)
+    np.testing.assert_array_equal(result.value, expected.value)
+    upstream = np.arange(1.0, 4.0)[: result.size].reshape(result.shape)
+    result.backward(upstream)
+    expected.backward(upstream)
+    np.testing.assert_array_equal(x.grad, y.grad)
+
+
 def test_text():
     assert repr(parameter([1.0, 2.0])) == "Tensor([1., 2.], requires_grad=True)"
     assert repr(Tensor(1.0)) == "Tensor(1.)"
