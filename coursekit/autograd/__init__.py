@@ -12,7 +12,7 @@
 
 To learn how it works, read the files in this order, each from top to bottom:
 
-1. ``scalar.py``: circuits of single numbers, in pure Python. The whole idea on a page.
+1. ``scalar.py``: circuits of single numbers, in pure Python: the whole idea, and nothing else.
 2. ``tensor.py``: an array that remembers how it was computed, the recording of an
    operation, and the backward pass over the record.
 3. ``ops.py``: the table that the backward pass looks things up in.  One row for

@@ -1,15 +1,16 @@
 """flat: the program that one would write by hand, forward and then backward, written by the engine.
 
 A traced function (``trace.py``) is a list of lines already.  Written out for a reader, each node of
-the forward pass is a line, and each gradient a line that begins with ``grad_``.  Written out for the
-machine it is the same program, in which a result goes into the memory of one that is not
-needed any more.
+the forward pass is a line, and so is each gradient, under a name that begins with ``grad_``.
+Written out for the machine it is the same program, in which a result goes into the memory of
+one that is not needed any more.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def flat(f: Callable[..., Any], *examples: Any, argnums: int | Sequence[int] | N
         times = h * h
         total = np.sum(times)
         # backward
-        grad_h = h + h
+        grad_h = 2 * h
         grad_product = grad_h * h * (1 - h)
         grad_w = x.T @ grad_product
         return total, grad_w
@@ -235,6 +236,9 @@ def _fast(name: str, trace: Trace, single: bool) -> tuple[str, dict[str, Any]]:
         return short
 
     def written(line: Line, operators: bool) -> str:
+        if line.function in SYMBOLS and line.dtype.kind == "f":  # NumPy takes in 1.0 sooner than 1
+            line = copy(line)
+            line.args = tuple(float(arg) if type(arg) is int else arg for arg in line.args)
         if line.function is np.matmul and all(isinstance(arg, Line) and arg.ndim <= 2 for arg in line.args):
             return "{}.dot({})".format(*(names[arg] for arg in line.args))
         if line.function is np.sum and line.kwargs.keys() <= {"axis", "keepdims"}:
@@ -291,7 +295,8 @@ def _shared_results(trace: Trace, lines: list[Line]) -> list[bool]:
     seen = set(trace.arguments)
     shared = []
     for line in results:
-        shared.append(bool(memory[line] & seen))
+        is_a_number = line.ndim == 0 and line.kind == "gradient"  # NumPy's numbers cannot be written to
+        shared.append(bool(memory[line] & seen) and not is_a_number)
         seen |= memory[line]
     return shared
 

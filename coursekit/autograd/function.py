@@ -35,7 +35,7 @@ class Function:
     TypeError, ValueError
         From `apply` or from the backward pass, if a result is missing or a gradient does not have
         the shape of its argument.  RuntimeError from a second derivative, if an array was saved
-        that is neither an argument nor the result: the derivative of that one would be lost.
+        that is neither an argument nor the result, or kept on ``ctx``: the derivative of that one would be lost.
 
     Notes
     -----
@@ -74,7 +74,7 @@ class Function:
     def apply(cls, *args: Any) -> Any:
         """Compute the result; recorded if an argument is a Tensor that requires a gradient."""
         ctx = Context()
-        values = [stop_gradient(arg) for arg in args]
+        values = [_read_only(stop_gradient(arg)) for arg in args]
         result = cls.forward(ctx, *values)
         if result is None or isinstance(result, tuple | list | Tensor):
             raise TypeError(f"{cls.__name__}.forward must return one array, not {type(result).__name__}")
@@ -95,6 +95,14 @@ class Function:
         fits = tuple(None if node is None else (np.shape(v), v.dtype) for node, v in zip(inputs, values, strict=True))
         vjps = tuple(call.vjp(argnum) for argnum in range(len(args)))
         return tensor_of(ans, Node(vjps, inputs, kept, ans if len(values) in places else None, fits))
+
+
+def _read_only(value: Any) -> Any:
+    """A view that forward cannot write into: the array belongs to somebody else."""
+    if isinstance(value, np.ndarray):
+        value = value.view()
+        value.flags.writeable = False
+    return value
 
 
 class _Call:
@@ -123,22 +131,25 @@ class _Call:
                     f"{self.cls.__name__}.backward gave a gradient of shape {np.shape(gradient)} "
                     f"for argument {argnum}, which has shape {self.shapes[argnum]}"
                 )
-            return gradient if hasattr(gradient, "dtype") else np.asarray(gradient)
+            return gradient if isinstance(gradient, ArrayLike) else np.array(gradient)  # a copy, for the same reason
 
         return gradient_of_one
 
     def all_gradients(self, g: Any, ans: Any, args: tuple[Any, ...]) -> dict[int, Any]:
         lost = [s for place, s in zip(self.places, self.ctx._saved, strict=True) if place is None]
+        lost += [kept for name, kept in vars(self.ctx).items() if name not in ("_saved", "saved_tensors")]
         if isinstance(ans, Tensor) and any(getattr(s, "dtype", np.dtype(bool)).kind == "f" for s in lost):
             raise RuntimeError(
-                f"a second derivative through {self.cls.__name__} would be wrong: its forward saved an array that is "
-                "neither an argument nor the result. Save these, and compute the rest again in backward"
+                f"a second derivative through {self.cls.__name__} would be wrong: its forward kept an array that is "
+                "neither an argument nor the result, or kept one on ctx. Save these two alone with "
+                "ctx.save_for_backward, and compute the rest again in backward"
             )
         known = [*args, ans]
         self.ctx.saved_tensors = tuple(
             saved if place is None else known[place] for place, saved in zip(self.places, self.ctx._saved, strict=True)
         )
-        gradients = self.cls.backward(self.ctx, g)
+        # A copy: whoever writes grad[x <= 0] = 0 must not write into the gradients of other nodes.
+        gradients = self.cls.backward(self.ctx, g.copy() if isinstance(g, np.ndarray) else g)
         if len(self.shapes) == 1 and not isinstance(gradients, tuple | list):
             gradients = (gradients,)
         if not isinstance(gradients, tuple | list) or len(gradients) != len(self.shapes):

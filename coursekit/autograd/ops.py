@@ -6,8 +6,9 @@ upstream gradient ``g`` of the result ``ans`` becomes the gradient of that argum
     elementwise(np.multiply, lambda g, ans, x, y: g * y, lambda g, ans, x, y: g * x)
 
 reads: for ``ans = x * y``, the gradient of x is ``g * y`` and that of y is ``g * x``.  The
-arguments are those of the call, so a row can use anything the forward step knew; what no
-VJP of a row reads is not kept for it, and of what it calls ``like`` only shape and dtype are.
+arguments are those of the call, so a row can use anything the forward step knew.  What the VJPs
+of a row of one or two arrays do not read is not kept, and of what they call ``like`` only the
+shape and dtype are.
 
 VJPs use only operators, methods and NumPy functions that arrays and tensors share.
 Handed arrays they compute at NumPy's speed; handed tensors they are recorded, and
@@ -173,23 +174,23 @@ spread = primitive(_spread, lambda g, ans, like, shape: unbroadcast(g, like.shap
 primitive(np.broadcast_to, lambda g, ans, like, shape: unbroadcast(g, like.shape))
 
 
-def _kept(g, axis, keepdims):
+def _restored(g, axis, keepdims):
     """Put the reduced axes back with length 1, so that g broadcasts against what was reduced."""
     return g if keepdims or axis is None else np.expand_dims(g, axis)
 
 
 def _sum(g, ans, like, axis=None, keepdims=False):
-    return spread(_kept(g, axis, keepdims), like.shape)
+    return spread(_restored(g, axis, keepdims), like.shape)
 
 
 def _mean(g, ans, like, axis=None, keepdims=False):
-    return spread(_kept(g / max(like.size // max(g.size, 1), 1), axis, keepdims), like.shape)
+    return spread(_restored(g / max(like.size // max(g.size, 1), 1), axis, keepdims), like.shape)
 
 
 def _extremum(g, ans, x, axis=None, keepdims=False):
     # Equal entries share the gradient equally.
-    chosen = stop_gradient(x) == _kept(stop_gradient(ans), axis, keepdims)
-    return _kept(g, axis, keepdims) * (chosen / np.sum(chosen, axis=axis, keepdims=True, dtype=ans.dtype))
+    chosen = stop_gradient(x) == _restored(stop_gradient(ans), axis, keepdims)
+    return _restored(g, axis, keepdims) * (chosen / np.sum(chosen, axis=axis, keepdims=True, dtype=ans.dtype))
 
 
 def _reduction(function):
@@ -367,7 +368,7 @@ def _solve_da(g, ans, a, b):
     return -db @ ans.mT if b.ndim > 1 else -db[..., None] * ans[..., None, :]
 
 
-elementwise(np.linalg.solve, _solve_da, _solve_db)
+primitive(np.linalg.solve, _solve_da, _solve_db, broadcasts=True)
 primitive(np.linalg.inv, lambda g, ans, a: -ans.mT @ g @ ans.mT)
 primitive(np.linalg.det, lambda g, ans, a: (g * ans)[..., None, None] * np.linalg.inv(a).mT)
 
@@ -397,7 +398,7 @@ def _roll(g, ans, x, shift, axis=None):
     return np.roll(g, -np.sum(shift) if axis is None else tuple(-np.atleast_1d(shift)), axis)
 
 
-def _as_type(x, dtype):
+def _cast(x, dtype):
     return x.astype(dtype)
 
 
@@ -410,7 +411,7 @@ primitive(np.moveaxis, lambda g, ans, x, source, destination: np.moveaxis(g, des
 primitive(np.flip, lambda g, ans, x, axis=None: np.flip(g, axis))
 primitive(np.roll, _roll)
 primitive(np.copy, lambda g, ans, x: g)
-_cast = primitive(_as_type, lambda g, ans, like, dtype: g.astype(like.dtype))
+_cast = primitive(_cast, lambda g, ans, like, dtype: g.astype(like.dtype))
 RULES[np.ndarray.astype] = lambda x, dtype: _cast(x, dtype) if dtype.kind == "f" else x.value.astype(dtype)
 RULES[np.ravel] = lambda x: np.reshape(x, -1)
 RULES[np.fliplr] = lambda x: np.flip(x, 1)
@@ -625,14 +626,14 @@ constant(np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like,
 # `x + y` of tensors goes to its row directly: what the base class does, without a detour that small arrays feel.
 
 
-def _swapped(operation):
+def _reflected(operation):
     return lambda self, other: operation(other, self)
 
 
 NAMES = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide}
 for name, f in (NAMES | {"pow": np.power, "matmul": np.matmul}).items():
     setattr(Tensor, f"__{name}__", RULES[f])
-    setattr(Tensor, f"__r{name}__", _swapped(RULES[f]))
+    setattr(Tensor, f"__r{name}__", _reflected(RULES[f]))
 for name, f in {"__neg__": np.negative, "__getitem__": getitem, "sum": np.sum, "mean": np.mean}.items():
     setattr(Tensor, name, RULES[f])
 

@@ -39,9 +39,10 @@ class Table(dict[Any, Callable[..., Any]]):
     def __missing__(self, function: Any) -> Callable[..., Any]:
         name = f"{getattr(function, '__module__', None) or 'numpy'}.{function.__name__}".replace("numpy.", "np.")
         raise NotImplementedError(
-            f"{name} has no gradient rule. Write it with functions that have one, give it a forward and a backward "
-            "with coursekit.autograd.Function, or add a row to coursekit/autograd/ops.py: the function, and its "
-            "vector-Jacobian product for each argument. On plain numbers, call it with tensor.value"
+            f"{name} has no gradient rule. On plain numbers, call it with tensor.value. Else write it with functions "
+            "that have a rule, or give it a forward and a backward with coursekit.autograd.Function; a row in "
+            "coursekit/autograd/ops.py (the function, and its vector-Jacobian product for each argument) teaches it "
+            "to everybody"
         )
 
 
@@ -98,7 +99,7 @@ class ArrayLike:
     def transpose(self, *axes: Any) -> Any:
         return self._apply(np.transpose, self, axes[0] if len(axes) == 1 else axes or None)
 
-    def astype(self, dtype: npt.DTypeLike, copy: bool = True) -> Any:
+    def astype(self, dtype: npt.DTypeLike) -> Any:
         return self._apply(np.ndarray.astype, self, np.dtype(dtype))
 
     T = property(lambda self: self.transpose())
@@ -160,6 +161,13 @@ class Tensor(ArrayLike):
     looks at the value: a branch chooses a computation, it is no part of it.
     Changing ``value`` in place before calling `backward` spoils the record.
 
+    A step of training is ``W.value -= lr * W.grad`` and then ``W.grad = None``: `backward` adds to what is there.
+    ``W = W - lr * W.grad`` would record the step as well, and the record would grow with every one.
+
+    At a kink the gradient is one of those in between: ``np.maximum(a, b)`` and ``np.clip`` give it to the first
+    argument where both are equal (so ``np.maximum(0, z)`` passes nothing back at z = 0), ``np.max`` shares it
+    among equal entries, ``np.abs`` has slope 0 at 0.
+
     Source: the circuit of the first lecture, f = (x + y) z.
 
     Examples
@@ -214,7 +222,8 @@ class Tensor(ArrayLike):
         if self.node is None:
             raise ValueError(
                 "backward: no gradient to compute, because no input of this tensor requires one. "
-                "Make the inputs with Tensor(value, requires_grad=True)"
+                "Make the inputs with Tensor(value, requires_grad=True), and update them with w.value -= ..., because "
+                "w -= ... makes a new tensor"
             )
         value = self.value
         if upstream is None:
@@ -235,7 +244,7 @@ class Tensor(ArrayLike):
             else:
                 node.gradient = gradient
                 # Nodes may share one array (the two terms of a sum, for instance): see `grad`.
-                node.shared = node.inputs or node in aliased or gradient.base is not None
+                node.shared = bool(node.inputs) or node in aliased or gradient.base is not None
 
     @property
     def grad(self) -> Any:
@@ -269,9 +278,13 @@ class Tensor(ArrayLike):
         if self.node is not None:
             raise TypeError(
                 "float() would lose the gradient of this tensor (functions of the module math call it: use np.exp, "
-                "not math.exp). For the number alone, write tensor.item()"
+                "not math.exp; array[i] = tensor does too: collect tensors in a list and np.stack them). "
+                "For the number alone, write tensor.item()"
             )
         return float(self.value)
+
+    def __int__(self) -> int:
+        return int(float(self))
 
     def __format__(self, spec: str) -> str:
         return format(self.value.item(), spec) if spec else str(self)
@@ -381,7 +394,9 @@ def recording(on: bool) -> Iterator[None]:
 
 
 def no_grad() -> AbstractContextManager[None]:
-    """Compute without recording: ``with no_grad():`` around predictions or an update of the weights.
+    """Compute without recording: ``with no_grad():`` around predictions, whose gradient nobody wants.
+
+    An update of the weights needs none: ``w.value -= 0.1 * w.grad``.
 
     Examples
     --------
@@ -485,7 +500,7 @@ class _Row:
 
 
 def _names_read(function: Any) -> set[Any]:
-    """All names in the code of a function: arguments that are not among them are not read."""
+    """All names in the code of a function: ``lambda g, ans, x: g * ans`` reads ans and not x, so x is not kept."""
     names: set[Any] = set()
     for instruction in dis.get_instructions(function):
         names.update(instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,))
@@ -497,7 +512,7 @@ def _names_read(function: Any) -> set[Any]:
 
 
 def _one(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
-    new, vjps, count, like, ans_is_read, x_is_read = (
+    new, vjps, count, like, ans_readers, x_readers = (
         object.__new__,
         row.vjps,
         len(row.options),
@@ -521,8 +536,8 @@ def _one(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
         node.order = tick()
         node.vjps = vjps
         node.inputs = (source,)
-        node.args = (x if x_is_read else Like(x) if like else None,) + options  # noqa: RUF005 (twice as fast)
-        node.ans = value if ans_is_read else None
+        node.args = (x if x_readers else Like(x) if like else None,) + options  # noqa: RUF005 (twice as fast)
+        node.ans = value if ans_readers else None
         node.fits = node.gradient = None
         return result
 
@@ -530,7 +545,7 @@ def _one(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
 
 
 def _two(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
-    new, vjps, ans_is_read, x_is_read, y_is_read = object.__new__, row.vjps, row.ans, *row.args
+    new, vjps, ans_readers, x_readers, y_readers = object.__new__, row.vjps, row.ans, *row.args
 
     def operation(x: Any, y: Any, *options: Any, **named: Any) -> Any:
         if named or options:
@@ -557,8 +572,8 @@ def _two(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
         node.order = tick()
         node.vjps = vjps
         node.inputs = (first, second)
-        node.args = (x if active & x_is_read else None, y if active & y_is_read else None)
-        node.ans = value if active & ans_is_read else None
+        node.args = (x if active & x_readers else None, y if active & y_readers else None)
+        node.ans = value if active & ans_readers else None
         node.fits = node.gradient = None
         shape, dtype = value.shape, value.dtype
         if (first is not None and (x.dtype is not dtype or (broadcasts and x.shape != shape))) or (
@@ -701,5 +716,7 @@ def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
         return g
     new = g.ndim - len(shape)
     stretched = tuple(new + i for i, n in enumerate(shape) if n == 1)
+    if new == 0:
+        return g.sum(axis=stretched, keepdims=True)
     g = g.sum(axis=(*range(new), *stretched))
     return g if g.shape == shape else g.reshape(shape)

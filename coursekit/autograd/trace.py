@@ -65,8 +65,9 @@ STATIC = (np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like
 
 def _refuse(*_: Any, **__: Any) -> Any:
     raise TypeError(
-        "the course of this computation depends on a number in it (if, while, float(), int(), np.asarray() or "
-        "a loop over values). A graph holds one course only: use np.where, np.maximum or a mask instead"
+        "the course of this computation depends on a number in it, and a graph has no numbers yet, only their shapes: "
+        "if, while, float(), int(), print, np.asarray(), grad, or a plain array indexed or changed by an argument. "
+        "For a branch write np.where, np.maximum or a mask; for labels y, lambda W, X: loss(W, X, y)"
     )
 
 
@@ -158,6 +159,17 @@ def substitute(item: Any, replace: Callable[[Line], Any]) -> Any:
     return item
 
 
+class Quotient(float):
+    """A number that says how it came about."""
+
+    text: str
+
+    def __new__(cls, number: float, text: str) -> Quotient:
+        quotient = super().__new__(cls, number)
+        quotient.text = text
+        return quotient
+
+
 def _has_line(item: Any) -> bool:
     return next(_lines_in(item), None) is not None
 
@@ -219,7 +231,7 @@ class Trace:
         simpler = self.simplified(function, args, value)
         if simpler is not None:
             return simpler
-        if isinstance(function, np.ufunc):
+        if isinstance(function, np.ufunc) and function.signature is None:  # elementwise, which np.matmul is not
             for i in range(len(args)):  # one after the other: two cannot both leave it to the other
                 args = (*args[:i], self.unspread(args, i, value), *args[i + 1 :])
         key = (function, *map(_key, args), *((name, _key(option)) for name, option in sorted(kwargs.items())))
@@ -228,7 +240,8 @@ class Trace:
         return self.known[key]
 
     def constant(self, value: Any, number: float) -> Line:
-        line = Line(self, value, self.kind, np.full, (np.shape(value), number), {"dtype": value.dtype})
+        dtype = {} if value.dtype == np.float64 else {"dtype": value.dtype}
+        line = Line(self, value, self.kind, np.full, (np.shape(value), number), dtype)
         line.uniform = number
         return line
 
@@ -242,15 +255,19 @@ class Trace:
             return self.constant(value, args[0].uniform)
         numbers = [_number(arg) for arg in args] if function in SYMBOLS else [None]
         if None not in numbers and value.dtype.kind == "f":
-            return self.constant(value, float(_compute(function, numbers, {})))
+            number = float(_compute(function, numbers, {}))
+            if function is np.true_divide and numbers[0] in (1, -1):  # 1 / N is what a reader looks for
+                number = Quotient(number, f"{numbers[0]:g} / {numbers[1]:g}")
+            return self.constant(value, number)
         if function is np.negative:
             return self.without_sign(args[0])
         if function is np.logical_not and getattr(args[0], "function", None) in OPPOSITE:
             return self.record(OPPOSITE[args[0].function], args[0].args, {})
-        if function in (np.multiply, np.true_divide, np.power) and numbers[1] == 1 and _fits(args[0], value):
-            return args[0]
-        if function is np.multiply and numbers[0] == 1 and _fits(args[1], value):
-            return args[1]
+        if value.ndim:  # 1·z of single numbers stays: a gradient is a number of its own
+            if function in (np.multiply, np.true_divide, np.power) and numbers[1] == 1 and _fits(args[0], value):
+                return args[0]
+            if function is np.multiply and numbers[0] == 1 and _fits(args[1], value):
+                return args[1]
         if function is np.multiply and _is(args[0], np.multiply) and isinstance(args[1], Line):
             # y = 1 / (1 + e) has y·e = 1 − y: so y·y·e, the slope of the sigmoid, is y·(1 − y).
             rest, y = args[0].args
@@ -308,6 +325,8 @@ def _number(arg: Any) -> float | None:
     """The number that this is in every entry, if it is one."""
     if isinstance(arg, Line):
         return arg.uniform
+    if isinstance(arg, Quotient):
+        return arg
     return float(arg) if isinstance(arg, int | float) and not isinstance(arg, bool) else None
 
 
@@ -327,6 +346,11 @@ def trace_of(f: Callable[..., Any], examples: tuple[Any, ...], argnums: Sequence
     inputs, sources, taken = [], {}, {"np"}
     for i, (name, example) in enumerate(zip(names, examples, strict=True)):
         value = np.asarray(stop_gradient(example))
+        if value.dtype.kind not in "fiub":
+            raise TypeError(
+                f"argument {name} is {example!r}, and the examples are arrays and numbers: give f a function of these "
+                "alone, for example lambda W: f(W, ...)"
+            )
         is_parameter = value.dtype.kind == "f" if chosen is None else i in chosen
         if is_parameter and value.dtype.kind != "f":
             raise TypeError(f"argument {name} is {value.dtype}: a gradient needs floating-point numbers")
@@ -459,10 +483,14 @@ def expression(
 
     def array(item: Any) -> str:
         """An argument that may be a Python number, where a method is called."""
-        is_number = isinstance(item, Line) and item.function is None and item.ndim == 0
+        is_number = isinstance(item, Line) and item.ndim == 0
         return f"np.asarray({part(item)})" if is_number else part(item, ATOM)
 
     function, args = line.function, line.args
+    if function is np.full and args[0] == ():
+        return part(line.dtype.type(args[1])), ATOM
+    if function is np.add and args[0] is args[1] and line.kind == "gradient" and path is None:
+        return f"2 * {part(args[0], SYMBOLS[np.multiply][1])}", SYMBOLS[np.multiply][1]
     if operators and function in SYMBOLS:
         symbol, binds = SYMBOLS[function]
         if len(args) == 1:
@@ -475,6 +503,8 @@ def expression(
         return f"{part(args[0], ATOM)} at [{index_code(args[1], part)}] of zeros {args[2]}", ATOM
     if function is getitem:
         return f"{array(args[0])}[{index_code(args[1], part)}]", ATOM
+    if function is np.ndarray.astype and line.ndim == 0:
+        return f"np.{args[1]}({part(args[0])})", ATOM
     if function is np.ndarray.astype:
         return f"{array(args[0])}.astype({part(args[1])})", ATOM
     if function is np.transpose and (len(args) == 1 or args[1] is None):
@@ -507,6 +537,8 @@ def _literal(item: Any, part: Callable[..., str]) -> tuple[str, int]:
     """A constant as code."""
     if isinstance(item, np.ndarray):
         return array_literal(item), ATOM
+    if isinstance(item, Quotient):
+        return item.text, SYMBOLS[np.true_divide][1]
     if isinstance(item, np.generic) and item.dtype.kind == "f":
         return f"np.{item.dtype}({item.item()!r})", ATOM  # unlike a Python number, it decides the dtype
     if isinstance(item, np.generic):
@@ -529,7 +561,7 @@ def array_literal(array: np.ndarray[Any, Any]) -> str:
         return f"np.zeros({array.shape}, np.{array.dtype})"
     if array.size > 2 and np.all(array == array.flat[0]):
         return f"np.full({array.shape}, {_numbers(array.flat[0].item())}{dtype})"
-    if array.size > 1000:
+    if array.size > 200:
         raise ValueError(
             f"the function uses an array of shape {array.shape} that is not among its arguments. "
             "Flat code stands alone: make the array an argument"

@@ -2,7 +2,7 @@
 
 `Tensor.backward` asks "what did this result depend on, and how?".  `grad` asks it of
 a function instead, and gives back a function.  So it can be applied again:
-``grad(grad(f))`` is the second derivative.  All else here is made of that:
+``grad(grad(f))`` is the second derivative.  The others are relatives of it:
 
 =============  ===========================================  =============================
 `vjp`          uᵀJ, for one upstream gradient u             one backward pass
@@ -107,6 +107,12 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[...,
            [3.]])
     """
 
+    if not isinstance(argnums, int | tuple | list):
+        raise TypeError(
+            "argnums is the place of an argument, or a tuple of places; the point comes in a second pair of "
+            "brackets: grad(f)(x)"
+        )
+
     @wraps(f, updated=())
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         output, variables = _evaluate(f, args, kwargs, positions(argnums, len(args)))
@@ -118,10 +124,10 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[...,
                 "return a scalar loss, for example np.sum(...)"
             )
         leaves = _leaves(variables)
-        nodes, outside = _record(output, leaves)
+        nodes, outside = _between(output, leaves)
         gradients = _rebuild(variables, _gradients(nodes, np.ones_like(stop_gradient(output)), leaves, outside))
         value = output if outside else stop_gradient(output)
-        return value, gradients if isinstance(argnums, tuple) else gradients[0]
+        return value, gradients[0] if isinstance(argnums, int) else gradients
 
     return value_and_gradient
 
@@ -162,10 +168,10 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], Any]]:
         seeds = _leaves_like(output, upstream, "the upstream gradient")
         with recording(True):
             total = sum((np.sum(y * u) for y, u in zip(_leaves(output), seeds, strict=True)), np.float64(0))
-        nodes, outside = _record(total, leaves)
+        nodes, outside = _between(total, leaves)
         return _rebuild(variables, _gradients(nodes, np.ones_like(stop_gradient(total)), leaves, outside))
 
-    outside = any(_record(y, leaves)[1] for y in _leaves(output))
+    outside = any(_between(y, leaves)[1] for y in _leaves(output))
     return (output if outside else _map(stop_gradient, output)), pull_back
 
 
@@ -236,6 +242,12 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
             return f(*args[:argnum], x, *args[argnum + 1 :], **kwargs)
 
         value, pull_back = vjp(of_one, args[argnum])
+        if isinstance(value, tuple | list | dict):
+            name = getattr(f, "__name__", "the function")
+            raise TypeError(
+                f"jacobian: {name} returned a {type(value).__name__}; return one array, as np.stack makes it"
+            )
+        value = value if isinstance(value, Tensor) else np.asarray(value)
         shape, entries = np.shape(value), np.size(value)
         units = np.eye(entries, dtype=value.dtype).reshape(entries, *shape)
         rows = [pull_back(unit)[0] for unit in units]
@@ -325,11 +337,13 @@ def _evaluate(
         except TypeError as error:
             raise TypeError(f"argument {argnum}: {error}") from None
     variables = tuple(inputs[argnum] for argnum in positions)
-    with recording(True):
-        output = f(*inputs, **kwargs)
-    for x in _leaves(variables):
-        if isinstance(x.node, Variable):
-            x.node.active = False
+    try:
+        with recording(True):
+            output = f(*inputs, **kwargs)
+    finally:
+        for x in _leaves(variables):
+            if isinstance(x.node, Variable):
+                x.node.active = False
     return output, variables
 
 
@@ -348,7 +362,7 @@ def _copied(x: Any) -> Tensor:
     return +x if isinstance(x, Tensor) and x.requires_grad else _fresh(x)
 
 
-def _record(output: Any, variables: list[Tensor]) -> tuple[list[Node], bool]:
+def _between(output: Any, variables: list[Tensor]) -> tuple[list[Node], bool]:
     """The nodes between the variables and `output`, and whether somebody outside needs gradients that are tensors.
 
     That is so if somebody else differentiates by what these nodes depend on.

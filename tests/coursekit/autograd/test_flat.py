@@ -871,7 +871,7 @@ def test_the_lecture_net_reads_as_in_the_lecture():
         "    minus = y_pred - y",
         "    loss = np.sum(squares)",
         "    # backward",
-        "    grad_y_pred = minus + minus",
+        "    grad_y_pred = 2 * minus",
         "    grad_h = grad_y_pred @ w2.T",
         "    grad_w2 = h.T @ grad_y_pred",
         "    grad_product = grad_h * h * (1 - h)",
