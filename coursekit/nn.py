@@ -90,6 +90,14 @@ glorot, kaiming = xavier, he
 # --- What all layers have in common ----------------------------------------------------------------
 
 
+def _inside(prefix: str, thing: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(thing, list | tuple | dict):
+        for key, part in thing.items() if isinstance(thing, dict) else enumerate(thing):
+            yield from _inside(f"{prefix}.{key}" if prefix else str(key), part)
+    else:
+        yield prefix, thing
+
+
 class Module:
     """A function with parameters: the base of all layers and networks.
 
@@ -121,12 +129,8 @@ class Module:
         return f"{type(self).__name__}({', '.join(numbers)})"
 
     def parts(self) -> Iterator[tuple[str, Any]]:
-        """Names and things among which to look for parameters: the attributes."""
-        for name, thing in vars(self).items():
-            if isinstance(thing, list | tuple):
-                yield from ((f"{name}.{i}", part) for i, part in enumerate(thing))
-            else:
-                yield name, thing
+        """Names and things among which to look for parameters: the attributes, and what is in lists and dicts."""
+        return _inside("", vars(self))
 
     def named_parameters(self) -> dict[str, Tensor]:
         """All parameters by name, such as "0.W" for the W of the first layer of a `Sequential`."""

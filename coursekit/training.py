@@ -190,6 +190,11 @@ def training_steps(
             raise ValueError(f"fit: {name} is a whole number, 1 or more, not {count!r}.")
     if not 0 <= reg < math.inf:
         raise ValueError(f"fit: reg is a number, 0 or more, not {reg!r}.")
+    if not model.parameters():
+        name = type(model).__name__
+        raise ValueError(
+            f"fit: {name} has no parameters. Keep modules, or Tensors with requires_grad=True, in its attributes."
+        )
     mover = optimizer or Adam(model.parameters())
     if not {id(p) for p in mover.parameters} & {id(p) for p in model.parameters()}:
         raise ValueError("fit: this optimizer moves the parameters of another model. Make it from model.parameters().")

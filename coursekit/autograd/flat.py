@@ -138,7 +138,8 @@ def _readable(name: str, trace: Trace, single: bool) -> str:
     taken = {line.name for line in lines} | {"np"}
     copied = {gradient for (_, gradient), is_shared in zip(results, shared, strict=True) if is_shared}
     copied -= {gradient for (_, gradient), is_shared in zip(results, shared, strict=True) if not is_shared}
-    names = {line: line.name for line in lines if line.kind != "gradient"} | _gradient_names(trace, taken, copied)
+    gradient_names, owners = _gradient_names(trace, taken, copied)
+    names = {line: line.name for line in lines if line.kind != "gradient"} | gradient_names
     inlined: dict[Line, tuple[str, int]] = {}
     body: dict[str, list[str]] = {"compute": [], "gradient": []}
 
@@ -160,7 +161,7 @@ def _readable(name: str, trace: Trace, single: bool) -> str:
     returned = []
     for (parameter, gradient), is_shared in zip(results, shared, strict=True):
         text = text_of(gradient)[0]
-        if is_shared or gradient.kind != "gradient":
+        if is_shared or owners.get(gradient) is not parameter:
             returned.append(unused(f"grad_{parameter.name}", taken))
             body["gradient"].append(f"{returned[-1]} = {f'np.array({text})' if is_shared else text}")
         else:
@@ -177,16 +178,21 @@ def _program(header: str, name: str, arguments: list[str], summary: str, steps: 
     return f"{header}\n\n\ndef {name}({', '.join(arguments)}):\n    {body}\n"
 
 
-def _gradient_names(trace: Trace, taken: set[str], unnamed: set[Line]) -> dict[Line, str]:
-    """A name for every gradient; one that several nodes share is named after the node that has a name in `f`."""
+def _gradient_names(trace: Trace, taken: set[str], unnamed: set[Line]) -> tuple[dict[Line, str], dict[Line, Line]]:
+    """A name for every gradient, and the node that it is named after.
+
+    One that several nodes share is named after the node that has a name in `f`, if not after a parameter.
+    """
     names: dict[Line, str] = {}
-    parameters = set(trace.parameters)
-    for wanted in (True, False):
-        for line, gradient in sorted(trace.gradients.items(), key=lambda pair: pair[0] not in parameters):
-            new = gradient.kind == "gradient" and gradient not in names and gradient not in unnamed
-            if new and line.named is wanted:
-                names[gradient] = unused(f"grad_{line.name}", taken)
-    return names
+    owners: dict[Line, Line] = {}
+
+    def rank(line: Line) -> int:
+        return 1 if line.kind == "parameter" else 0 if line.named else 2
+
+    for line, gradient in sorted(trace.gradients.items(), key=lambda pair: rank(pair[0])):
+        if gradient.kind == "gradient" and gradient not in names and gradient not in unnamed:
+            names[gradient], owners[gradient] = unused(f"grad_{line.name}", taken), line
+    return names, owners
 
 
 def _put_statements(line: Line, name: str, text_of: Callable[[Line], tuple[str, int]]) -> list[str]:
@@ -365,7 +371,7 @@ SCALAR = {
 
 def _scalar_source(f: Any, examples: tuple[Any, ...], argnums: Sequence[int] | None, single: bool) -> str:
     variables = [Value(example.value if isinstance(example, Value) else example) for example in examples]
-    output, names = named_circuit(f, tuple(variables))
+    output, names = named_circuit(f, tuple(variables), refused=(Value.__lt__, Value.__bool__, Value.__float__))
     chosen = range(len(variables)) if argnums is None else positions(argnums, len(variables))
     wanted = [variables[i] for i in chosen]
     needed = set(wanted)

@@ -187,12 +187,12 @@ def circuit(output: Value) -> list[Value]:
     return sorted(values, key=lambda value: value.order)
 
 
-def named_circuit(f: Any, examples: tuple[Any, ...]) -> tuple[Value, dict[Value, str]]:
+def named_circuit(f: Any, examples: tuple[Any, ...], refused: Sequence[Any] = ()) -> tuple[Value, dict[Value, str]]:
     """The result of `f`, and a name for every value of its circuit, oldest first."""
     if isinstance(f, Value):
         output, arguments, variables = f, {}, {}
     else:
-        output, local = called(f, examples)
+        output, local = called(f, examples, refused)
         if not isinstance(output, Value):
             raise TypeError(f"{getattr(f, '__name__', 'the function')} must return a Value here, not {output!r}")
         names_of_arguments = zip(examples, parameter_names(f, len(examples)), strict=True)

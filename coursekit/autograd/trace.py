@@ -396,14 +396,19 @@ def trace_of(f: Callable[..., Any], examples: tuple[Any, ...], argnums: Sequence
     return trace
 
 
-def called(f: Callable[..., Any], args: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
-    """The result of `f`, and its local variables when it returned: people have found good names already."""
+def called(f: Callable[..., Any], args: Sequence[Any], refused: Sequence[Any] = ()) -> tuple[Any, dict[str, Any]]:
+    """The result of `f`, and its local variables when it returned: people have found good names already.
+
+    Calls of the methods `refused` raise the error of a computation that depends on its numbers.
+    """
     variables: dict[str, Any] = {}
-    code = getattr(f, "__code__", None)
+    code, codes = getattr(f, "__code__", None), [method.__code__ for method in refused]
 
     def watch(frame: Any, event: str, _: Any) -> None:
         if event == "return" and frame.f_code is code:
             variables.update(frame.f_locals)
+        elif event == "call" and frame.f_code in codes:
+            _refuse()
 
     before = sys.getprofile()
     sys.setprofile(watch)

@@ -1,6 +1,7 @@
 """flat: the compiled function and its source give the value and the gradients that the engine gives."""
 
 import ast
+import itertools
 import math
 import subprocess
 import sys
@@ -1407,15 +1408,6 @@ def test_examples_are_left_as_they_were():
     assert (x.value, x.grad) == (3.0, 6.0)
 
 
-def test_a_comparison_chooses_a_branch_of_a_circuit_when_it_is_traced():
-    def f(x, y):
-        larger = x if x > y else y
-        return larger * larger
-
-    assert flat(f, Value(2.0), Value(1.0))(3.0, 2.0) == (9.0, (6.0, 0.0))
-    assert flat(f, Value(1.0), Value(2.0))(2.0, 3.0) == (9.0, (0.0, 6.0))
-
-
 def test_the_source_of_the_first_circuit():
     def f(x, y, z):
         q = x + y
@@ -1556,3 +1548,50 @@ def test_functions_made_by_flat_do_not_disturb_each_other():
     second = flat(lambda x: np.sum(x * np.array([10.0, 20.0])), np.ones(2))
     np.testing.assert_array_equal(first(np.ones(2))[1][0], [1.0, 2.0])
     np.testing.assert_array_equal(second(np.ones(2))[1][0], [10.0, 20.0])
+
+
+# --- What a fresh reader found ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reduce", [np.sum, np.mean], ids=["sum", "mean"])
+@pytest.mark.parametrize("sizes", list(itertools.product([1, 2, 3], repeat=3)), ids=str)
+def test_products_of_every_size_also_of_equal_ones(sizes, reduce):
+    n, d, h = sizes
+    rng = np.random.default_rng([20, n, d, h])
+    example, fresh = ((rng.normal(size=(n, d)), rng.normal(size=(d, h))) for _ in range(2))
+    assert_agrees(lambda X, W: reduce(X @ W), example, fresh, label=f"{sizes}")
+    assert_agrees(lambda X, W: np.prod(np.mean(X @ W, axis=0)), example, fresh, label=f"{sizes}")
+
+
+@pytest.mark.parametrize("example", [None, "mean", {"a": 1.0}, [None]], ids=str)
+def test_an_example_that_is_no_array_is_refused_by_name(example):
+    with pytest.raises(TypeError, match=r"argument red is .*examples are arrays and numbers"):
+        flat(lambda W, red: np.sum(W), np.ones(3), example)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [lambda a: a * 2 if a > 0 else a, lambda a: max(a, a * a) * 2, lambda a: a * 2 if a else a, lambda a: a * float(a)],
+    ids=["if", "max", "bool", "float"],
+)
+def test_circuits_of_values_whose_course_depends_on_numbers_are_refused(f):
+    with pytest.raises(TypeError, match="depends on a number"):
+        flat(f, Value(-1.0))
+    assert sys.getprofile() is None
+
+
+def test_the_circuit_of_the_lecture_reads_as_on_the_board():
+    def f(x, y, z):
+        q = x + y
+        return q * z
+
+    source = flat(f, -2.0, 5.0, -4.0).source
+    steps = [line.strip() for line in source.splitlines() if " = " in line]
+    forward, backward = ["q = x + y", "times = q * z"], ["grad_q = 1.0 * z", "grad_z = 1.0 * q"]
+    assert steps == [*forward, *backward, "grad_x = grad_q", "grad_y = grad_q"]
+    assert flat(f, -2.0, 5.0, -4.0)(-2.0, 5.0, -4.0) == (-12.0, (-4.0, -4.0, 3.0))
+
+
+def test_one_over_n_stays_visible():
+    source = flat(lambda x: np.mean(np.exp(x)), np.ones(5)).source
+    assert "1 / 5" in source

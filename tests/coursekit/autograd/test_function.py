@@ -504,3 +504,75 @@ def test_a_function_that_decides_by_its_numbers_is_refused_in_flat_code():
 
     with pytest.raises(TypeError, match=r"depends on a number.*np\.where"):
         flat(lambda x: np.sum(Branch.apply(x)), np.ones(3))
+
+
+# --- Functions that write where they should not ----------------------------------------------------
+
+
+class InPlaceRelu(Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return np.maximum(0, x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (x,) = ctx.saved_tensors
+        grad[x <= 0] = 0
+        return grad
+
+
+def test_a_backward_may_write_into_the_upstream_gradient_and_spoils_no_other():
+    a, b = parameter([-1.0, 2.0]), parameter([5.0, 6.0])
+    (InPlaceRelu.apply(a) + b).backward([3.0, 4.0])
+    np.testing.assert_array_equal(a.grad, [0, 4])
+    np.testing.assert_array_equal(b.grad, [3, 4])
+    big = np.random.default_rng(0).normal(size=30_000)
+    np.testing.assert_array_equal(grad(lambda x: np.sum(InPlaceRelu.apply(x)))(big), big > 0)
+
+
+def test_gradients_from_a_function_are_arrays_of_their_own():
+    class Twice(Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            ctx.save_for_backward(x, y)
+            return x + y
+
+        @staticmethod
+        def backward(ctx, grad):
+            t = 2 * grad
+            return t, t
+
+    x, y = parameter([1.0, 2.0]), parameter([3.0, 4.0])
+    Twice.apply(x, y).backward([1.0, 10.0])
+    x.grad *= 100
+    np.testing.assert_array_equal(y.grad, [2, 20])
+
+
+def test_a_forward_may_not_write_into_its_arguments():
+    class Writes(Function):
+        @staticmethod
+        def forward(ctx, x):
+            x[x < 0] = 0
+            return x
+
+    x = parameter([-1.0, 2.0])
+    with pytest.raises(ValueError, match="read-only"):
+        Writes.apply(x)
+    np.testing.assert_array_equal(x.value, [-1, 2])
+
+
+def test_a_second_derivative_through_an_array_kept_on_ctx_is_refused():
+    class Square(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.x = x
+            return x * x
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * 2 * ctx.x
+
+    assert grad(Square.apply)(3.0) == 6
+    with pytest.raises(RuntimeError, match=r"second derivative through Square would be wrong.*kept one on ctx"):
+        grad(grad(Square.apply))(3.0)

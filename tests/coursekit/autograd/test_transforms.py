@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from coursekit.autograd import Tensor, grad, value_and_grad
+from coursekit.autograd import Tensor, grad, jacobian, value_and_grad
 
 
 def parameter(value):
@@ -144,3 +144,35 @@ def test_integers_are_refused(x):
 def test_an_output_that_is_not_a_scalar_is_refused(f):
     with pytest.raises(TypeError, match="a gradient is of one number"):
         grad(f)(np.ones(3))
+
+
+# --- Calls that were meant otherwise ---------------------------------------------------------------
+
+
+def test_a_list_of_argnums_gives_every_gradient():
+    dx, dy = grad(lambda x, y: x * x * y, argnums=[0, 1])(3.0, 5.0)
+    assert (dx, dy) == (30, 9)
+
+
+def test_a_forgotten_second_pair_of_brackets_is_named():
+    with pytest.raises(TypeError, match=r"argnums is the place.*grad\(f\)\(x\)"):
+        grad(np.sum, np.ones(3))
+
+
+def test_after_an_error_inside_f_a_leaked_tensor_is_an_ordinary_constant():
+    leaked = []
+
+    def f(x):
+        leaked.append(x)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        grad(f)(2.0)
+    assert type(grad(lambda x: x * leaked[0])(3.0)) is np.ndarray
+
+
+@pytest.mark.parametrize("f", [lambda x: (x, x), lambda x: [x], lambda x: {"a": x}], ids=["tuple", "list", "dict"])
+def test_a_jacobian_is_of_one_array(f):
+    with pytest.raises(TypeError, match=r"jacobian.*return one array"):
+        jacobian(f)(np.ones(2))
+    np.testing.assert_array_equal(jacobian(lambda x: 5.0)(np.ones(2)), [0, 0])
