@@ -282,8 +282,8 @@ class Value:
         self.grad = 0.0
         self.operation = ""
         self.order = next(_clock)
-        nothing: Any = None
-        self._x = self._dx = self._y = self._dy = self._seen = nothing
+        nobody: Any = None  # a leaf has no inputs
+        self._x = self._dx = self._y = self._dy = self._seen = nobody
 
     @property
     def inputs(self) -> tuple[Value | float, ...]:

@@ -451,15 +451,16 @@ def primitive(
         What ``RULES[function]`` is then: it computes, and records if an input needs a gradient.
     """
     make = _any_number if variadic else {1: _one, 2: _two}.get(len(vjps), _any_number)
-    RULES[function] = operation = make(_Row(function.__name__, vjps, variadic), forward or function, broadcasts)
+    RULES[function] = operation = make(_Row(function.__name__, vjps, broadcasts, variadic), forward or function)
     return operation
 
 
 class _Row:
     """What the signatures and the code of a row's VJPs say about it."""
 
-    def __init__(self, name: str, vjps: tuple[VJP | None, ...], variadic: bool) -> None:
-        self.name, self.vjps, self.variadic, self.count = name, vjps, variadic, len(vjps)
+    def __init__(self, name: str, vjps: tuple[VJP | None, ...], broadcasts: bool, variadic: bool) -> None:
+        self.name, self.vjps, self.count = name, vjps, len(vjps)
+        self.broadcasts, self.variadic = broadcasts, variadic
         example = next(vjp for vjp in vjps if vjp is not None)
         options = list(inspect.signature(example).parameters.values())[2 + self.count :]
         self.options = {option.name: option.default for option in options}
@@ -511,15 +512,9 @@ def _names_read(function: Any) -> set[Any]:
 # that is ever called, and a loop over the arguments would cost more than all the rest.
 
 
-def _one(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
-    new, vjps, count, like, ans_readers, x_readers = (
-        object.__new__,
-        row.vjps,
-        len(row.options),
-        row.like,
-        row.ans,
-        *row.args,
-    )
+def _one(row: _Row, forward: Any) -> Callable[..., Any]:
+    new, vjps, count, like, ans_readers = object.__new__, row.vjps, len(row.options), row.like, row.ans
+    (x_readers,) = row.args
 
     def operation(x: Any, *options: Any, **named: Any) -> Any:
         if named or (options and len(options) > count):
@@ -544,8 +539,9 @@ def _one(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
     return operation
 
 
-def _two(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
-    new, vjps, ans_readers, x_readers, y_readers = object.__new__, row.vjps, row.ans, *row.args
+def _two(row: _Row, forward: Any) -> Callable[..., Any]:
+    new, vjps, broadcasts, ans_readers = object.__new__, row.vjps, row.broadcasts, row.ans
+    x_readers, y_readers = row.args
 
     def operation(x: Any, y: Any, *options: Any, **named: Any) -> Any:
         if named or options:
@@ -585,7 +581,7 @@ def _two(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
     return operation
 
 
-def _any_number(row: _Row, forward: Any, broadcasts: bool) -> Callable[..., Any]:
+def _any_number(row: _Row, forward: Any) -> Callable[..., Any]:
     def operation(*given: Any, **named: Any) -> Any:
         vjps: Any = row.vjps
         if row.variadic:
