@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from coursekit.autograd import Tensor, log_softmax, stop_gradient
+from coursekit.autograd.tensor import ArrayLike
 
 __all__ = ["binary_cross_entropy", "l2", "mean_squared_error", "softmax_cross_entropy", "svm_loss"]
 
@@ -48,8 +49,7 @@ def svm_loss(scores: Any, y: Any, margin: float = 1.0, *, reduction: str = "mean
     right = _labels("svm_loss", y, *scores.shape)[:, None]
     rows = np.arange(len(right))[:, None]
     # With a margin of 0 the right class itself sits at the kink and adds nothing to loss or gradient.
-    margins = np.full(scores.shape, margin, scores.dtype)
-    margins[rows, right] = 0
+    margins = (np.arange(scores.shape[1]) != right) * scores.dtype.type(margin)
     return _reduced("svm_loss", np.maximum(0, scores - scores[rows, right] + margins), len(right), reduction)
 
 
@@ -181,20 +181,29 @@ def _scores(name: str, scores: Any) -> Any:
     return scores
 
 
+def _plain(y: Any) -> Any:
+    """`y` as an array; or, while flat code is being written, as what stands for one and has no numbers to look at."""
+    y = stop_gradient(y)
+    return y if isinstance(y, ArrayLike) else np.asarray(y)
+
+
 def _labels(name: str, y: Any, examples: int, classes: int) -> Any:
-    y = np.asarray(stop_gradient(y))
+    y = _plain(y)
     if y.shape != (examples,):
         hint = " Pass y.ravel()." if y.shape == (examples, 1) else ""
         raise ValueError(f"{name}: y has shape {y.shape}, but {examples} rows of scores need ({examples},).{hint}")
     if y.dtype.kind not in "iu":
         raise TypeError(f"{name}: y should hold class numbers, but its dtype is {y.dtype}. Pass y.astype(int).")
-    for i in np.flatnonzero((y < 0) | (y >= classes)):
+    outside = np.flatnonzero((y < 0) | (y >= classes)) if isinstance(y, np.ndarray) else ()
+    for i in outside:
         raise ValueError(f"{name}: y[{i}] is {y[i]}, but scores has {classes} columns: labels are 0 to {classes - 1}.")
     return y
 
 
 def _distributions(name: str, y: Any, dtype: Any) -> Any:
-    y = np.asarray(stop_gradient(y)).astype(dtype)
+    y = _plain(y).astype(dtype)
+    if not isinstance(y, np.ndarray):
+        return y
     _within_0_and_1(name, "y", y, "soft labels are probabilities")
     for i in np.flatnonzero(np.abs(y.sum(axis=1) - 1) > 1e-3):
         raise ValueError(f"{name}: soft labels add up to 1 in each row, but y[{i}] to {y[i].sum():.6g}.")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coursekit.autograd import Tensor, stop_gradient
+from coursekit.autograd import Tensor, flat, stop_gradient, value_and_grad
 from coursekit.losses import binary_cross_entropy, l2, mean_squared_error, softmax_cross_entropy, svm_loss
 from coursekit.nn import Sigmoid
 
@@ -285,3 +285,18 @@ def test_other_refusals(case: Any) -> None:
 def test_nan_goes_through_for_the_training_loop_to_report() -> None:
     assert np.isnan(softmax_cross_entropy([[np.nan, 0.0]], [0]))
     assert np.isnan(binary_cross_entropy([np.nan], [1]))
+
+
+# --- Written out as flat code ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", [softmax_cross_entropy, svm_loss], ids=["softmax", "svm"])
+def test_labels_may_be_an_argument_of_flat_code(loss):
+    rng = np.random.default_rng(21)
+    X, W = rng.normal(size=(6, 4)), rng.normal(size=(4, 3))
+    compiled = flat(lambda X, W, y: loss(X @ W, y), X, W, rng.integers(0, 3, 6), argnums=1)
+    for y in rng.integers(0, 3, (3, 6)):
+        value, gradient = compiled(X, W, y)
+        expected = value_and_grad(lambda W, y=y: loss(X @ W, y))(W)
+        np.testing.assert_allclose(value, expected[0], rtol=1e-12, err_msg="seed 21")
+        np.testing.assert_allclose(gradient, expected[1], rtol=1e-11, atol=1e-14, err_msg="seed 21")
