@@ -244,7 +244,7 @@ class Tensor(ArrayLike):
             else:
                 node.gradient = gradient
                 # Nodes may share one array (the two terms of a sum, for instance): see `grad`.
-                node.shared = bool(node.inputs) or node in aliased or gradient.base is not None
+                node.shared = True if node.inputs else node in aliased or gradient.base is not None
 
     @property
     def grad(self) -> Any:
@@ -258,8 +258,10 @@ class Tensor(ArrayLike):
 
     @grad.setter
     def grad(self, gradient: Any) -> None:
-        if self.node is not None:
-            self.node.gradient, self.node.shared = gradient, False
+        node = self.node
+        if node is not None:
+            node.gradient = gradient
+            node.shared = False
         elif gradient is not None:
             raise ValueError("this tensor has no gradient to set: it was made without requires_grad=True")
 
