@@ -102,8 +102,9 @@ def fit(
 ) -> History:
     """Train a model, in place.  Stop it at any time (the ■ of the notebook): what was learned so far is kept.
 
-    A TypeError or ValueError says, before the first step, what does not fit together.  A loss that is no longer
-    finite ends the training before that step moves anything, with a RuntimeWarning.
+    A TypeError or ValueError says, before the first step, which of the arguments do not fit together; a wrong label
+    is found by the loss in the step that meets it.  A loss that is no longer finite ends the training before that
+    step moves anything, with a RuntimeWarning.
 
     Parameters
     ----------
@@ -190,6 +191,14 @@ def training_steps(
             raise ValueError(f"fit: {name} is a whole number, 1 or more, not {count!r}.")
     if not 0 <= reg < math.inf:
         raise ValueError(f"fit: reg is a number, 0 or more, not {reg!r}.")
+    if not isinstance(model, Module):
+        raise TypeError(f"fit: model is a Module, such as MLP([64, 100, 10]), not {_kind(model)}.")
+    if isinstance(loss, Optimizer):
+        raise TypeError("fit: the fourth argument is the loss. Write optimizer=... before the optimizer.")
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"fit: optimizer is made first, SGD(model.parameters(), lr=0.1), and is not {_kind(optimizer)}."
+        )
     if not model.parameters():
         name = type(model).__name__
         raise ValueError(
@@ -215,6 +224,10 @@ def training_steps(
                 raise DivergedError(f"The loss is {value} at step {t}: training diverged. {advice}")
 
     return steps()  # a generator itself would check its arguments only when asked for the first step
+
+
+def _kind(thing: Any) -> str:
+    return f"the class {thing.__name__}" if isinstance(thing, type) else f"of type {type(thing).__name__}"
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # the loss will show it, and then is reported

@@ -341,3 +341,29 @@ def test_accuracy_wants_scores_and_labels() -> None:
     assert accuracy(Tensor(np.eye(3), requires_grad=False), [0, 1, 0]) == pytest.approx(2 / 3)
     with pytest.raises(ValueError, match=r"\(3, 3\) and \(3, 1\)"):
         accuracy(np.eye(3), [[0], [1], [2]])
+
+
+class Plain(Module):
+    def forward(self, x):
+        return x
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda model: {"model": lambda x: x}, r"model is a Module.*not of type function"),
+        (lambda model: {"model": MLP}, r"model is a Module.*not the class MLP"),
+        (lambda model: {"loss": SGD(model.parameters())}, r"the fourth argument is the loss"),
+        (lambda model: {"optimizer": SGD}, r"SGD\(model\.parameters\(\).*not the class SGD"),
+        (lambda model: {"model": Plain()}, r"Plain has no parameters.*requires_grad=True"),
+    ],
+    ids=["function", "class", "optimizer as loss", "optimizer class", "no parameters"],
+)
+def test_arguments_in_the_wrong_place_are_named_before_the_first_step(change, message):
+    model = MLP([2, 3], rng=0)
+    before = model.state()
+    arguments = {"model": model, "X": np.ones((4, 2)), "y": np.zeros(4, int), "progress": False} | change(model)
+    with pytest.raises((TypeError, ValueError), match=message):
+        fit(**arguments)
+    for name, array in model.state().items():
+        np.testing.assert_array_equal(array, before[name])
