@@ -333,3 +333,15 @@ def test_reprs() -> None:
 def test_refusals(call: Callable[[], Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         call()
+
+
+def test_layers_in_dicts_and_nested_lists_are_found():
+    class Branches(Module):
+        def __init__(self):
+            self.by_name = {"left": Linear(2, 3, rng=0), "right": [[Linear(2, 1, rng=1)]]}
+
+        def forward(self, x):
+            return self.by_name["left"](x)
+
+    names = set(Branches().named_parameters())
+    assert names == {"by_name.left.W", "by_name.left.b", "by_name.right.0.0.W", "by_name.right.0.0.b"}
