@@ -5,8 +5,8 @@ The losses are stated as forward definitions; their gradients come from the engi
 
 import numpy as np
 
-from autograder.mistakes import REGULARIZED, averaged_inside, instead, label_shift, sign
-from autograder.spec import Assignment, Case, Expected, Mistake, call, case, value_and_gradient
+from autograder.mistakes import SOFTMAX, SVM, instead, sign, softmax_loss, svm_loss
+from autograder.spec import Assignment, Case, Expected, call, case, value_and_gradient
 from coursekit.checks.codec import Generator
 from coursekit.checks.probes import Probe
 
@@ -161,196 +161,6 @@ def relative_error_cases(rng):
 # -- the two losses -----------------------------------------------------------------------
 
 
-def svm_loss(W, X, y, reg, margin=1.0, hinge=np.maximum, compare=np.subtract):
-    scores = X @ W
-    correct = scores[np.arange(len(y)), y]
-    others = 1.0 * (np.arange(W.shape[1]) != y[:, None])
-    margins = hinge(0, compare(scores, correct[:, None]) + margin)
-    return np.sum(margins * others) / len(y) + reg * np.sum(W * W)
-
-
-def softmax_loss(W, X, y, reg):
-    logits = X @ W
-    shifted = logits - np.max(logits, axis=1, keepdims=True)
-    correct = shifted[np.arange(len(y)), y]
-    return np.mean(np.log(np.sum(np.exp(shifted), axis=1)) - correct) + reg * np.sum(W * W)
-
-
-def without_correct_class(W, X, y, reg):
-    logits = X @ W
-    shifted = logits - np.max(logits, axis=1, keepdims=True)
-    correct = shifted[np.arange(len(y)), y]
-    others = 1.0 * (np.arange(W.shape[1]) != y[:, None])
-    return np.mean(np.log(np.sum(np.exp(shifted) * others, axis=1)) - correct) + reg * np.sum(W * W)
-
-
-def added_to_correct_class(factor):
-    """`dW` with `factor` times the mean of each example added to its correct class's column, and what else changes."""
-
-    def gives(right, args):
-        W, X, y = args["W"], args["X"], args["y"]
-        onehot = np.eye(W.shape[1])[y]
-        return {"dW": right["dW"] + X.T @ (factor(W, X, y)[:, None] * onehot) / len(y)}
-
-    return gives
-
-
-def over_margin(W, X, y):
-    """How many classes violate the margin, for each example."""
-    scores = X @ W
-    onehot = np.eye(W.shape[1], dtype=bool)[y]
-    return np.sum((scores - scores[onehot][:, None] + 1 > 0) & ~onehot, axis=1)
-
-
-def wrong_svm(*names, half=False, **form):
-    """The `names` of what `svm_loss` with `form` gives; `half` of its data loss."""
-    evaluate = value_and_gradient(lambda W, X, y, reg: svm_loss(W, X, y, reg, **form))
-
-    def gives(right, args):
-        W, X, y, reg = args.values()
-        share = 0.5 if half else 1.0
-        loss, dW = evaluate(W, X, y, reg / share)
-        return {name: share * value for name, value in (("loss", loss), ("dW", dW)) if name in names}
-
-    return gives
-
-
-def wrong_scores_gradient(formula):
-    """`dW` from ``formula(exponentials, onehot)`` in place of the softmax loss's (p − onehot)."""
-
-    def gives(right, args):
-        W, X, y, reg = args.values()
-        logits = X @ W
-        onehot = np.eye(W.shape[1])[y]
-        return {"dW": X.T @ formula(np.exp(logits - logits.max(axis=1, keepdims=True)), onehot) / len(y) + 2 * reg * W}
-
-    return gives
-
-
-def row_sums(S):
-    return np.sum(S, axis=1, keepdims=True)
-
-
-def log_of_zero(right, args):
-    """The loss as onehot · log p, where a p is rounded to 0."""
-    logits = args["X"] @ args["W"]
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return {"loss": np.nan if np.any(exponentials / row_sums(exponentials) == 0) else right["loss"]}
-
-
-def correct_class_score(shift):
-    """How much the loss grows if no correct class's score is taken from it: the scores as they are, or shifted."""
-
-    def gives(right, args):
-        logits = args["X"] @ args["W"]
-        rows = np.arange(len(logits))
-        return {"loss": right["loss"] + np.mean(logits[rows, args["y"]] - shift * logits.max(axis=1))}
-
-    return gives
-
-
-SVM_MISTAKES = [
-    *REGULARIZED,
-    Mistake(
-        "correct-class-counted",
-        "The correct class is counted among the margins: it must be left out (it adds 1 for every example).",
-        lambda right, args: {
-            "loss": right["loss"] + 1,
-            **added_to_correct_class(lambda W, X, y: -np.ones(len(y)))(right, args),
-        },
-    ),
-    Mistake(
-        "correct-class-missing",
-        "In dW the column of the correct class is not pushed: it gets −x for every margin that is violated.",
-        added_to_correct_class(over_margin),
-    ),
-    Mistake(
-        "correct-class-once",
-        "In dW the column of the correct class gets −x for every margin that is violated, not just once.",
-        added_to_correct_class(lambda W, X, y: over_margin(W, X, y) - 1),
-    ),
-    Mistake(
-        "margin-missing",
-        "The margin of 1 is missing: max(0, s_j − s_y + 1).",
-        wrong_svm("loss", "dW", margin=0.0),
-    ),
-    Mistake(
-        "hinge-missing",
-        "Margins below zero count too: max(0, ·) is missing, or in the gradient its 0 where the margin is negative.",
-        wrong_svm("loss", "dW", hinge=np.add),
-    ),
-    Mistake(
-        "margin-reversed",
-        "The margin is reversed: it is s_j − s_y + 1, the other class's score minus the correct one's.",
-        wrong_svm("loss", "dW", compare=lambda scores, correct: correct - scores),
-    ),
-    Mistake(
-        "margin-sum",
-        "The correct class's score is added to the margin; it is subtracted: s_j − s_y + 1. (A slide has it wrong.)",
-        wrong_svm("loss", "dW", compare=np.add),
-    ),
-    Mistake(
-        "hinge-squared",
-        "The margins are squared; the loss of this course is their sum as they are.",
-        wrong_svm("loss", "dW", hinge=lambda zero, margins: np.maximum(zero, margins) ** 2),
-    ),
-    Mistake(
-        "margin-in-gradient",
-        "The gradient of max(0, m) is 1 where m > 0, not m itself.",
-        wrong_svm("dW", half=True, hinge=lambda zero, margins: np.maximum(zero, margins) ** 2),
-    ),
-    averaged_inside(value_and_gradient(svm_loss)),
-    label_shift(value_and_gradient(svm_loss)),
-]
-
-SOFTMAX_MISTAKES = [
-    *REGULARIZED,
-    Mistake(
-        "correct-class-missing",
-        "The correct class is missing: the loss is −s_y + log Σ exp s_j, and the gradient of the scores is p − onehot.",
-        lambda right, args: {
-            **correct_class_score(shift=0)(right, args),
-            **added_to_correct_class(lambda W, X, y: np.ones(len(y)))(right, args),
-        },
-    ),
-    Mistake(
-        "correct-class-missing/shifted",
-        "The correct class is missing from the loss: subtract its shifted score.",
-        correct_class_score(shift=1),
-    ),
-    instead(
-        "correct-class-not-in-denominator",
-        "The sum in the denominator runs over all classes, the correct one included.",
-        value_and_gradient(without_correct_class),
-        "loss",
-        "dW",
-    ),
-    Mistake(
-        "one-probability-for-all",
-        "Each column of dW needs the probability of its own class, not that of the correct class.",
-        wrong_scores_gradient(lambda e, onehot: row_sums(e * onehot) / row_sums(e) - onehot),
-    ),
-    Mistake(
-        "correct-class-not-in-denominator/gradient",
-        "In the gradient, the sum in the denominator runs over all classes, the correct one included.",
-        wrong_scores_gradient(lambda e, onehot: e / row_sums(e * (1 - onehot)) - onehot),
-    ),
-    Mistake(
-        "not-normalised",
-        "In the gradient the exponentials are not divided by their sum: each row of p adds up to 1.",
-        wrong_scores_gradient(lambda e, onehot: e - onehot),
-    ),
-    Mistake(
-        "log-of-zero",
-        "A probability is rounded to 0, and 0 · log 0 is not a number: take the log of the correct class's only, "
-        "or, safer, subtract: shifted scores − log Σ exp.",
-        log_of_zero,
-    ),
-    averaged_inside(value_and_gradient(softmax_loss)),
-    label_shift(value_and_gradient(softmax_loss)),
-]
-
-
 def loss_cases(rng, target, loss):
     """Cases that every averaged and regularised loss must pass: one example, few, more features than examples, …"""
     evaluate = value_and_gradient(loss)
@@ -393,19 +203,13 @@ def loss_cases(rng, target, loss):
             yield one(phrase, X.T @ scores, X, labels, **stable, large=phrase, code=code)
 
 
-STABILITY = {
-    "unstable": "Large scores overflow in exp: subtract each row's maximum from its scores first.",
-    "one-maximum-for-all": "Subtract the maximum of each row, not one maximum of the whole matrix: others vanish.",
-}
-SOFTMAX_MISTAKES += [Mistake(code, message, lambda right, args: {}) for code, message in STABILITY.items()]
-
 VECTORISED = {"no_loop_over": ["X", "y"]}
 
 
 @assignment.exercise(
     "svm_loss_naive",
     parts={"loss": 4, "gradient": 5, "regularised loss": 1, "regularised gradient": 2},
-    mistakes=SVM_MISTAKES,
+    mistakes=SVM,
 )
 def svm_loss_naive_cases(rng):
     yield from loss_cases(rng, "svm_loss_naive", svm_loss)
@@ -414,7 +218,7 @@ def svm_loss_naive_cases(rng):
 @assignment.exercise(
     "svm_loss_vectorized",
     parts={"loss": 3, "gradient": 4, "regularised loss": 1, "regularised gradient": 2, "vectorised": 2},
-    mistakes=SVM_MISTAKES,
+    mistakes=SVM,
     **VECTORISED,
 )
 def svm_loss_vectorized_cases(rng):
@@ -424,7 +228,7 @@ def svm_loss_vectorized_cases(rng):
 @assignment.exercise(
     "softmax_loss_naive",
     parts={"loss": 3, "gradient": 4, "regularised loss": 1, "regularised gradient": 2, "stable for large scores": 2},
-    mistakes=SOFTMAX_MISTAKES,
+    mistakes=SOFTMAX,
 )
 def softmax_loss_naive_cases(rng):
     yield from loss_cases(rng, "softmax_loss_naive", softmax_loss)
@@ -440,7 +244,7 @@ def softmax_loss_naive_cases(rng):
         "stable for large scores": 2,
         "vectorised": 2,
     },
-    mistakes=SOFTMAX_MISTAKES,
+    mistakes=SOFTMAX,
     **VECTORISED,
 )
 def softmax_loss_vectorized_cases(rng):

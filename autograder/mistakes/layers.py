@@ -1,0 +1,337 @@
+"""Layers, and what goes wrong with them: `gradient` gets the upstream gradient `dout`, and gives one for each input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..spec import Mistake, Results
+from .general import (
+    instead,
+    misshapen,
+    permuted,
+    scaled,
+    sign,
+    transposed,
+    unsummed,
+    upstream_ones,
+    whole_numbers,
+)
+from .losses import sigmoid
+from .subject import SIZES, Subject
+
+# -- entry by entry -------------------------------------------------------------------------------
+
+
+def elementwise(
+    name: str,
+    forward: Callable[[Any], Any],
+    slope: Callable[[Any], Any],
+    *mistakes: Mistake,
+    square: bool = False,
+    large: bool = False,
+) -> Subject:
+    """An activation with its `slope`; if `square`, the small case has an x that can be transposed unseen."""
+
+    def gradient(x: Any, dout: Any) -> Results:
+        return {"dx": dout * slope(x)}
+
+    def arguments(rng: np.random.Generator, size: int) -> Results:
+        N, D, *_ = SIZES[size].values()
+        return {"x": rng.normal(size=(D if square and size == 1 else N, D))}
+
+    common = (
+        sign("dx"),
+        scaled("half", 0.5, "dx"),
+        scaled("averaged", lambda args: 1 / len(args["x"]), "dx"),
+        transposed("dx"),
+        permuted("rows", "dx"),
+        permuted("columns", "dx"),
+        misshapen("flat", "dx"),
+        misshapen("deeper", "dx"),
+        upstream_ones(gradient, "dx"),
+        whole_numbers("dx"),
+    )
+    return Subject(name, forward, arguments, ("x",), gradient, common + mistakes, large_inputs if large else None)
+
+
+def large_inputs(rng: np.random.Generator) -> Results:
+    """`x` (2, 3) of ±0.5, ±1 and ±1000."""
+    return {"x": np.array([[-1000.0, -1.0, 0.5], [1.0, 1000.0, -0.5]])}
+
+
+def backward(code: str, message: str, formula: Callable[[Any, Any], Any]) -> Mistake:
+    """``formula(x, dout)`` in place of the gradient `dx` of an activation."""
+    return instead(code, message, formula, "dx")
+
+
+MASK_MISSING = "The upstream gradient comes through everywhere; where the input was negative it must not, as it is."
+MASK_INVERTED = "The mask is inverted: it opens where the input was negative."
+MASK_UPSTREAM = "The mask is taken from the upstream gradient; it is the input of the forward pass that decides."
+
+ACTIVATIONS = (
+    elementwise(
+        "relu",
+        lambda x: np.maximum(0, x),
+        lambda x: x > 0,
+        backward("relu-mask/missing", MASK_MISSING, lambda x, dout: dout),
+        backward("relu-mask/inverted", MASK_INVERTED, lambda x, dout: dout * (x < 0)),
+        backward("relu-mask/upstream", MASK_UPSTREAM, lambda x, dout: np.maximum(0, dout)),
+        backward("relu-mask/both", MASK_UPSTREAM, lambda x, dout: dout * (x > 0) * (dout > 0)),
+        permuted("order", "dx"),
+    ),
+    elementwise(
+        "leaky_relu",
+        lambda x: np.where(x > 0, x, 0.1 * x),
+        lambda x: np.where(x > 0, 1, 0.1),
+        backward("relu-mask/missing", MASK_MISSING, lambda x, dout: dout),
+        backward("relu-mask/inverted", MASK_INVERTED, lambda x, dout: dout * np.where(x > 0, 0.1, 1)),
+        backward("relu-mask/upstream", MASK_UPSTREAM, lambda x, dout: dout * np.where(dout > 0, 1, 0.1)),
+        backward("fan-out-overwritten", "Below zero the slope is 0.1, not 0.", lambda x, dout: dout * (x > 0)),
+    ),
+    elementwise(
+        "elu",
+        lambda x: np.where(x > 0, x, np.exp(np.minimum(x, 0)) - 1),
+        lambda x: np.where(x > 0, 1, np.exp(np.minimum(x, 0))),
+        backward("relu-mask/missing", MASK_MISSING, lambda x, dout: dout),
+        backward("relu-mask/always", "The slope eˣ holds for negative x alone.", lambda x, dout: dout * np.exp(x)),
+        backward("relu-mask/inverted", MASK_INVERTED, lambda x, dout: dout * np.where(x > 0, np.exp(x), 1)),
+        backward("relu-mask/upstream", MASK_UPSTREAM, lambda x, dout: dout * np.where(dout > 0, 1, np.exp(x))),
+        backward(
+            "",
+            "The slope is taken of the output eˣ − 1 where eˣ, the output + 1, is meant.",
+            lambda x, dout: dout * np.where(x > 0, 1, np.exp(x) - 1),
+        ),
+        backward(
+            "unstable",
+            "e^1000 overflows even where the mask is 0, and 0 · ∞ is not a number.",
+            lambda x, dout: dout * ((x > 0) + (x <= 0) * np.exp(x)),
+        ),
+        large=True,
+    ),
+    elementwise(
+        "sigmoid",
+        sigmoid,
+        lambda x: sigmoid(x) * (1 - sigmoid(x)),
+        backward("", "σ′ = σ(1 − σ) is of the output σ(x), not of x.", lambda x, dout: dout * x * (1 - x)),
+        backward(
+            "",
+            "σ is applied twice: what is saved is σ(x) already.",
+            lambda x, dout: dout * sigmoid(sigmoid(x)) * (1 - sigmoid(sigmoid(x))),
+        ),
+        backward(
+            "unstable/quotient",
+            "e^1000 overflows, and ∞/∞ is not a number: use σ(1 − σ).",
+            lambda x, dout: dout * np.exp(-x) / (1 + np.exp(-x)) ** 2,
+        ),
+        backward(
+            "unstable/overflow",
+            "e^1000 overflows: e^x / (1 + e^x) becomes ∞/∞.",
+            lambda x, dout: dout * (s := np.exp(x) / (1 + np.exp(x))) * (1 - s),
+        ),
+        large=True,
+    ),
+    elementwise(
+        "tanh",
+        np.tanh,
+        lambda x: 1 - np.tanh(x) ** 2,
+        backward("", "tanh′ = 1 − tanh² is of the output tanh(x), not of x.", lambda x, dout: dout * (1 - x**2)),
+        backward("", "The square is missing: tanh′ = 1 − tanh².", lambda x, dout: dout * (1 - np.tanh(x))),
+        backward(
+            "unstable",
+            "e^1000 overflows, and ∞/∞ is not a number: use np.tanh.",
+            lambda x, dout: dout * (1 - ((np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x))) ** 2),
+        ),
+        square=True,
+        large=True,
+    ),
+)
+
+# -- matrix products ------------------------------------------------------------------------------
+
+
+def matmul_gradient(X: Any, W: Any, dout: Any) -> Results:
+    """dX = dY Wᵀ and dW = Xᵀ dY."""
+    return {"dX": dout @ W.T, "dW": X.T @ dout}
+
+
+def matmul_arguments(rng: np.random.Generator, size: int) -> Results:
+    """`X` (N, D) and `W` (D, C); in the small case all square."""
+    N, D, C, _ = SIZES[size].values() if size != 1 else (4, 4, 4, 4)
+    return {"X": rng.normal(size=(N, D)), "W": rng.normal(size=(D, C))}
+
+
+MATMUL = Subject(
+    "matmul",
+    lambda X, W: X @ W,
+    matmul_arguments,
+    ("X", "W"),
+    matmul_gradient,
+    (
+        sign("dX", "dW"),
+        sign("dX", form="dX"),
+        scaled("averaged", lambda args: 1 / len(args["X"]), "dW"),
+        scaled("twice", 2.0, "dX"),
+        transposed("dX"),
+        transposed("dW"),
+        transposed("dX", "dW"),
+        permuted("rows", "dX"),
+        permuted("columns", "dW"),
+        permuted("rolled", "dW"),
+        misshapen("flat", "dW"),
+        misshapen("deeper", "dX"),
+        upstream_ones(matmul_gradient, "dX"),
+        upstream_ones(matmul_gradient, "dW"),
+        upstream_ones(matmul_gradient, "dX", "dW"),
+        instead(
+            "batch-not-summed/last",
+            "Only the last row of X counts: each overwrites dW, with = for +=.",
+            lambda X, W, dout: np.outer(X[-1], dout[-1]),
+            "dW",
+        ),
+        whole_numbers("dX", "dW"),
+    ),
+)
+
+
+def affine(x: Any, w: Any, b: Any) -> Any:
+    """x (N, d1, …, dk) as rows, times w (D, M), plus b (M,)."""
+    return np.reshape(x, (x.shape[0], -1)) @ w + b
+
+
+def affine_gradient(x: Any, w: Any, b: Any, dout: Any) -> Results:
+    """The gradient of `affine`."""
+    rows = x.reshape(len(x), -1)
+    return {"dx": (dout @ w.T).reshape(x.shape), "dw": rows.T @ dout, "db": dout.sum(axis=0)}
+
+
+def affine_arguments(rng: np.random.Generator, size: int) -> Results:
+    """`x` (N, 2, D), `w` (2D, C), `b` (C,)."""
+    N, D, C, _ = SIZES[size].values()
+    return {"x": rng.normal(size=(N, 2, D)), "w": rng.normal(size=(2 * D, C)), "b": rng.normal(size=C)}
+
+
+AFFINE = Subject(
+    "affine",
+    affine,
+    affine_arguments,
+    ("x", "w", "b"),
+    affine_gradient,
+    (
+        sign("dx", "dw", "db"),
+        sign("db", form="db"),
+        scaled("averaged", lambda args: 1 / len(args["x"]), "dw", "db"),
+        scaled("bias-averaged", lambda args: 1 / len(args["x"]), "db"),
+        transposed("dw"),
+        permuted("order", "dx"),
+        permuted("columns", "dw"),
+        instead("wrong-shape/rows", "dx has the shape of x: undo the reshape.", lambda x, w, b, dout: dout @ w.T, "dx"),
+        misshapen("row", "db"),
+        misshapen("column", "db"),
+        instead(
+            "wrong-shape/axis",
+            "db is summed over the outputs; sum over the examples (axis=0).",
+            lambda x, w, b, dout: dout.sum(axis=1),
+            "db",
+        ),
+        *unsummed("db", lambda args: args["dout"]),
+        upstream_ones(affine_gradient, "dx"),
+        upstream_ones(affine_gradient, "dw"),
+        upstream_ones(affine_gradient, "db"),
+        whole_numbers("dx", "dw", "db"),
+    ),
+)
+
+# -- maxout ---------------------------------------------------------------------------------------
+
+
+def maxout(x: Any, W1: Any, b1: Any, W2: Any, b2: Any) -> Any:
+    """The larger of two affine maps (N, H), entry by entry."""
+    return np.maximum(x @ W1 + b1, x @ W2 + b2)
+
+
+def first_is_larger(x: Any, W1: Any, b1: Any, W2: Any, b2: Any, dout: Any) -> Any:
+    """Where the first of the two comes through (N, H)."""
+    return x @ W1 + b1 > x @ W2 + b2
+
+
+def maxout_gradient(
+    x: Any, W1: Any, b1: Any, W2: Any, b2: Any, dout: Any, masks: Callable[..., tuple[Any, Any]] | None = None
+) -> Results:
+    """The gradient of `maxout`; `masks` of all arguments in place of where the first and the second come through."""
+    first = first_is_larger(x, W1, b1, W2, b2, dout)
+    one, two = masks(x, W1, b1, W2, b2, dout) if masks else (first, ~first)
+    d1, d2 = dout * one, dout * two
+    return {
+        "dx": d1 @ W1.T + d2 @ W2.T,
+        "dW1": x.T @ d1,
+        "db1": d1.sum(axis=0),
+        "dW2": x.T @ d2,
+        "db2": d2.sum(axis=0),
+    }
+
+
+def maxout_arguments(rng: np.random.Generator, size: int) -> Results:
+    """`x` (N, D), twice weights (D, H) and biases (H,)."""
+    N, D, _, H = SIZES[size].values()
+    shapes = {"x": (N, D), "W1": (D, H), "b1": (H,), "W2": (D, H), "b2": (H,)}
+    return {name: rng.normal(size=shape) for name, shape in shapes.items()}
+
+
+def masked(form: str, message: str, masks: Callable[..., tuple[Any, Any]]) -> Mistake:
+    """Maxout's gradients through other masks."""
+    return Mistake(f"relu-mask/{form}", message, lambda right, args: maxout_gradient(**args, masks=masks))
+
+
+def through_first(args: Results) -> Any:
+    """The upstream gradient of maxout's first map, example by example (N, H)."""
+    return args["dout"] * first_is_larger(**args)
+
+
+MAXOUT = Subject(
+    "maxout",
+    maxout,
+    maxout_arguments,
+    ("x", "W1", "b1", "W2", "b2"),
+    maxout_gradient,
+    (
+        sign("dx", "dW1", "db1", "dW2", "db2"),
+        sign("dx", form="dx"),
+        scaled("averaged", lambda args: 1 / len(args["x"]), "dW1", "db1", "dW2", "db2"),
+        scaled("half", 0.5, "dx"),
+        Mistake(
+            "fan-out-overwritten/first",
+            "x goes into both maps: their gradients add, and here only the first one's is left.",
+            lambda right, args: {"dx": through_first(args) @ args["W1"].T},
+        ),
+        Mistake(
+            "fan-out-overwritten/last",
+            "x goes into both maps: their gradients add, and here only the second one's is left.",
+            lambda right, args: {"dx": right["dx"] - through_first(args) @ args["W1"].T},
+        ),
+        masked("missing", "Only the larger of the two comes through.", lambda *args: (1, 1)),
+        masked(
+            "inverted",
+            "The masks are exchanged: the larger of the two comes through.",
+            lambda *args: (~first_is_larger(*args), first_is_larger(*args)),
+        ),
+        masked("upstream", MASK_UPSTREAM, lambda *args: (args[-1] > 0, args[-1] <= 0)),
+        masked(
+            "without-biases",
+            "The two are compared before their biases are added.",
+            lambda x, W1, b1, W2, b2, dout: (x @ W1 > x @ W2, x @ W1 <= x @ W2),
+        ),
+        *unsummed("db1", through_first),
+        upstream_ones(maxout_gradient, "dx"),
+        upstream_ones(maxout_gradient, "dW1", "dW2"),
+        upstream_ones(maxout_gradient, "db1", "db2"),
+        transposed("dW1"),
+        permuted("columns", "dW2"),
+        misshapen("row", "db1", "db2"),
+        whole_numbers("dW1", "dW2"),
+    ),
+)
+
+SUBJECTS = (*ACTIVATIONS, MATMUL, AFFINE, MAXOUT)

@@ -1,0 +1,686 @@
+"""Losses over examples: the SVM's, softmax, logistic regression and least squares, and what goes wrong with them.
+
+Arguments `W, X, y, reg` and results `loss` and `dW` are those of CS231n. With S = XW the scores (N, C), all
+that differs between two such losses is the gradient of the scores: dW = Xᵀ · ∂L/∂S. So a mistake is mostly
+a formula of the scores and of the labels as rows of zeros with a one (`onehot`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..spec import Mistake, Results, value_and_gradient
+from .general import instead, misshapen, permuted, scaled, sign, transposed, whole_numbers, zero
+from .subject import SIZES, Subject, of_gradient
+
+ScoresGradient = Callable[[Any, Any], Any]
+
+# -- the losses, and the gradients of their scores ------------------------------------------------
+
+
+def svm_loss(
+    W: Any,
+    X: Any,
+    y: Any,
+    reg: float,
+    margin: float = 1.0,
+    hinge: Callable[..., Any] = np.maximum,
+    compare: Callable[..., Any] = np.subtract,
+) -> Any:
+    """The multiclass SVM loss, averaged over the examples, plus reg·ΣW²; its parts can be exchanged."""
+    scores = X @ W
+    correct = scores[np.arange(len(y)), y]
+    others = 1.0 * (np.arange(W.shape[1]) != y[:, None])
+    margins = hinge(0, compare(scores, correct[:, None]) + margin)
+    return np.sum(margins * others) / len(y) + reg * np.sum(W * W)
+
+
+def softmax_loss(W: Any, X: Any, y: Any, reg: float) -> Any:
+    """The cross entropy of softmax probabilities, averaged over the examples, plus reg·ΣW²."""
+    logits = X @ W
+    shifted = logits - np.max(logits, axis=1, keepdims=True)
+    correct = shifted[np.arange(len(y)), y]
+    return np.mean(np.log(np.sum(np.exp(shifted), axis=1)) - correct) + reg * np.sum(W * W)
+
+
+def without_correct_class(W: Any, X: Any, y: Any, reg: float) -> Any:
+    """`softmax_loss` with the other classes alone in the denominator."""
+    logits = X @ W
+    shifted = logits - np.max(logits, axis=1, keepdims=True)
+    correct = shifted[np.arange(len(y)), y]
+    others = 1.0 * (np.arange(W.shape[1]) != y[:, None])
+    return np.mean(np.log(np.sum(np.exp(shifted) * others, axis=1)) - correct) + reg * np.sum(W * W)
+
+
+def svm_scores_gradient(scores: Any, onehot: Any, margin: float = 1.0) -> Any:
+    """∂/∂S of the summed SVM loss (N, C): 1 for each violated margin, and for the correct class minus their number."""
+    violated = (1 - onehot) * (scores - row_sums(scores * onehot) + margin > 0)
+    return violated - row_sums(violated) * onehot
+
+
+def softmax_scores_gradient(scores: Any, onehot: Any) -> Any:
+    """∂/∂S of the summed softmax loss (N, C)."""
+    return probabilities(scores) - onehot
+
+
+def probabilities(scores: Any) -> Any:
+    """Softmax of each row."""
+    return normalised(exponentials(scores))
+
+
+def exponentials(scores: Any) -> Any:
+    """exp of the scores, each row shifted so that its largest gives 1."""
+    return np.exp(scores - scores.max(axis=1, keepdims=True))
+
+
+def row_sums(S: Any) -> Any:
+    """The sum of each row, as a column."""
+    return np.sum(S, axis=1, keepdims=True)
+
+
+def normalised(e: Any) -> Any:
+    """Rows that add up to 1."""
+    return e / row_sums(e)
+
+
+def through_scores(formula: ScoresGradient, W: Any, X: Any, y: Any, reg: float) -> Any:
+    """`dW` (D, C) of an averaged and regularised loss from ``formula(scores, onehot)`` = N · ∂L/∂S."""
+    return X.T @ formula(X @ W, np.eye(W.shape[1])[y]) / len(y) + 2 * reg * W
+
+
+def wrong_scores_gradient(code: str, message: str, formula: ScoresGradient) -> Mistake:
+    """`dW` by way of a wrong gradient of the scores."""
+    return Mistake(code, message, lambda right, args: {"dW": through_scores(formula, *args.values())})
+
+
+# -- averaged over examples, and regularised ------------------------------------------------------
+
+
+def regularised(code: str, message: str, form: Callable[[Any, Any, int], Any], *only: str) -> Mistake:
+    """``form(whole, part, n)`` in place of each result, or `only` of some: `part` of it is the regulariser's."""
+
+    def gives(right: Results, args: Results) -> Results:
+        parts, n = _regularizer(args), len(args["X"])
+        return {name: form(right[name], parts.get(name, 0.0), n) for name in right if not only or name in only}
+
+    return Mistake(code, message, gives)
+
+
+def regularizer_unweighted() -> Mistake:
+    """ΣW² in place of reg·ΣW²."""
+
+    def gives(right: Results, args: Results) -> Results:
+        missing = _regularizer({**args, "reg": 1 - args["reg"]})
+        return {name: value + missing.get(name, 0.0) for name, value in right.items()}
+
+    return Mistake("reg-ignored", "The regulariser is added without its strength `reg`.", gives)
+
+
+def absolute_regularizer(*weights: str) -> Mistake:
+    """The gradient of the regulariser with |W| for W."""
+
+    def gives(right: Results, args: Results) -> Results:
+        return {f"d{w}": right[f"d{w}"] + 2 * args["reg"] * (np.abs(args[w]) - args[w]) for w in weights}
+
+    return Mistake("regularizer-absolute", "The gradient of reg·ΣW² is 2·reg·W, with the signs of W.", gives)
+
+
+REGULARIZED = (
+    regularised(
+        "scale",
+        "The sum over the examples is not divided by their number N.",
+        lambda whole, part, n: (whole - part) * n + part,
+    ),
+    regularised(
+        "averaged-twice",
+        "The sum over the examples is divided by their number N twice.",
+        lambda whole, part, n: (whole - part) / n + part,
+    ),
+    regularised(
+        "regularizer-missing",
+        "The regulariser reg·ΣW² is missing (its gradient is 2·reg·W).",
+        lambda whole, part, n: whole - part,
+    ),
+    regularised(
+        "regularizer-half",
+        "The regulariser counts half. In this course it is reg·ΣW², without a ½, and its gradient is 2·reg·W.",
+        lambda whole, part, n: whole - 0.5 * part,
+    ),
+    regularised(
+        "regularizer-double",
+        "The regulariser counts double: it is reg·ΣW², with gradient 2·reg·W.",
+        lambda whole, part, n: whole + part,
+    ),
+    regularizer_unweighted(),
+    regularised(
+        "regularizer-averaged",
+        "The regulariser is divided by N too: average the examples first, then add it.",
+        lambda whole, part, n: whole + (1 / n - 1) * part,
+    ),
+    regularised(
+        "regularizer-in-loop",
+        "The regulariser is added once for every example: add it once, after the loop.",
+        lambda whole, part, n: whole + (n - 1) * part,
+    ),
+    regularised(
+        "precedence",
+        "`a /= N + b` divides by N + b: divide by N first and add the regulariser in a line of its own.",
+        lambda whole, part, n: (whole - part) * n / (n + part),
+    ),
+    absolute_regularizer("W"),
+    sign("dW"),
+    regularised(
+        "sign/data",
+        "The sign of the data loss's gradient is flipped: it points uphill where it should point downhill.",
+        lambda whole, part, n: 2 * part - whole,
+        "dW",
+    ),
+    regularised("sign/loss", "The sign of the data loss is flipped.", lambda whole, part, n: 2 * part - whole, "loss"),
+    zero("dW"),
+    regularised(
+        "gradient-zero/data",
+        "The gradient is that of the regulariser alone: nothing of the data is added to it.",
+        lambda whole, part, n: part,
+        "dW",
+    ),
+)
+
+
+def averaged_inside(evaluate: Callable[..., Any]) -> Mistake:
+    """The sums divided by N inside the loop over examples; `evaluate` is the right loss with its gradient."""
+
+    def gives(right: Results, args: Results) -> Results:
+        W, X, y = args["W"], args["X"], args["y"]
+        parts = _regularizer(args)
+        loss, dW = 0.0, np.zeros_like(W)
+        for i in range(len(X)):
+            one, gradient = evaluate(W, X[i : i + 1], y[i : i + 1], 0.0)
+            loss, dW = (loss + one) / len(X), (dW + gradient) / len(X)
+        return {"loss": loss + parts["loss"], "dW": dW + parts["dW"]}
+
+    message = "The sum is divided by N inside the loop, so again for each example: divide once, after the loop."
+    return Mistake("averaged-in-loop", message, gives)
+
+
+OFF_BY_ONE = "The labels are off by one: they count from 0, so y[i] is the column of the correct class."
+
+
+def label_shift(evaluate: Callable[..., Any]) -> Mistake:
+    """The class before the label in place of the label's own, as if labels counted from 1."""
+    return instead(
+        "label-shift",
+        OFF_BY_ONE,
+        lambda W, X, y, reg: evaluate(W, X, (y - 1) % W.shape[1], reg),
+        "loss",
+        "dW",
+    )
+
+
+def _regularizer(args: Results) -> Results:
+    """The regulariser's part of each result: of the loss, and of the gradient of each matrix of weights."""
+    weights, reg = {name: w for name, w in args.items() if name[0] in "Ww"}, args["reg"]
+    penalty = float(reg * sum(np.sum(w * w) for w in weights.values()))
+    return {"loss": penalty, **{f"d{name}": 2 * reg * w for name, w in weights.items()}}
+
+
+# -- the SVM loss, as in assignments --------------------------------------------------------------
+
+
+def added_to_correct_class(factor: Callable[[Any, Any], Any]) -> Callable[[Results, Results], Results]:
+    """`dW` with ``factor(scores, onehot)`` (N, 1) times each example added to its correct class's column."""
+
+    def gives(right: Results, args: Results) -> Results:
+        W, X, y = args["W"], args["X"], args["y"]
+        onehot = np.eye(W.shape[1])[y]
+        return {"dW": right["dW"] + X.T @ (factor(X @ W, onehot) * onehot) / len(y)}
+
+    return gives
+
+
+def over_margin(scores: Any, onehot: Any) -> Any:
+    """How many classes violate the margin, for each example (N, 1)."""
+    return row_sums((1 - onehot) * (scores - row_sums(scores * onehot) + 1 > 0))
+
+
+def wrong_svm(*names: str, half: bool = False, **form: Any) -> Callable[[Results, Results], Results]:
+    """The `names` of what `svm_loss` with `form` gives; `half` of its data loss."""
+    evaluate = value_and_gradient(lambda W, X, y, reg: svm_loss(W, X, y, reg, **form))
+
+    def gives(right: Results, args: Results) -> Results:
+        W, X, y, reg = args.values()
+        share = 0.5 if half else 1.0
+        loss, dW = evaluate(W, X, y, reg / share)
+        return {name: share * value for name, value in (("loss", loss), ("dW", dW)) if name in names}
+
+    return gives
+
+
+SVM = (
+    *REGULARIZED,
+    Mistake(
+        "correct-class-counted",
+        "The correct class is counted among the margins: it must be left out (it adds 1 for every example).",
+        lambda right, args: {
+            "loss": right["loss"] + 1,
+            **added_to_correct_class(lambda scores, onehot: -1.0)(right, args),
+        },
+    ),
+    Mistake(
+        "correct-class-missing",
+        "In dW the column of the correct class is not pushed: it gets −x for every margin that is violated.",
+        added_to_correct_class(over_margin),
+    ),
+    Mistake(
+        "correct-class-once",
+        "In dW the column of the correct class gets −x for every margin that is violated, not just once.",
+        added_to_correct_class(lambda scores, onehot: over_margin(scores, onehot) - 1),
+    ),
+    Mistake(
+        "margin-missing",
+        "The margin of 1 is missing: max(0, s_j − s_y + 1).",
+        wrong_svm("loss", "dW", margin=0.0),
+    ),
+    Mistake(
+        "hinge-missing",
+        "Margins below zero count too: max(0, ·) is missing, or in the gradient its 0 where the margin is negative.",
+        wrong_svm("loss", "dW", hinge=np.add),
+    ),
+    Mistake(
+        "margin-reversed",
+        "The margin is reversed: it is s_j − s_y + 1, the other class's score minus the correct one's.",
+        wrong_svm("loss", "dW", compare=lambda scores, correct: correct - scores),
+    ),
+    Mistake(
+        "margin-sum",
+        "The correct class's score is added to the margin; it is subtracted: s_j − s_y + 1. (A slide has it wrong.)",
+        wrong_svm("loss", "dW", compare=np.add),
+    ),
+    Mistake(
+        "hinge-squared",
+        "The margins are squared; the loss of this course is their sum as they are.",
+        wrong_svm("loss", "dW", hinge=lambda zero, margins: np.maximum(zero, margins) ** 2),
+    ),
+    Mistake(
+        "margin-in-gradient",
+        "The gradient of max(0, m) is 1 where m > 0, not m itself.",
+        wrong_svm("dW", half=True, hinge=lambda zero, margins: np.maximum(zero, margins) ** 2),
+    ),
+    averaged_inside(value_and_gradient(svm_loss)),
+    label_shift(value_and_gradient(svm_loss)),
+)
+
+# -- the softmax loss, as in assignments ----------------------------------------------------------
+
+
+def log_of_zero(right: Results, args: Results) -> Results:
+    """The loss as onehot · log p, where a p is rounded to 0."""
+    return {"loss": np.nan if np.any(probabilities(args["X"] @ args["W"]) == 0) else right["loss"]}
+
+
+def correct_class_score(shift: float) -> Callable[[Results, Results], Results]:
+    """How much the loss grows if no correct class's score is taken from it: the scores as they are, or shifted."""
+
+    def gives(right: Results, args: Results) -> Results:
+        logits = args["X"] @ args["W"]
+        rows = np.arange(len(logits))
+        return {"loss": right["loss"] + np.mean(logits[rows, args["y"]] - shift * logits.max(axis=1))}
+
+    return gives
+
+
+OVERFLOW = "Large scores overflow in exp: subtract each row's maximum from its scores first."
+ONE_MAXIMUM = "Subtract the maximum of each row, not one maximum of the whole matrix: others vanish."
+CORRECT_CLASS = (
+    "The correct class is missing: the loss is −s_y + log Σ exp s_j, and the gradient of the scores is p − onehot."
+)
+ONE_PROBABILITY = "Each column of dW needs the probability of its own class, not that of the correct class."
+
+SOFTMAX = (
+    *REGULARIZED,
+    Mistake(
+        "correct-class-missing",
+        CORRECT_CLASS,
+        lambda right, args: {
+            **correct_class_score(shift=0)(right, args),
+            **added_to_correct_class(lambda scores, onehot: 1.0)(right, args),
+        },
+    ),
+    Mistake(
+        "correct-class-missing/shifted",
+        "The correct class is missing from the loss: subtract its shifted score.",
+        correct_class_score(shift=1),
+    ),
+    instead(
+        "correct-class-not-in-denominator",
+        "The sum in the denominator runs over all classes, the correct one included.",
+        value_and_gradient(without_correct_class),
+        "loss",
+        "dW",
+    ),
+    wrong_scores_gradient(
+        "one-probability-for-all",
+        ONE_PROBABILITY,
+        lambda scores, onehot: row_sums(exponentials(scores) * onehot) / row_sums(exponentials(scores)) - onehot,
+    ),
+    wrong_scores_gradient(
+        "correct-class-not-in-denominator/gradient",
+        "In the gradient, the sum in the denominator runs over all classes, the correct one included.",
+        lambda scores, onehot: exponentials(scores) / row_sums(exponentials(scores) * (1 - onehot)) - onehot,
+    ),
+    wrong_scores_gradient(
+        "not-normalised",
+        "In the gradient the exponentials are not divided by their sum: each row of p adds up to 1.",
+        lambda scores, onehot: exponentials(scores) - onehot,
+    ),
+    Mistake(
+        "log-of-zero",
+        "A probability is rounded to 0, and 0 · log 0 is not a number: take the log of the correct class's only, "
+        "or, safer, subtract: shifted scores − log Σ exp.",
+        log_of_zero,
+    ),
+    averaged_inside(value_and_gradient(softmax_loss)),
+    label_shift(value_and_gradient(softmax_loss)),
+    # Known by the cases in which they show, not by what they give there.
+    Mistake("unstable", OVERFLOW, lambda right, args: {}),
+    Mistake("one-maximum-for-all", ONE_MAXIMUM, lambda right, args: {}),
+)
+
+# -- what a gradient checker is tried on ----------------------------------------------------------
+
+
+def examples(rng: np.random.Generator, size: int, square: bool = False) -> Results:
+    """`W, X, y, reg`; if `square`, the small case has as many classes as features."""
+    N, D, C, _ = SIZES[size].values()
+    C = D if square and size == 1 else C
+    return {
+        "W": rng.normal(size=(D, C)),
+        "X": rng.normal(size=(N, D)),
+        "y": rng.integers(C, size=N),
+        "reg": float(rng.uniform(0.1, 0.5)),
+    }
+
+
+def large_examples(rng: np.random.Generator) -> Results:
+    """`W, X, y, reg` with scores near +1000, 0 and −1000, each in a row of its own; X (3, 5) has orthonormal rows."""
+    X = np.linalg.qr(rng.normal(size=(5, 5)))[0][:3]
+    scores = np.array([[1000.0], [0.0], [-1000.0]]) + rng.normal(size=(3, 4))
+    return {"W": X.T @ scores, "X": X, "y": rng.integers(4, size=3), "reg": float(rng.uniform(0.1, 0.5))}
+
+
+def svm_gradient(W: Any, X: Any, y: Any, reg: float) -> Results:
+    """The gradient of `svm_loss`."""
+    return {"dW": through_scores(svm_scores_gradient, W, X, y, reg)}
+
+
+def softmax_gradient(W: Any, X: Any, y: Any, reg: float) -> Results:
+    """The gradient of `softmax_loss`."""
+    return {"dW": through_scores(softmax_scores_gradient, W, X, y, reg)}
+
+
+def relabelled(step: int, scores_gradient: ScoresGradient) -> ScoresGradient:
+    """`scores_gradient` with every label moved by `step` classes."""
+    return lambda scores, onehot: scores_gradient(scores, np.roll(onehot, step, axis=1))
+
+
+def last_row(scores_gradient: ScoresGradient) -> ScoresGradient:
+    """`scores_gradient` of the last example alone."""
+    return lambda scores, onehot: scores_gradient(scores, onehot) * (np.arange(len(scores)) == len(scores) - 1)[:, None]
+
+
+LAST_EXAMPLE = "Only the last example counts: each overwrites the gradient of those before it, with = for +=."
+ScoresMistake = tuple[str, str, ScoresGradient]
+
+SVM_SCORES: Sequence[ScoresMistake] = (
+    ("label-shift/before", OFF_BY_ONE, relabelled(-1, svm_scores_gradient)),
+    ("label-shift/after", OFF_BY_ONE, relabelled(1, svm_scores_gradient)),
+    ("batch-not-summed/last", LAST_EXAMPLE, last_row(svm_scores_gradient)),
+    (
+        "relu-mask/missing",
+        "Every class is pushed; the slope of max(0, m) is 0 where the margin is negative.",
+        lambda scores, onehot: 1 - onehot - row_sums(1 - onehot) * onehot,
+    ),
+    (
+        "relu-mask/inverted",
+        "The margins that are negative count, and those that are positive do not.",
+        lambda scores, onehot: 1 - onehot - row_sums(1 - onehot) * onehot - svm_scores_gradient(scores, onehot),
+    ),
+    (
+        "relu-mask/without-margin",
+        "A class is pushed where s_j > s_y; the hinge is open from s_j − s_y + 1 > 0 on.",
+        lambda scores, onehot: svm_scores_gradient(scores, onehot, margin=0.0),
+    ),
+    (
+        "fan-out-overwritten/correct-only",
+        "Only the correct class is pushed; each class that violates the margin gets +x too.",
+        lambda scores, onehot: svm_scores_gradient(scores, onehot) * onehot,
+    ),
+    (
+        "",
+        "The gradient of max(0, m) is 1 where m > 0, not m itself.",
+        lambda scores, onehot: (
+            (m := np.maximum(0, scores - row_sums(scores * onehot) + 1) * (1 - onehot)) - row_sums(m) * onehot
+        ),
+    ),
+)
+
+SOFTMAX_SCORES: Sequence[ScoresMistake] = (
+    ("label-shift/before", OFF_BY_ONE, relabelled(-1, softmax_scores_gradient)),
+    ("label-shift/after", OFF_BY_ONE, relabelled(1, softmax_scores_gradient)),
+    ("correct-class-missing", CORRECT_CLASS, lambda scores, onehot: probabilities(scores)),
+    (
+        "fan-out-overwritten/correct-only",
+        "Only the correct class is pushed; log Σ exp depends on every score.",
+        lambda scores, onehot: -onehot,
+    ),
+    ("unstable/no-shift", OVERFLOW, lambda scores, onehot: normalised(np.exp(scores)) - onehot),
+    (
+        "unstable/shift-added",
+        "The maximum is added to the scores; subtract it, so that the largest becomes 0.",
+        lambda scores, onehot: normalised(np.exp(scores + scores.max(axis=1, keepdims=True))) - onehot,
+    ),
+    (
+        "unstable/one-maximum",
+        ONE_MAXIMUM,
+        lambda scores, onehot: normalised(np.exp(scores - scores.max())) - onehot,
+    ),
+)
+
+AVERAGED = of_gradient(
+    REGULARIZED,
+    {
+        "scale": "scale/N-missing",
+        "averaged-twice": "scale/N-twice",
+        "regularizer-missing": "regularizer-missing",
+        "regularizer-half": "regularizer-half",
+        "regularizer-double": "regularizer-double",
+    },
+)
+"""Mistakes in every gradient of an averaged and regularised loss."""
+
+WEIGHTS = (
+    *AVERAGED,
+    *of_gradient(REGULARIZED, {"sign": "sign", "sign/data": "sign/data"}),
+    transposed("dW"),
+    permuted("rows", "dW"),
+    permuted("columns", "dW"),
+    misshapen("flat", "dW"),
+    whole_numbers("dW"),
+)
+"""Mistakes in the gradient of weights (D, C) of an averaged and regularised loss."""
+
+
+# -- logistic regression and least squares, of one output -----------------------------------------
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + e⁻ˣ) without overflow."""
+    return 0.5 * (1 + np.tanh(x / 2))
+
+
+def bce_loss(w: Any, X: Any, y: Any) -> Any:
+    """The binary cross entropy of σ(Xw), summed over the examples; y is 0 or 1."""
+    z = X @ w
+    return np.sum(np.logaddexp(0, z) - y * z)
+
+
+def bce_gradient(w: Any, X: Any, y: Any) -> Results:
+    """The gradient of `bce_loss`."""
+    return {"dw": X.T @ (sigmoid(X @ w) - y)}
+
+
+def bce_arguments(rng: np.random.Generator, size: int) -> Results:
+    """`w, X, y`: y is 0 and 1."""
+    N, D, *_ = SIZES[size].values()
+    return {"w": rng.normal(size=D), "X": rng.normal(size=(N, D)), "y": rng.permutation(np.arange(N) % 2)}
+
+
+def large_bce_arguments(rng: np.random.Generator) -> Results:
+    """`w, X, y` with the logits 1000, 3, −3 and −1000."""
+    X = np.linalg.qr(rng.normal(size=(5, 5)))[0][:4]
+    return {"w": X.T @ np.array([1000.0, 3.0, -3.0, -1000.0]), "X": X, "y": np.array([1, 0, 1, 0])}
+
+
+def least_squares(w: Any, X: Any, y: Any, reg: float) -> Any:
+    """The mean of (Xw − y)² over the examples, plus reg·Σw²."""
+    e = X @ w - y
+    return np.mean(e * e) + reg * np.sum(w * w)
+
+
+def least_squares_gradient(w: Any, X: Any, y: Any, reg: float) -> Results:
+    """The gradient of `least_squares`."""
+    return {"dw": 2 / len(y) * X.T @ (X @ w - y) + 2 * reg * w}
+
+
+def least_squares_arguments(rng: np.random.Generator, size: int) -> Results:
+    """`w, X, y, reg`."""
+    N, D, *_ = SIZES[size].values()
+    X, w = rng.normal(size=(N, D)), rng.normal(size=D)
+    return {"w": w, "X": X, "y": rng.normal(size=N), "reg": float(rng.uniform(0.1, 0.5))}
+
+
+VECTOR = (
+    sign("dw"),
+    scaled("half", 0.5, "dw"),
+    permuted("rows", "dw"),
+    permuted("rolled", "dw"),
+    misshapen("row", "dw"),
+    misshapen("column", "dw"),
+    misshapen("number", "dw"),
+    whole_numbers("dw"),
+)
+"""Mistakes in the gradient of weights (D,)."""
+
+SUBJECTS = (
+    Subject(
+        "svm_loss",
+        svm_loss,
+        lambda rng, size: examples(rng, size, square=True),
+        ("W",),
+        svm_gradient,
+        (
+            *WEIGHTS,
+            *of_gradient(SVM, {"correct-class-missing": "correct-class-missing", "regularizer-absolute": ""}),
+            *(wrong_scores_gradient(*one) for one in SVM_SCORES),
+        ),
+    ),
+    Subject(
+        "softmax_loss",
+        softmax_loss,
+        examples,
+        ("W",),
+        softmax_gradient,
+        (
+            *WEIGHTS,
+            *(wrong_scores_gradient(*one) for one in SOFTMAX_SCORES),
+            *of_gradient(SOFTMAX, {"one-probability-for-all": ""}),
+            wrong_scores_gradient("batch-not-summed/last", LAST_EXAMPLE, last_row(softmax_scores_gradient)),
+            permuted("order", "dW"),
+            scaled("C", lambda args: 1 / args["W"].shape[1], "dW"),
+        ),
+        large_examples,
+    ),
+    Subject(
+        "bce_loss",
+        bce_loss,
+        bce_arguments,
+        ("w",),
+        bce_gradient,
+        (
+            *VECTOR,
+            scaled("averaged", lambda args: 1 / len(args["X"]), "dw"),
+            scaled("twice", 2.0, "dw"),
+            instead(
+                "upstream-ignored",
+                "The slope of the loss by the score, ŷ − y, does not come in.",
+                lambda w, X, y: X.sum(axis=0),
+                "dw",
+            ),
+            instead(
+                "batch-not-summed/each",
+                "There is a gradient for each example; sum them.",
+                lambda w, X, y: X * (sigmoid(X @ w) - y)[:, None],
+                "dw",
+            ),
+            instead(
+                "batch-not-summed/last",
+                LAST_EXAMPLE,
+                lambda w, X, y: X[-1] * (sigmoid(X[-1] @ w) - y[-1]),
+                "dw",
+            ),
+            instead(
+                "",
+                "The slope of σ counts twice: with the cross entropy ŷ(1 − ŷ) cancels, and ŷ − y remains.",
+                lambda w, X, y: X.T @ ((s := sigmoid(X @ w)) * (1 - s) * (s - y)),
+                "dw",
+            ),
+            instead(
+                "unstable/divided",
+                "ŷ(1 − ŷ) is rounded to 0, and then divided by; in ŷ − y it cancels.",
+                lambda w, X, y: X.T @ ((s := sigmoid(X @ w)) * (1 - s) * ((s - y) / (s * (1 - s)))),
+                "dw",
+            ),
+            instead(
+                "unstable/overflow",
+                "The exponential of a large score overflows: e^z / (1 + e^z) becomes ∞/∞.",
+                lambda w, X, y: X.T @ (np.exp(X @ w) / (1 + np.exp(X @ w)) - y),
+                "dw",
+            ),
+        ),
+        large_bce_arguments,
+    ),
+    Subject(
+        "least_squares",
+        least_squares,
+        least_squares_arguments,
+        ("w",),
+        least_squares_gradient,
+        (
+            *VECTOR,
+            *AVERAGED,
+            regularised(
+                "sign/data", "The error is y − Xw instead of Xw − y.", lambda whole, part, n: 2 * part - whole, "dw"
+            ),
+            regularised(
+                "scale/two-missing",
+                "The 2 of the square's derivative is missing.",
+                lambda whole, part, n: (whole + part) / 2,
+                "dw",
+            ),
+            instead(
+                "upstream-ignored",
+                "The slope of the square, 2(Xw − y), does not come in.",
+                lambda w, X, y, reg: X.sum(axis=0) + 2 * reg * w,
+                "dw",
+            ),
+            instead(
+                "batch-not-summed/last",
+                LAST_EXAMPLE,
+                lambda w, X, y, reg: 2 / len(y) * X[-1] * (X[-1] @ w - y[-1]) + 2 * reg * w,
+                "dw",
+            ),
+        ),
+    ),
+)
