@@ -1,4 +1,4 @@
-"""The `autograder` command: release, grade, feedback."""
+"""The `autograder` command: release, grade, summary, feedback."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "--sandbox", choices=("bwrap", "none"), help="'none' runs students' code unprotected: only for your own samples"
     )
+    command("summary", summarise, "Print which mistakes the class made, from what has been graded so far.")
     command("feedback", write_feedback, "Write a feedback page for every graded submission.")
     return top
 
@@ -91,7 +92,8 @@ def release(arguments: argparse.Namespace) -> None:
 
 
 def grade_class(arguments: argparse.Namespace) -> None:
-    from .run import ClassRun, Course
+    from .run import ClassRun, Course, read_records
+    from .summary import class_summary
     from .table import class_table, console, progress_bar
 
     names = ("sandbox", "cell_seconds", "call_seconds", "notebook_seconds")
@@ -107,6 +109,21 @@ def grade_class(arguments: argparse.Namespace) -> None:
     if arguments.report is not None:
         write_report(arguments.report, records)
     console.print(class_table(arguments.assignment, records))
+    console.print("", class_summary(read_records(course, arguments.assignment)), sep="\n")
+
+
+def summarise(arguments: argparse.Namespace) -> None:
+    from .run import Course, read_records
+    from .summary import class_summary
+    from .table import console
+
+    slug = arguments.assignment
+    course = Course.at(arguments.course)
+    course.require(slug)
+    records = read_records(course, slug)
+    if not records:
+        raise Refused(f"nothing has been graded for {slug!r} yet: run `autograder grade {slug}` first")
+    console.print(class_summary(records))
 
 
 def write_feedback(arguments: argparse.Namespace) -> None:

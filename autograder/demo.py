@@ -18,8 +18,9 @@ import nbformat
 from .cli import shown
 from .feedback import feedback
 from .release import release
-from .run import ClassRun, Course
+from .run import ClassRun, Course, read_records
 from .spec import Refused
+from .summary import class_summary
 from .table import class_table, console, progress_bar
 from .wall.sandbox import NoWall, why_no_wall
 
@@ -280,6 +281,7 @@ def main() -> int:
         with progress_bar("Grading") as progress:
             records = ClassRun(course, SLUG, settings).run(progress=progress)
         console.print(class_table(SLUG, records))
+        console.print("", class_summary(read_records(course, SLUG)), sep="\n")
         with console.status("Writing feedback"):
             pages = feedback(course, SLUG)
     except (Refused, NoWall) as error:

@@ -35,7 +35,7 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from .grade import Graded, Submission, grade, refuse
-from .nbgrader_plugin import STATE, WallExecute, checks_text, key
+from .nbgrader_plugin import STATE, WallExecute, checks_text, key, save_record
 from .spec import Refused, load
 from .wall.sandbox import NoWall, why_no_wall
 
@@ -312,7 +312,8 @@ class ClassRun:
             result = self.api.autograde(self.slug, glob.escape(student), force=True)
         if not result["success"]:  # not even that: it is told in the report and the table, and the class goes on
             self.refusals[student] += f"; nbgrader could not record that ({complaint(result)[:300]})"
-            self._result(Submission(student, self.slug, self.slug, self._released().read_text(encoding="utf-8")))
+            blank = Submission(student, self.slug, self.slug, self._released().read_text(encoding="utf-8"))
+            save_record(self.course.directory, self._result(blank))
 
     @contextmanager
     def _placeholder(self, student: str) -> Iterator[None]:
@@ -342,7 +343,20 @@ def done_future() -> Future[Any]:
 
 
 def read_records(course: Course, slug: str) -> list[dict[str, Any]]:
-    """The records of the last grading of each submission, by student."""
-    pattern = course.root / STATE / "records" / slug / "*" / "*.json"
-    paths = [Path(path) for path in sorted(glob.glob(str(pattern))) if Path(path).name != "cases.json"]
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    """The records of the last grading of each submission that is there, by student.
+
+    Raises
+    ------
+    Refused
+        If a record is damaged.
+    """
+    records = []
+    for path in sorted((course.root / STATE / "records" / slug).glob("*/*.json")):
+        student = path.parent.name
+        if path.name == "cases.json" or not course.folder("submitted", student, slug).is_dir():
+            continue
+        try:
+            records.append(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise Refused(f"{path} is damaged ({error}): grade {student!r} again, which renews it") from error
+    return records

@@ -1,12 +1,10 @@
-"""A class as a table in the terminal: student × exercise, totals, what was found."""
+"""A class as a table in the terminal: student × exercise, totals, what was found in each submission."""
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from rich.box import SIMPLE
 from rich.columns import Columns
@@ -18,10 +16,10 @@ from rich.text import Text
 
 from coursekit.checks.report import number, printable
 
+from .summary import Record, findings
+
 console = Console(width=None if sys.stdout.isatty() else 140)  # a log has no width of its own
 WIDE = 120  # from here on the findings fit beside the scores
-
-Record = dict[str, Any]
 
 
 @contextmanager
@@ -38,11 +36,16 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 def class_table(slug: str, records: Sequence[Record]) -> Group:
-    """The class: a row for each student, a column for each exercise; and how often each mistake was found."""
+    """The class: a row for each student, a column for each exercise."""
     exercises = list(dict.fromkeys(name for record in records for name in record["exercises"]))
     maximum = {name: record["exercises"][name]["max"] for record in records for name in record["exercises"]}
     wide = console.width >= WIDE
-    table = Table(title=f"{slug}: {len(records)} submissions", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    table = Table(
+        title=f"{slug}: {len(records)} submission{'s' * (len(records) != 1)}",
+        title_justify="left",
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column("student", no_wrap=True)
     for i, name in enumerate(exercises, start=1):
         table.add_column(f"{i}\n/{number(maximum[name])}", justify="right", no_wrap=True)
@@ -56,31 +59,17 @@ def class_table(slug: str, records: Sequence[Record]) -> Group:
     beside = [] if wide else [f"{_plain(record['student'])}: {_found_line(record)}" for record in records]
     names = Columns([f"{i} {name}" for i, name in enumerate(exercises, start=1)], padding=(0, 3))
     hands = Text("A dash is graded by hand; totals are of what is graded automatically.")
-    return Group(table, names, hands, *beside, *_mistakes(records))
+    return Group(table, names, hands, *beside)
 
 
 def found(record: Record) -> list[str]:
     """What was found in one submission: how it failed as a whole, or each finding with its exercises."""
     if record["status"] != "graded":
         return [str(record["status"])]
-    by_code: dict[str, list[str]] = {}
-    for name, result in record["exercises"].items():
-        for finding in result.get("findings", []):
-            by_code.setdefault(finding["code"], []).append(name)
+    by_code: dict[str, dict[str, None]] = {}
+    for name, code, _ in findings(record):
+        by_code.setdefault(code, {})[str(name)] = None
     return [code if len(names) > 2 else f"{code} ({', '.join(names)})" for code, names in by_code.items()]
-
-
-def _mistakes(records: Sequence[Record]) -> Iterator[Text]:
-    """How many students made each mistake."""
-    students: Counter[str] = Counter()
-    for record in records:
-        results = record["exercises"].values()
-        students.update({finding["code"] for result in results for finding in result.get("findings", [])})
-    for code in ("not-run", "not-written", "not-defined"):
-        students.pop(code, None)
-    if students:
-        counts = ", ".join(f"{code} {count}" for code, count in students.most_common())
-        yield Text(f"Students who made each mistake: {counts}")
 
 
 def _found_line(record: Record) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,12 +13,14 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
+from rich.console import Console
 
 from autograder import cli, demo
 from autograder.demo import SAMPLES, SLUG
 from autograder.feedback import feedback
-from autograder.run import ClassRun, Course
+from autograder.run import ClassRun, Course, read_records
 from autograder.spec import Refused
+from autograder.summary import class_summary
 
 pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow]
 
@@ -95,6 +98,17 @@ def test_nbgrader_autograde_gives_the_same_scores(graded, tmp_path: Path) -> Non
     assert "Traceback" not in done.stdout
     assert scores(other) == scores(course)
     assert len(scores(other)) == 13 * len(SAMPLES)
+
+
+def test_the_readme_shows_what_is_printed_of_the_class(graded, repository: Path) -> None:
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(class_summary(read_records(graded[0], SLUG)))
+    printed = [line.rstrip() for line in capture.get().splitlines()]
+    block = re.search(r"```\n(Mistakes: .*?)```", (repository / "README.md").read_text(), re.DOTALL)
+    assert block
+    shown = [line for line in block[1].splitlines() if line != "[…]"]
+    assert [line for line in shown if line not in printed] == []
 
 
 def test_feedback_says_what_was_found(graded) -> None:
@@ -225,6 +239,21 @@ def test_the_report_has_one_record_per_submission(course: Course, short: nbforma
     assert softmax["seconds"] >= 0
     assert empty["status"].startswith("refused")
     assert ada["exercises"]["written_initial_loss"]["score"] is None
+
+
+def test_grading_one_student_again_prints_the_mistakes_of_the_whole_class(
+    course: Course, short: nbformat.NotebookNode, capsys
+) -> None:
+    hand_in(course, "ada", short)
+    hand_in(course, "all [2] *", short)
+    command = ["grade", SLUG, "--course", str(course.root)]
+    assert cli.main(command) == 0
+    capsys.readouterr()
+    assert cli.main([*command, "--student", "ada"]) == 0
+    printed = capsys.readouterr().out
+    assert f"{SLUG}: 1 submission" in printed, "the table is of those who were graded now"
+    assert "No mistakes were found." in printed
+    assert "Nothing to check: 1 of 2 students" in printed, "even one whom nbgrader could not record is remembered"
 
 
 def test_a_student_with_a_strange_name_stops_nobody(course: Course, short: nbformat.NotebookNode) -> None:
