@@ -47,6 +47,7 @@ class Table(dict[Any, Callable[..., Any]]):
 
 
 RULES = Table()
+OPERATIONS: dict[tuple[VJP | None, ...], Any] = {}  # the VJPs of a row -> its function: what a node stands for
 
 # --- A value that remembers ------------------------------------------------------------------------
 
@@ -453,6 +454,7 @@ def primitive(
         What ``RULES[function]`` is then: it computes, and records if an input needs a gradient.
     """
     make = _any_number if variadic else {1: _one, 2: _two}.get(len(vjps), _any_number)
+    OPERATIONS[vjps] = function
     RULES[function] = operation = make(_Row(function.__name__, vjps, broadcasts, variadic), forward or function)
     return operation
 

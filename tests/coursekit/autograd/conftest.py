@@ -7,27 +7,17 @@ import numpy as np
 import pytest
 
 from coursekit.autograd import Tensor, grad
+from coursekit.gradcheck import numerical_gradient
 
 
 def parameter(value):
     return Tensor(value, requires_grad=True)
 
 
-def numerical_gradients(f: Callable[..., Any], arrays: list[np.ndarray], h: float = 1e-5) -> list[np.ndarray]:
-    """Central differences of the scalar f, entry by entry."""
+def numerical_gradients(f: Callable[..., Any], arrays: list[np.ndarray], h: float | None = None) -> list[np.ndarray]:
+    """The gradient of the scalar f with respect to each of its arguments."""
     arrays = [np.array(a, dtype=np.float64, order="C") for a in arrays]  # copies, so views are never perturbed
-    gradients = []
-    for array in arrays:
-        gradient = np.zeros(array.shape)
-        for i in np.ndindex(array.shape):
-            kept = array[i]
-            array[i] = kept + h
-            above = f(*arrays)
-            array[i] = kept - h
-            gradient[i] = (above - f(*arrays)) / (2 * h)
-            array[i] = kept
-        gradients.append(gradient)
-    return gradients
+    return [numerical_gradient(lambda _: f(*arrays), array, h=h) for array in arrays]
 
 
 def assert_close(got: Any, expected: Any, message: str) -> None:

@@ -1,0 +1,398 @@
+"""Which mistake explains the difference between two gradients?
+
+The gradient that was handed in is compared with what each known mistake would have given, the simplest
+first: another factor, another share of the regulariser, another arrangement of the entries, a slip of
+`slips.py`, and then two of these together.  A mistake is named only if it leaves less than a
+thousandth of the difference; what nothing explains stays without a name.
+
+Source: the mistakes that are looked for are those counted in public solutions of these exercises.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from .knowledge import Knowledge
+from .numeric import Array
+from .report import Finding
+from .slips import Slip, slips
+
+LEFT = 1e-3  # of the difference a mistake may leave unexplained, in norm
+PATIENCE = 2.0  # seconds for pairs of slips
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """The gradient of one parameter that does not agree."""
+
+    name: str
+    x: Array
+    got: Array
+    right: Array
+    usable: Array  # where the right one is known: no kink, finite
+
+    @property
+    def difference(self) -> float:
+        return float(np.linalg.norm((self.got - self.right)[self.usable]))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a gradient would be: `data` and `penalty`, in any proportion, if the mistakes `claims` were made."""
+
+    claims: tuple[Finding, ...]
+    data: Array
+    penalty: Array | None  # of the regulariser
+
+
+Story = tuple[tuple[Finding, ...], float]  # mistakes, and the share that they explain
+
+
+def diagnose(wrongs: Sequence[Wrong], known: Knowledge) -> list[Finding]:
+    """The mistakes that explain the wrong gradients, as few as possible; what has no explanation has no finding."""
+    stories = {wrong.name: list(_stories(wrong, known)) for wrong in wrongs}
+    if known.record is not None and any(not told or len(told[0][0]) > 1 for told in stories.values()):
+        everything = slips(known.record)
+        effects = [(slip, known.record.gradients(slip)) for slip in everything]
+        for wrong in wrongs:
+            columns = [
+                Candidate((Finding(slip.code, slip.message),), gradients[wrong.name], known.record.penalty[wrong.name])
+                for slip, gradients in effects
+                if not np.array_equal(gradients[wrong.name], known.record.data[wrong.name])
+            ]
+            stories[wrong.name] += _told(wrong, columns, known)
+        lacking = [w for w in wrongs if not stories[w.name] or min(len(c) for c, _ in stories[w.name]) > 2]
+        for wrong in lacking:
+            stories[wrong.name] += _two_slips(wrong, known, everything)
+    if not any(stories.values()):
+        return _one_factor(wrongs)
+    return _fewest(stories, {wrong.name: wrong.x.size for wrong in wrongs})
+
+
+def _one_factor(wrongs: Sequence[Wrong]) -> list[Finding]:
+    """The same odd factor in all parameters, which one small parameter alone could not prove."""
+    got = np.concatenate([wrong.got[wrong.usable] for wrong in wrongs]) if wrongs else np.zeros(0)
+    right = np.concatenate([wrong.right[wrong.usable] for wrong in wrongs]) if wrongs else np.zeros(0)
+    factor = _coefficient(got, right)
+    left, difference = np.linalg.norm(got - factor * right), np.linalg.norm(got - right)
+    if len(wrongs) < 2 or np.count_nonzero(right) < 4 or not factor or left > LEFT * difference:
+        return []
+    share = float(1 - (left / difference) ** 2)
+    of = tuple(wrong.name for wrong in wrongs)
+    return [replace(claim, explains=share, of=of) for claim in _of_factor(factor, {}, "The gradient")]
+
+
+FEW = 3  # entries; as many numbers are met by a pair of mistakes by chance
+
+
+def _fewest(stories: dict[str, list[Story]], entries: dict[str, int]) -> list[Finding]:
+    """One story for each parameter: the shortest, and of these the one that other parameters tell, too."""
+    shortest: dict[str, list[Story]] = {}
+    for name, told in stories.items():
+        least = min((len(claims) for claims, _ in told), default=0)
+        shortest[name] = [story for story in told if len(story[0]) == least <= 2]
+    heard = Counter(key for told in shortest.values() for key in {_key(c) for claims, _ in told for c in claims})
+    found: dict[Any, Finding] = {}
+    for name, told in shortest.items():
+        if not told:
+            continue
+        claims, share = max(told, key=lambda story: min(heard[_key(claim)] for claim in story[0]))
+        if len(claims) > 1 and entries[name] < FEW and all(heard[_key(claim)] < 2 for claim in claims):
+            continue
+        for claim in claims:
+            before = found.get(_key(claim), replace(claim, explains=share))
+            found[_key(claim)] = replace(before, explains=min(share, before.explains or 0), of=(*before.of, name))
+    return list(found.values())
+
+
+def _key(claim: Finding) -> tuple[str, str]:
+    return claim.code, claim.message
+
+
+# --- One parameter --------------------------------------------------------------------------------------
+
+
+def _stories(wrong: Wrong, known: Knowledge) -> Iterator[Story]:
+    record, name = known.record, wrong.name
+    penalty = record.penalty[name] if record is not None else known.penalties.get(name)
+    data = record.data[name] if record is not None else wrong.right - (0 if penalty is None else penalty)
+    columns = [Candidate((), data, penalty)]
+    columns += [Candidate((claim,), d[name], p.get(name)) for claim, d, p in known.variants]
+    yield from _told(wrong, columns, known)
+
+
+def _told(wrong: Wrong, columns: Iterable[Candidate], known: Knowledge) -> list[Story]:
+    told: list[Story] = []
+    for column in columns:
+        for arranged in _arrangements(column, wrong):
+            told.extend(_proportions(wrong, arranged, known))
+    return told
+
+
+def _two_slips(wrong: Wrong, known: Knowledge, everything: Sequence[Slip]) -> list[Story]:
+    record = known.record
+    assert record is not None
+    right = record.data[wrong.name]
+    felt = [slip for slip in everything if not np.array_equal(record.gradients(slip)[wrong.name], right)]
+    told: list[Story] = []
+    start = perf_counter()
+    for first, second in combinations(felt, 2):
+        if first.code == second.code:
+            continue
+        if perf_counter() - start > PATIENCE:
+            break
+        claims = Finding(first.code, first.message), Finding(second.code, second.message)
+        gradient = record.gradients(first.and_also(second))[wrong.name]
+        told.extend(_proportions(wrong, Candidate(claims, gradient, record.penalty[wrong.name]), known, exact=True))
+    return told
+
+
+# --- The same numbers, otherwise arranged ---------------------------------------------------------------------
+
+TRANSPOSED = Finding("transposed", "Rows and columns are exchanged: the gradient is transposed.")
+
+
+def _arrangements(column: Candidate, wrong: Wrong) -> Iterator[Candidate]:
+    yield column
+    x = wrong.x
+    if x.size < 2:
+        return
+
+    def arranged(message: str, move: Callable[[Array], Array], code: str = "permuted") -> Candidate:
+        claim = Finding(code, message)
+        penalty = None if column.penalty is None else move(column.penalty)
+        return Candidate((*column.claims, claim), move(column.data), penalty)
+
+    if x.ndim == 2 and x.shape[0] == x.shape[1] and x.shape[0] > 1:
+        yield arranged(TRANSPOSED.message, np.transpose, TRANSPOSED.code)
+    names = ["rows", "columns"] if x.ndim == 2 else ["entries"] if x.ndim == 1 else [f"axis {i}" for i in range(x.ndim)]
+    for axis, what in enumerate(names):
+        if x.shape[axis] < 2:
+            continue
+        yield arranged(f"The {what} are in the reverse order.", partial(np.flip, axis=axis))
+        for by in (1, -1):
+            yield arranged(f"The {what} are shifted by one.", partial(np.roll, shift=by, axis=axis))
+        if 3 <= x.shape[axis] <= 40 and not column.claims:
+            for i, j in combinations(range(x.shape[axis]), 2):
+                order = np.arange(x.shape[axis])
+                order[[i, j]] = order[[j, i]]
+                text = f"Two of the {what} are exchanged: {i} and {j}."
+                yield arranged(text, partial(np.take, indices=order, axis=axis))
+    if x.ndim > 1:
+        text = "The entries are in another order: column by column in place of row by row (reshape or order='F')."
+        yield arranged(text, lambda a: a.reshape(a.shape, order="C").ravel(order="F").reshape(a.shape))
+        yield arranged(text, lambda a: a.ravel().reshape(a.shape, order="F"))
+        # reshape(…).T in place of transposing
+        yield arranged(text, lambda a: a.T.reshape(a.shape))
+        yield arranged(text, lambda a: a.reshape(a.shape[::-1]).T)
+    ranked = _same_entries(column, wrong) if not column.claims else None
+    if ranked is not None:
+        yield Candidate((Finding("permuted", "All numbers are right, but in other places."),), ranked, None)
+
+
+def _same_entries(column: Candidate, wrong: Wrong) -> Array | None:
+    """The right gradient with its entries where those of the one handed in are, by size, if there are enough."""
+    right = column.data + (0 if column.penalty is None else column.penalty)
+    if not wrong.usable.all() or len(np.unique(right)) < 4:
+        return None
+    ranked = np.empty(right.size)
+    ranked[np.argsort(wrong.got, axis=None)] = np.sort(right, axis=None)
+    return ranked.reshape(right.shape)
+
+
+# --- In other proportions ------------------------------------------------------------------------------------
+
+
+def _proportions(wrong: Wrong, column: Candidate, known: Knowledge, exact: bool = False) -> Iterator[Story]:
+    """The stories in which the gradient is a·data + b·penalty."""
+    here = wrong.usable
+    got, data = wrong.got[here], column.data[here]
+    penalty = None if column.penalty is None else column.penalty[here]
+    if penalty is not None and not np.any(penalty):
+        penalty = None
+    difference = wrong.difference
+
+    def share(fitted: Array) -> float | None:
+        left = float(np.linalg.norm(got - fitted))
+        return 1 - (left / difference) ** 2 if left <= LEFT * difference else None
+
+    plain = share(data if penalty is None else data + penalty)
+    if plain is not None:
+        if column.claims:
+            yield column.claims, plain
+        return
+    if exact:
+        return
+    if penalty is None:
+        yield from _factor_only(wrong, column, known, share, got, data)
+        strength = _penalised_bias(wrong, known)
+        for sign in (1.0, -1.0) if strength is not None else ():
+            assert strength is not None
+            found = _coefficient(got - sign * data, wrong.x[here])
+            share_of_reg = _nice(abs(found) / strength, known.sizes)
+            fits = share(sign * data + found * wrong.x[here])
+            if share_of_reg and fits is not None:
+                yield (*column.claims, *((SIGN,) if sign < 0 else ()), BIAS), fits
+        return
+    matrix = np.stack([data, penalty], axis=1)
+    scales = np.linalg.norm(matrix, axis=0)
+    if not scales[0] or wrong.x.size < 2:
+        scales[0] = scales[0] or 1.0
+    (a, b), *_ = np.linalg.lstsq(matrix / scales, got, rcond=1e-12)
+    a, b = float(a / scales[0]), float(b / scales[1])
+    for claims, a_exact, b_exact in _readings(a, b, known.sizes, alone=not column.claims):
+        fits = share(a_exact * data + b_exact * penalty)
+        if fits is not None:
+            yield (*column.claims, *claims), fits
+
+
+def _coefficient(y: Array, x: Array) -> float:
+    square = float(np.sum(x * x))
+    return float(np.sum(x * y)) / square if square else 0.0
+
+
+def _penalised_bias(wrong: Wrong, known: Knowledge) -> float | None:
+    """2·reg, if it is a bias and other parameters have a regulariser; else None."""
+    if wrong.x.ndim != 1:
+        return None
+    for name, penalty in (known.record.penalty if known.record is not None else known.penalties).items():
+        if name != wrong.name and np.any(penalty):
+            x = known.record.parameters[name] if known.record is not None else known.points[name]
+            return _coefficient(np.ravel(penalty), np.ravel(x))
+    return None
+
+
+def _factor_only(
+    wrong: Wrong,
+    column: Candidate,
+    known: Knowledge,
+    share: Callable[[Array], float | None],
+    got: Array,
+    data: Array,
+) -> Iterator[Story]:
+    if not np.any(got) and np.any(data):
+        yield (*column.claims, ZERO), 1.0
+        return
+    factor = _coefficient(got, data)
+    nice = _nice(factor, known.sizes, products=np.count_nonzero(data) >= FEW)
+    if nice is not None:
+        fits = share(nice * data)
+        if fits is not None:
+            yield (*column.claims, *_of_factor(nice, known.sizes, "The gradient")), fits
+    elif factor and not column.claims and np.count_nonzero(data) >= 4:
+        fits = share(factor * data)
+        if fits is not None:
+            yield _of_factor(factor, known.sizes, "The gradient"), fits
+
+
+SIGN = Finding("sign", "The sign is flipped: this is the negative of the gradient.")
+ZERO = Finding("gradient-zero", "The gradient is all zeros: nothing was added to it.")
+BIAS = Finding("regularizer-on-bias", "The bias is regularised in this gradient; in the function only the weights are.")
+MISSING = Finding("regularizer-missing", "The gradient of the regulariser is missing (for reg·ΣW² it is 2·reg·W).")
+HALF = Finding(
+    "regularizer-half", "The regulariser counts half in the gradient: that of reg·ΣW² is 2·reg·W, not reg·W."
+)
+DOUBLE = Finding("regularizer-double", "The regulariser counts twice in the gradient: that of reg·ΣW² is 2·reg·W.")
+
+
+def _readings(
+    a: float, b: float, sizes: dict[int, str], alone: bool
+) -> Iterator[tuple[tuple[Finding, ...], float, float]]:
+    """What a·data + b·penalty may mean: each part with a factor of its own, or one factor for both."""
+    exact_a, exact_b = _nice(a, sizes), _nice(b, sizes)
+    # A factor for all, and the regulariser's own share on top.
+    if exact_a not in (None, 0, 1):
+        assert exact_a is not None
+        ratio = _nice(b / a, {})
+        if ratio is not None:
+            yield (*_of_factor(exact_a, sizes, "The gradient"), *_of_penalty(ratio, sizes)), exact_a, exact_a * ratio
+    elif exact_a is None and alone and abs(b / a - 1) < 1e-4:
+        yield _of_factor(a, sizes, "The gradient"), a, a
+    # Each part by itself.
+    if exact_a is None or exact_b is None:
+        return
+    claims: tuple[Finding, ...] = ()
+    if exact_a == 0:
+        claims += (Finding("gradient-zero", "Of the data nothing is in the gradient, only the regulariser is."),)
+    elif exact_a != 1:
+        claims += _of_factor(exact_a, sizes, "The data's part of the gradient")
+    claims += _of_penalty(exact_b, sizes)
+    if claims:
+        yield claims, exact_a, exact_b
+
+
+def _of_penalty(share: float, sizes: dict[int, str]) -> tuple[Finding, ...]:
+    if share == 1:
+        return ()
+    known = {0.0: MISSING, 0.5: HALF, 2.0: DOUBLE}.get(share)
+    return (known,) if known else _of_factor(share, sizes, "The regulariser's part of the gradient")
+
+
+def _of_factor(factor: float, sizes: dict[int, str], what: str) -> tuple[Finding, ...]:
+    """What a factor says: a sign, a size, or both."""
+    claims: tuple[Finding, ...] = ()
+    if factor < 0:
+        message = SIGN.message if what == "The gradient" else f"{what} has the wrong sign."
+        claims += (Finding("sign", message),)
+        factor = -factor
+    if factor != 1:
+        meaning = _meaning(factor, sizes)
+        claims += (Finding("scale", f"{what} is {meaning}{'' if meaning.endswith('?') else '.'}"),)
+    return claims
+
+
+def _meaning(factor: float, sizes: dict[int, str]) -> str:
+    for size, what in sizes.items():
+        if _near(factor, size) and size > 2:
+            return f"{size} times too large, and {what}: is a division by it missing?"
+        if _near(factor, 1 / size) and size > 2:
+            return f"{size} times too small, and {what}: is it divided by it once too often?"
+    if factor == 2:
+        return "twice too large"
+    if factor == 0.5:
+        return "half of what it should be: is the 2 of the derivative of a square missing?"
+    for one, what in sizes.items():
+        for other, of_other in sizes.items():
+            if one <= other and _near(factor, one * other):
+                return f"{one * other} times too large, and {what}, {of_other}: are divisions by both missing?"
+            if one <= other and _near(factor, 1 / (one * other)):
+                return f"{one * other} times too small, and {what}, {of_other}: is it divided once too often?"
+            if one != other and _near(factor, one / other):
+                return (
+                    f"{factor:.4g} times what it should be: divided by {other} ({of_other}) in place of {one} ({what})"
+                )
+    return f"{factor:.4g} times what it should be"
+
+
+def _nice(number: float, sizes: dict[int, str], products: bool = True) -> float | None:
+    """The number that `number` must be meant to be: 0, 1, 2, ½, a size or one over it, or products of two; or None."""
+    sign, number = (-1.0, -number) if number < 0 else (1.0, number)
+    if number < 1e-8:
+        return 0.0
+    single = [1.0, 2.0, 0.5, 4.0, 0.25, *map(float, sizes), *(1 / size for size in sizes)]
+    for exact in single:
+        if _near(number, exact):
+            return sign * exact
+    if not products:  # there are many of these: a single number meets one of them by chance
+        return None
+    for one, other in combinations([1.0, 2.0, 0.5, *map(float, sizes)], 2):
+        for exact in (one * other, 1 / (one * other), one / other, other / one):
+            if _near(number, exact):
+                return sign * exact
+    for size in sizes:
+        for exact in (float(size) ** 2, 1 / float(size) ** 2):
+            if _near(number, exact):
+                return sign * exact
+    return None
+
+
+def _near(number: float, exact: float) -> bool:
+    return abs(number - exact) <= 1e-4 * exact

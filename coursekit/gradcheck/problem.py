@@ -1,0 +1,163 @@
+"""What is asked of the checker: a function, a point, and the gradient that is claimed there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .numeric import Array, Scalar, number_or_array
+from .report import Finding
+
+
+@dataclass(frozen=True)
+class OfDict:
+    """A function f(x, *args) as one of a dict of arrays: of the whole dict, or of the one called `single`."""
+
+    f: Callable[..., Any]
+    args: tuple[Any, ...]
+    single: str | None
+
+    def __call__(self, values: dict[str, Any]) -> Any:
+        return self.f(values if self.single is None else values[self.single], *self.args)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A function of a dict of arrays, a point, and the gradient that is claimed there."""
+
+    function: Callable[[dict[str, Any]], Any]
+    point: dict[str, Array]
+    gradient: Any
+    call: Callable[[dict[str, Any]], Any]
+    single: str | None  # the name of x, if it came as one array
+    raw: Callable[..., Any]  # f as it was handed in
+    args: tuple[Any, ...]
+    upstream: Any
+    reg: float | None
+    others: dict[str, Callable[[dict[str, Any]], Any]]
+    rng: np.random.Generator
+
+
+# --- The gradient that is claimed ------------------------------------------------------------------------
+
+
+def claimed(problem: Problem, before: dict[str, Array]) -> tuple[dict[str, Array] | None, float | None, list[Finding]]:
+    """The gradient, as a dict of arrays, the loss that came with it, and what is odd about how they came."""
+    findings: list[Finding] = []
+    loss = None
+    given = problem.gradient
+    if callable(given):
+        with np.errstate(all="ignore"):
+            given = _copied(problem.call(problem.point))
+            findings += modified(problem, before, "The gradient function")
+            twice = _copied(problem.call(problem.point))
+            modified(problem, before, "")
+        if not _same_results(given, twice):
+            text = "The gradient is random: it was another one when it was asked for twice at the same point."
+            return None, None, [*findings, Finding("not-deterministic", text)]
+    if isinstance(given, tuple) and len(given) == 2 and not isinstance(given[0], Mapping) and np.size(given[0]) == 1:
+        loss, given = float(np.asarray(given[0]).reshape(())), given[1]
+    if problem.single is not None and not isinstance(given, Mapping):
+        given = {problem.single: given}
+    if not isinstance(given, Mapping):
+        raise TypeError(
+            f"the gradient must be a dict with {', '.join(problem.point)}, as x is, not {type(given).__name__}"
+        )
+    missing = [key for key in problem.point if key not in given]
+    if missing:
+        raise ValueError(f"the gradient of {missing[0]!r} is missing; there are {', '.join(map(str, given)) or 'none'}")
+    if any(given[key] is None for key in problem.point):
+        return None, loss, [*findings, Finding("returned-none", "The gradient is None: is a `return` missing?")]
+    arrays = {}
+    for key in problem.point:
+        value = given[key]
+        array = np.asarray(getattr(value, "value", value))
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"the gradient d{key} is no array of real numbers, but {array.dtype}")
+        arrays[key] = array
+    return arrays, loss, findings
+
+
+def _copied(given: Any) -> Any:
+    if isinstance(given, Mapping):
+        return {key: _copied(value) for key, value in given.items()}
+    if isinstance(given, tuple):
+        return tuple(map(_copied, given))
+    return np.array(given) if isinstance(given, np.ndarray) else given
+
+
+def _same_results(a: Any, b: Any) -> bool:
+    if isinstance(a, Mapping):
+        return isinstance(b, Mapping) and all(key in b and _same_results(a[key], b[key]) for key in a)
+    if isinstance(a, tuple):
+        return isinstance(b, tuple) and len(a) == len(b) and all(map(_same_results, a, b))
+    if a is None or b is None:
+        return a is b
+    a, b = (np.asarray(getattr(value, "value", value), dtype=float) for value in (a, b))
+    if a.shape != b.shape:
+        return False
+    with np.errstate(invalid="ignore"):
+        finite = np.abs(a[np.isfinite(a)])
+        return bool(np.allclose(a, b, rtol=1e-9, atol=1e-9 * float(np.max(finite, initial=0)), equal_nan=True))
+
+
+def same_value(a: float, b: float) -> bool:
+    return bool(a == b or (np.isnan(a) and np.isnan(b)) or abs(a - b) <= 1e-12 * (abs(a) + abs(b)))
+
+
+def modified(problem: Problem, before: dict[str, Array], who: str) -> list[Finding]:
+    """A finding for each parameter that was changed; they are put back, so that the comparison is of the same point."""
+    changed = []
+    for key, x in problem.point.items():
+        if not np.array_equal(x, before[key]) and not np.array_equal(x, before[key], equal_nan=True):
+            x[...] = before[key]
+            text = f"{who} changes {key}, which it is handed: work on a copy ({key} = {key}.copy())."
+            changed.append(Finding("input-modified", text))
+    return changed
+
+
+# --- The function in the precision in which it is measured --------------------------------------------------
+
+
+@dataclass
+class Exact:
+    """The function in the precision in which it is measured."""
+
+    function: Callable[[dict[str, Any]], Any]
+    point: dict[str, Array]
+    upstream: Any
+
+    def along(self, key: str) -> Callable[[Any], Any]:
+        """The function of one parameter, which is moved in place."""
+        return Scalar(lambda _: self.function(self.point), self.upstream, np.random.default_rng(0))
+
+
+def measurable(problem: Problem, scalar: Scalar, value: float) -> Exact:
+    """The function at a copy of the point, in float64 if it takes part: there differences are exact enough.
+
+    At the point itself only where the function does not look at what it is handed (``lambda _: net.loss(X, y)``).
+    Copies are safer: the function may know the array by another name, as data that must stay.
+    """
+    as_it_is = Exact(problem.function, problem.point, scalar.upstream)
+    rng = np.random.default_rng(5)
+    for dtype in (np.float64, None):
+        copy = Exact(
+            problem.function, {k: x.astype(dtype or x.dtype) for k, x in problem.point.items()}, scalar.upstream
+        )
+        try:
+            out = number_or_array(problem.function(copy.point))
+            there = copy.along("")(None)
+            for x in copy.point.values():
+                x += 1e-3 * rng.standard_normal(x.shape) * (np.abs(x) + np.mean(np.abs(x)) if x.size else 1.0)
+            felt = copy.along("")(None) != there
+        except (TypeError, ValueError):
+            continue
+        double = out.dtype == np.float64 or dtype is None
+        if felt and double and abs(there - value) <= 1e-3 * abs(value) + 1e-6:
+            for key, x in copy.point.items():
+                x[...] = problem.point[key]
+            return copy
+    return as_it_is

@@ -1,0 +1,230 @@
+"""What the checker found, as text, as HTML with a map of where the error sits, and as an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from .numeric import Array
+
+SHOWN = 3  # entries of each parameter, the worst first
+CELLS = 24  # of a map, at most, in each direction
+
+
+class GradientError(AssertionError):
+    """A gradient is wrong; the message is the report."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong, or worth knowing.
+
+    Attributes
+    ----------
+    code : str
+        To count by.
+    message : str
+        One sentence for the person who wrote the gradient.
+    explains : float or None
+        The share of the squared difference that is explained by this (together with the findings beside it).
+    of : tuple of str
+        The parameters whose gradients it is about.
+    """
+
+    code: str
+    message: str
+    explains: float | None = None
+    of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One parameter: the gradient that was handed in beside the numerical one.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+        Of the parameter.
+    wrong : array of bool, or None
+        Which entries are not right; None if the two have different shapes.
+    got, right : arrays, or None
+    error : float
+        ‖got − right‖ relative to the larger of the two norms.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    wrong: Array | None = None
+    got: Array | None = None
+    right: Array | None = None
+    error: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return self.wrong is not None and not self.wrong.any()
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """What `check_gradient` found.
+
+    Attributes
+    ----------
+    ok : bool
+        Whether the gradient is right, as far as numbers can tell.
+    error : float
+        The largest relative error of a parameter's gradient, in norm.
+    findings : tuple of Finding
+        What is wrong, or worth knowing, the cause first.
+    compared : tuple of Comparison
+        One for each parameter.
+
+    Examples
+    --------
+    >>> from coursekit.gradcheck import check_gradient
+    >>> x = np.array([1.0, 2.0, 3.0])
+    >>> report = check_gradient(lambda x: np.sum(x ** 3), x, 3 * x)
+    >>> report.ok
+    False
+    >>> print(check_gradient(lambda x: np.sum(x ** 3), x, 3 * x ** 2))
+    The gradient is right (relative error 0).
+    """
+
+    ok: bool
+    error: float
+    findings: tuple[Finding, ...] = ()
+    compared: tuple[Comparison, ...] = ()
+
+    def raise_if_wrong(self) -> None:
+        """Raise a `GradientError` with this report, unless the gradient is right."""
+        if not self.ok:
+            raise GradientError(self.text())
+
+    def headline(self) -> str:
+        if self.ok:
+            return f"The gradient is right (relative error {self._error()})."
+        if not self.compared:
+            return "The gradient could not be compared."
+        return f"The gradient is not right (relative error {self._error()})."
+
+    def _error(self) -> str:
+        return "0" if self.error < 1e-8 else f"{self.error:.1e}"
+
+    def text(self) -> str:
+        """The report as plain text: what was found first, then the numbers."""
+        lines = [self.headline()]
+        for finding in self.findings:
+            lines.append(f"Finding: {_message(finding)} [{finding.code}{_share(finding)}]")
+        for one in self.compared:
+            if len(self.compared) > 1:
+                lines.append(f"  d{one.name}: {_summary(one)}")
+            lines.extend(f"    {entry}" for entry in _worst(one))
+        return "\n".join(lines)
+
+    def html(self) -> str:
+        """The report as HTML that stands alone: inline styles, no scripts."""
+        colour = "#1a7f37" if self.ok else "#cf222e"
+        sign = "✓" if self.ok else "✗"
+        body = "".join(
+            f"<p style='margin:.4em 0'><strong>{escape(_message(finding))}</strong> "
+            f"<code>{escape(finding.code)}{escape(_share(finding))}</code></p>"
+            for finding in self.findings
+        )
+        for one in self.compared:
+            if one.ok and len(self.compared) == 1:
+                continue
+            body += f"<p style='margin:.6em 0 .2em'><code>d{escape(one.name)}</code>: {escape(_summary(one))}</p>"
+            entries = "\n".join(_worst(one))
+            if entries:
+                body += f"<pre style='margin:.2em 0;white-space:pre-wrap'>{escape(entries)}</pre>"
+            body += _map_of_errors(one)
+        return (
+            f"<section style='border-left:4px solid {colour};padding:.2em .8em;margin:.4em 0'>"
+            f"<p style='margin:.2em 0'><strong><span aria-hidden='true'>{sign}</span> {escape(self.headline())}"
+            f"</strong></p>{body}</section>"
+        )
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/plain": self.text(), "text/html": self.html()}
+
+
+def _message(finding: Finding) -> str:
+    of = " and ".join(f"d{name}" for name in finding.of)
+    return f"{of}: {finding.message}" if of else finding.message
+
+
+def _share(finding: Finding) -> str:
+    return "" if finding.explains is None else f", explains {100 * finding.explains:.4g} %"
+
+
+def _summary(one: Comparison) -> str:
+    if one.wrong is None:
+        return f"shape {np.shape(np.asarray(one.got))} in place of {one.shape}"
+    if one.ok:
+        return f"right (shape {one.shape})"
+    count = int(one.wrong.sum())
+    return f"{count} of {one.wrong.size} entries {'is' if count == 1 else 'are'} wrong, relative error {one.error:.1e}"
+
+
+def _worst(one: Comparison) -> Iterator[str]:
+    """The entries that differ most, yours beside the numerical ones."""
+    if one.wrong is None or one.ok or one.got is None or one.right is None:
+        return
+    with np.errstate(invalid="ignore"):
+        off = np.where(one.wrong, np.nan_to_num(np.abs(one.got - one.right), nan=np.inf, posinf=np.inf), -1.0)
+    for flat in np.argsort(-off, axis=None, kind="stable")[: min(SHOWN, int(one.wrong.sum()))]:
+        index = np.unravel_index(int(flat), one.wrong.shape)
+        place = f"[{', '.join(str(int(i)) for i in index)}]" if index else ""
+        yield f"d{one.name}{place}: yours {float(one.got[index]):.6g}, numerical {float(one.right[index]):.6g}"
+
+
+def _map_of_errors(one: Comparison) -> str:
+    """A table whose cells are the darker, the more an entry is off; blocks of entries where there are too many."""
+    if one.wrong is None or one.ok or one.got is None or one.right is None or one.wrong.size < 2:
+        return ""
+    with np.errstate(invalid="ignore"):
+        off = np.nan_to_num(np.abs(one.got - one.right), nan=np.inf, posinf=np.inf) * one.wrong
+    finite = off[np.isfinite(off)]
+    largest = float(np.max(finite, initial=0)) or 1.0
+    off = np.where(np.isfinite(off), off, largest)
+    rows = off.reshape(1, -1) if off.ndim == 1 else off.reshape(off.shape[0], -1)
+    blocks = _blocks(rows)
+    columns_wrong = np.flatnonzero(rows.any(axis=0))
+    rows_wrong = np.flatnonzero(rows.any(axis=1))
+    alt = (
+        f"Map of the error of d{one.name}, shape {one.shape}: {int(one.wrong.sum())} of {one.wrong.size} entries are "
+        f"wrong, in {len(rows_wrong)} of {rows.shape[0]} rows and {len(columns_wrong)} of {rows.shape[1]} columns."
+    )
+    cells = "".join(
+        "<tr>"
+        + "".join(
+            f"<td title='{value:.2g}' style='width:1em;height:1em;padding:0;border:1px solid #8884;"
+            f"background:rgba(207,34,46,{value / largest:.2f})'></td>"
+            for value in row
+        )
+        + "</tr>"
+        for row in blocks
+    )
+    each = "" if blocks.shape == rows.shape else " Each cell shows the largest error of several entries."
+    return (
+        f"<figure role='img' aria-label='{escape(alt, quote=True)}' style='margin:.4em 0'>"
+        f"<table aria-hidden='true' style='border-collapse:collapse;margin:0'>{cells}</table>"
+        f"<figcaption style='font-size:smaller'>{escape(alt)}{each} Red: wrong, the darker the more.</figcaption>"
+        "</figure>"
+    )
+
+
+def _blocks(rows: Array) -> Array:
+    for axis in (0, 1):
+        if rows.shape[axis] > CELLS:
+            starts = np.linspace(0, rows.shape[axis], CELLS, endpoint=False).astype(int)
+            rows = np.maximum.reduceat(rows, starts, axis=axis)
+    return rows
