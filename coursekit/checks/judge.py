@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from typing import Any
+
+import numpy as np
 
 from .cases import Case, Exercise, Expected
 from .compare import COMPARISONS, Comparison, agrees
 from .loops import first_loop_over
 from .report import Finding, Part, Report, Verdict
 from .run import Failure, Runner, StepOutcome
+
+# Mistakes that show in an array of any exercise, with what they make of it.
+ANYWHERE: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "sign": ("The sign is flipped.", np.negative),
+    "transposed": (
+        "Rows and columns are exchanged: the result is transposed.",
+        lambda right: right.T if right.ndim == 2 and right.shape[0] == right.shape[1] else None,
+    ),
+    "scale/double": ("The result is twice what it should be.", lambda right: 2 * right),
+    "scale/half": ("The result is half of what it should be.", lambda right: right / 2),
+    "gradient-zero": ("The result is all zeros: nothing was added to it.", np.zeros_like),
+}
 
 # What any exercise may meet.  An exercise's own known mistakes come on top of these.
 MEANINGS = {
@@ -193,13 +208,8 @@ def _findings(exercise: Exercise, verdicts: list[Verdict]) -> Iterator[Finding]:
 
     names = list(dict.fromkeys(verdict.name for verdict in failing if verdict.expected))
     looked_at = {name: [v for v in verdicts if v.name == name and v.expected] for name in names}
-    explained = {
-        name: [code for code in exercise.mistakes if _explains(code, of_name)] for name, of_name in looked_at.items()
-    }
-    # One mistake that explains every wrong result is a better story than one for each.
-    common = next((code for code in exercise.mistakes if all(code in codes for codes in explained.values())), None)
-    stories = {name: common or next(iter(codes), None) for name, codes in explained.items()}
-    given = {code: exercise.mistakes[code] for code in stories.values() if code}
+    stories = _stories(exercise, looked_at)
+    given = {code: _meaning(exercise, code) for story in stories.values() for code in story}
     # What the comparisons have proved: the first under each name, and in each part of the
     # points only where it began, for one cause can show in many ways.
     told: set[str] = set()
@@ -212,14 +222,32 @@ def _findings(exercise: Exercise, verdicts: list[Verdict]) -> Iterator[Finding]:
             continue
         told.add(verdict.name)
         if began.setdefault(verdict.part, verdict.case) == verdict.case:
-            meaning = exercise.mistakes.get(verdict.code) or MEANINGS.get(verdict.code)
-            given.setdefault(verdict.code, meaning or f"{verdict.name} {verdict.message}")
+            given.setdefault(verdict.code, _meaning(exercise, verdict.code) or f"{verdict.name} {verdict.message}")
     for code, message in given.items():
         yield Finding(code.partition("/")[0], message)
 
 
-def _explains(code: str, verdicts: list[Verdict]) -> bool:
-    """Whether every value is what the mistake `code` gives, and some wrong one is its doing.
+def _meaning(exercise: Exercise, code: str) -> str:
+    return exercise.mistakes.get(code) or (ANYWHERE[code][0] if code in ANYWHERE else MEANINGS.get(code, ""))
+
+
+def _stories(exercise: Exercise, looked_at: dict[str, list[Verdict]]) -> dict[str, tuple[str, ...]]:
+    """For each name the mistakes that explain it, or none; one for all, if it can be, is the better story.
+
+    Two mistakes at once are thought of only where none alone explains a name.
+    """
+    codes = [*exercise.mistakes, *(code for code in ANYWHERE if code not in exercise.mistakes)]
+    stories: dict[str, tuple[str, ...]] = {}
+    for candidates in ([(code,) for code in codes], list(combinations(exercise.mistakes, 2))):
+        left = [name for name in looked_at if name not in stories]
+        explained = {name: [story for story in candidates if _explains(story, looked_at[name])] for name in left}
+        common = next((story for story in candidates if left and all(story in explained[name] for name in left)), None)
+        stories |= {name: common or told[0] for name, told in explained.items() if told}
+    return {name: stories.get(name, ()) for name in looked_at}
+
+
+def _explains(story: tuple[str, ...], verdicts: list[Verdict]) -> bool:
+    """Whether every value is what the mistakes of `story` give together, and some wrong one is the doing of each.
 
     A value in which the comparison itself has proved something (an overflow, a shape) may
     disagree, for it has a story of its own; but such values must not be the most, and the
@@ -228,20 +256,44 @@ def _explains(code: str, verdicts: list[Verdict]) -> bool:
     others = 0
     its_doing = []
     for verdict in verdicts:
-        if _fits(verdict, code):
+        if _fits(verdict, story):
             if not verdict.ok:
                 its_doing.append(verdict)
         elif verdict.code:
             others += 1
         else:
             return False
+    if not all(any(_gives(verdict, code) is not None for verdict in its_doing) for code in story):
+        return False
     if not others:
         return bool(its_doing)
     return 2 * others < len(verdicts) and not all(verdict.code for verdict in its_doing)
 
 
-def _fits(verdict: Verdict, code: str) -> bool:
+def _fits(verdict: Verdict, story: tuple[str, ...]) -> bool:
+    assert verdict.expected is not None
+    values = [value for value in (_gives(verdict, code) for code in story) if value is not None]
+    if not values:
+        return verdict.ok  # a mistake that says nothing of this value leaves it right
+    if len(values) == 1:
+        return agrees(verdict.got, values[0])
+    right = verdict.expected.value  # two mistakes at once: what each adds to the right value
+    if verdict.expected.compare != "close" or any(np.shape(value) != np.shape(right) for value in values):
+        return False
+    with np.errstate(all="ignore"):
+        together = sum((np.asarray(value) - right for value in values), np.asarray(right))
+    return bool(np.isfinite(together).all()) and agrees(verdict.got, together)
+
+
+def _gives(verdict: Verdict, code: str) -> Any:
+    """What the mistake `code` gives in place of this value, if it changes it."""
     assert verdict.expected is not None
     if code in verdict.expected.mistakes:
-        return agrees(verdict.got, verdict.expected.mistakes[code])
-    return verdict.ok  # a mistake that says nothing of this value leaves it right
+        return verdict.expected.mistakes[code]
+    right = verdict.expected.value
+    if code not in ANYWHERE or verdict.expected.where != "returned" or verdict.expected.compare != "close":
+        return None
+    if not isinstance(right, np.ndarray) or right.dtype.kind != "f" or right.size < 3:
+        return None  # of fewer numbers it may be chance
+    value = ANYWHERE[code][1](right)
+    return None if value is None or agrees(value, right) else value

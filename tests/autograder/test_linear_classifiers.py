@@ -655,7 +655,10 @@ WRONG: dict[str, tuple[str, dict[str, tuple[Edits, tuple[str, ...]]]]] = {
                 (("X.T.dot(mask)", "mask.T.dot(X)"), ("2 * reg * W", "2 * reg * W.T")),
                 ("transposed",),
             ),
-            "reg * W and no average": ((("X.T.dot(mask) / N + 2 * reg * W", "X.T.dot(mask) + reg * W"),), ()),
+            "reg * W and no average": (
+                (("X.T.dot(mask) / N + 2 * reg * W", "X.T.dot(mask) + reg * W"),),
+                ("scale", "regularizer-half"),
+            ),
             "different mistakes in the loss and in the gradient": (
                 (("np.sum(margins) / N", "np.sum(margins)"), ("2 * reg * W", "reg * W")),
                 ("scale", "regularizer-half"),

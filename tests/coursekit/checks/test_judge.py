@@ -370,3 +370,51 @@ def test_the_time_of_all_calls_is_added_up() -> None:
         return right(x)
 
     assert judged(slow).seconds >= 0.03
+
+
+# -- two mistakes at once, and those of any exercise -----------------------------------------------
+
+# f(W) = ΣW + ΣW², its gradient 1 + 2W; the first term may be doubled, the second forgotten.
+
+
+def sum_and_squares(shape: tuple[int, ...]) -> Case:
+    W = np.arange(1.0, 1 + np.prod(shape)).reshape(shape) / 3
+    right = 1 + 2 * W
+    known = {"first-twice": 2 + 2 * W, "second-missing": np.ones(shape)}
+    step = Step("f", (W,), expected=(Expected("dW", right, "all", mistakes=known),), names=("W",))
+    return Case(str(shape), (step,))
+
+
+TWO_TERMS = Exercise(
+    name="f",
+    functions=("f",),
+    parts={"all": 1.0},
+    cases=(sum_and_squares((2, 2)), sum_and_squares((2, 3))),
+    mistakes={"first-twice": "The first counts twice.", "second-missing": "The second is missing."},
+)
+
+
+def test_two_mistakes_at_once_are_both_named() -> None:
+    assert codes(judged(lambda W: 2 * np.ones_like(W), TWO_TERMS)) == ["first-twice", "second-missing"]
+    assert codes(judged(lambda W: np.ones_like(W), TWO_TERMS)) == ["second-missing"]
+
+
+def test_nearly_two_mistakes_are_not_named() -> None:
+    assert codes(judged(lambda W: 2.001 * np.ones_like(W), TWO_TERMS)) == []
+
+
+def test_two_mistakes_must_both_have_been_made() -> None:
+    at_one_size = lambda W: 2 * np.ones_like(W) if W.size == 4 else np.ones_like(W)  # noqa: E731
+    assert codes(judged(at_one_size, TWO_TERMS)) == []
+
+
+def test_what_shows_in_any_array_needs_no_telling() -> None:
+    for wrong_gradient, code in (
+        (lambda W: -(1 + 2 * W), "sign"),
+        (lambda W: 2 * (1 + 2 * W), "scale"),
+        (lambda W: (1 + 2 * W) / 2, "scale"),
+        (lambda W: 0 * W, "gradient-zero"),
+    ):
+        assert codes(judged(wrong_gradient, TWO_TERMS)) == [code]
+    square = Exercise("f", ("f",), {"all": 1.0}, (sum_and_squares((3, 3)),))
+    assert codes(judged(lambda W: (1 + 2 * W).T, square)) == ["transposed"]
