@@ -126,12 +126,12 @@ class Report:
         if self.status in ("not written", "not defined", "not run"):
             return "\n".join([self.summary(), *self._where()])
         lines = [f"{self.exercise}: {number(self.score)} of {number(self.points)} points"]
-        for part in self.parts:
-            mark = "ok  " if part.earned == part.points else "MISS"
-            lines.append(f"  {mark} {part.name}: {number(part.earned)} of {number(part.points)}")
         for finding in self.findings:
             lines.append(f"Finding: {printable(finding.message)} [{finding.code}]")
         lines.extend(self._where())
+        for part in self.parts:
+            mark = "ok  " if part.earned == part.points else "MISS"
+            lines.append(f"  {mark} {part.name}: {number(part.earned)} of {number(part.points)}")
         for verdict in self._shown():
             lines.append(f"In the case '{verdict.case}':")
             if verdict.step:
@@ -154,13 +154,13 @@ class Report:
             f"</td><td style='{CELL}'>{number(part.earned)} of {number(part.points)}</td></tr>"
             for part in self.parts
         )
-        body = [f"<table style='border-collapse:collapse;margin:.4em 0'>{rows}</table>"]
-        for finding in self.findings:
-            body.append(
-                f"<p style='margin:.4em 0'><strong>{_text(finding.message)}</strong> "
-                f"<code>{escape(finding.code)}</code></p>"
-            )
+        body = [
+            f"<p style='margin:.4em 0'><strong>{_text(finding.message)}</strong> "
+            f"<code>{escape(finding.code)}</code></p>"
+            for finding in self.findings
+        ]
         body.append(_pre("\n".join(self._where())))
+        body.append(f"<table style='border-collapse:collapse;margin:.4em 0'>{rows}</table>")
         for verdict in self._shown():
             body.append(f"<p style='margin:.6em 0 .2em'>In the case <em>{escape(verdict.case)}</em>:</p>")
             if verdict.step:

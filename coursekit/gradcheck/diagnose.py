@@ -188,11 +188,8 @@ def _arrangements(column: Candidate, wrong: Wrong) -> Iterator[Candidate]:
                 yield arranged(text, partial(np.take, indices=order, axis=axis))
     if x.ndim > 1:
         text = "The entries are in another order: column by column in place of row by row (reshape or order='F')."
-        yield arranged(text, lambda a: a.reshape(a.shape, order="C").ravel(order="F").reshape(a.shape))
+        yield arranged(text, lambda a: a.ravel(order="F").reshape(a.shape))
         yield arranged(text, lambda a: a.ravel().reshape(a.shape, order="F"))
-        # reshape(…).T in place of transposing
-        yield arranged(text, lambda a: a.T.reshape(a.shape))
-        yield arranged(text, lambda a: a.reshape(a.shape[::-1]).T)
     ranked = _same_entries(column, wrong) if not column.claims else None
     if ranked is not None:
         yield Candidate((Finding("permuted", "All numbers are right, but in other places."),), ranked, None)
@@ -244,8 +241,7 @@ def _proportions(wrong: Wrong, column: Candidate, known: Knowledge, exact: bool 
         return
     matrix = np.stack([data, penalty], axis=1)
     scales = np.linalg.norm(matrix, axis=0)
-    if not scales[0] or wrong.x.size < 2:
-        scales[0] = scales[0] or 1.0
+    scales[scales == 0] = 1
     (a, b), *_ = np.linalg.lstsq(matrix / scales, got, rcond=1e-12)
     a, b = float(a / scales[0]), float(b / scales[1])
     for claims, a_exact, b_exact in _readings(a, b, known.sizes, alone=not column.claims):
@@ -282,7 +278,7 @@ def _factor_only(
         yield (*column.claims, ZERO), 1.0
         return
     factor = _coefficient(got, data)
-    nice = _nice(factor, known.sizes, products=np.count_nonzero(data) >= FEW)
+    nice = _nice(factor, known.sizes, products=bool(np.count_nonzero(data) >= FEW))
     if nice is not None:
         fits = share(nice * data)
         if fits is not None:

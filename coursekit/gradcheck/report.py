@@ -199,9 +199,11 @@ def _map_of_errors(one: Comparison) -> str:
     blocks = _blocks(rows)
     columns_wrong = np.flatnonzero(rows.any(axis=0))
     rows_wrong = np.flatnonzero(rows.any(axis=1))
+    count = int(one.wrong.sum())
     alt = (
-        f"Map of the error of d{one.name}, shape {one.shape}: {int(one.wrong.sum())} of {one.wrong.size} entries are "
-        f"wrong, in {len(rows_wrong)} of {rows.shape[0]} rows and {len(columns_wrong)} of {rows.shape[1]} columns."
+        f"Map of the error of d{one.name}, shape {one.shape}: {count} of {one.wrong.size} entries "
+        f"{'is' if count == 1 else 'are'} wrong, in {len(rows_wrong)} of {rows.shape[0]} rows and "
+        f"{len(columns_wrong)} of {rows.shape[1]} columns."
     )
     cells = "".join(
         "<tr>"

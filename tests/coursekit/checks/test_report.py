@@ -148,6 +148,8 @@ def test_a_finding_stands_in_text_html_and_the_summary() -> None:
     assert made.summary() == "square: 0 of 3 points. Half of it."
     assert "Finding: Half of it. [half]" in made.text()
     assert "<strong>Half of it.</strong> <code>half</code>" in made.html()
+    assert made.text().index("Finding:") < made.text().index("value: 0 of 3"), "what is wrong comes before the numbers"
+    assert made.html().index("Half of it.") < made.html().index("0 of 3</td>")
 
 
 def test_the_students_own_line_is_shown_where_it_raised() -> None:
