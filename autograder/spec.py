@@ -81,7 +81,7 @@ class Assignment:
     name : str
         The assignment's folder in `solutions/`.
     engine_allowed : bool
-        Whether students may import `coursekit.autograd`.
+        Whether students may import `coursekit.autograd`, and `coursekit.gradcheck`, which has gradients from it.
     """
 
     name: str
@@ -130,8 +130,10 @@ class Assignment:
     def forbidden(self) -> dict[str, str]:
         """The modules that do not exist behind the wall, each with the reason."""
         reason = "this assignment is about writing the gradients yourself, so engines are not available"
-        names = ENGINES if self.engine_allowed else ("coursekit.autograd", *ENGINES)
-        return dict.fromkeys(names, reason)
+        if self.engine_allowed:
+            return dict.fromkeys(ENGINES, reason)
+        checker = "the gradient checker is there to test your work, not to do it, so what is graded cannot use it"
+        return {**dict.fromkeys(("coursekit.autograd", *ENGINES), reason), "coursekit.gradcheck": checker}
 
     def make(self, name: str, rng: np.random.Generator) -> Exercise:
         """The exercise `name` with cases drawn from `rng`, and what the known mistakes would give in them."""

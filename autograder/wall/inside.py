@@ -37,6 +37,7 @@ from coursekit.checks.codec import MAX_TEXT
 from coursekit.checks.probes import Callback
 from coursekit.checks.run import OWN_FOLDERS, Failure, Session, StepOutcome, describe
 
+from . import absent
 from .messages import Channel, Closed, ProtocolError
 
 FLUSH_AT = 8192
@@ -356,6 +357,8 @@ def put_file(name: str, content: Any) -> None:
 def begin(forbidden: dict[str, str], memory: int, cpu_seconds: int, processes: int) -> None:
     """Set the limits that nothing in this process can lift again."""
     sys.meta_path.insert(0, Forbidden(forbidden))
+    if absent.CHECKER in forbidden:
+        absent.stand_in()
     sys.path.insert(0, "")
     builtins.input = _no_input
     for limit, value in (

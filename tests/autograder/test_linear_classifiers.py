@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from autograder import cases, spec
+from coursekit import check_gradient
 from coursekit.checks.cases import Case, Exercise, Expected
 from coursekit.checks.judge import examine
 from coursekit.checks.report import Report
@@ -1057,3 +1058,31 @@ def test_the_cases_are_what_the_curriculum_asks_for() -> None:
             scores = X @ W
             log_p = scores - np.logaddexp.reduce(scores, axis=1)[:, None]
             assert np.min(log_p[np.arange(len(y)), y]) > -700, f"{student}: {title}"
+
+
+# -- the notebook's own gradient checker -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("edits", "found"),
+    [
+        ((), []),
+        ((("dW / N + 2 * reg * W", "dW / N + reg * W"),), ["regularizer-half"]),
+        ((("dW / N + 2 * reg * W", "dW + 2 * reg * W"),), ["scale"]),
+        ((("dW / N + 2 * reg * W", "dW / N"),), ["regularizer-missing"]),
+    ],
+)
+def test_who_compares_gradients_reads_what_is_wrong_before_asking_check(
+    edits: Iterable[tuple[str, str]], found: list[str], solution: nbformat.NotebookNode, capsys: Any
+) -> None:
+    displayed: list[Any] = []
+    namespace: dict[str, Any] = {"np": np, "check_gradient": check_gradient, "display": displayed.append}
+    source = {cell.id: cell.source for cell in solution.cells}
+    for old, new in edits:
+        assert old in source["svm_loss_naive"]
+        source["svm_loss_naive"] = source["svm_loss_naive"].replace(old, new)
+    for cell in ("numerical_gradient", "relative_error", "gradient-check-helper", "svm_loss_naive"):
+        exec(source[cell], namespace)
+    namespace["compare_gradients"](namespace["svm_loss_naive"], reg=0.1)
+    assert [finding.code for report in displayed for finding in report.findings] == found
+    assert capsys.readouterr().out.startswith("reg = 0.1: relative error of the gradient ")

@@ -16,7 +16,7 @@ PACKAGE = Path(coursekit.__file__).resolve().parent
 HEAVY = ("matplotlib", "IPython", "nbgrader", "ipywidgets", "autograder", "scipy", "pandas", "nbformat", "pytest")
 
 
-LIGHT = ("autograd", "checks", "data", "losses", "nn", "optim", "training")
+LIGHT = ("autograd", "checks", "data", "gradcheck", "losses", "nn", "optim", "training")
 
 
 @pytest.mark.parametrize("module", ["coursekit", *(f"coursekit.{part}" for part in LIGHT)])
@@ -61,6 +61,22 @@ def test_the_parts_are_there_when_first_used() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["Tensor", "MLP", "True"]
+
+
+def test_the_checker_is_one_import_away_and_loaded_by_it_alone() -> None:
+    code = """
+import sys
+def loaded():
+    return sorted(name for name in sys.modules if name.startswith(("coursekit.", "numpy.linalg")))
+import coursekit
+print(loaded())
+from coursekit import check, when_written
+print("coursekit.gradcheck" in loaded(), "coursekit.autograd" in loaded())
+from coursekit import check_backward, check_gradient
+print(check_gradient.__module__, check_backward.__module__)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "False False", "coursekit.gradcheck.check coursekit.gradcheck.check"]
 
 
 def test_a_name_that_it_does_not_have_is_refused_with_those_that_it_has() -> None:
