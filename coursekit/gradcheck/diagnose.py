@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from itertools import combinations
 from time import perf_counter
@@ -38,6 +39,7 @@ class Wrong:
     got: Array
     right: Array
     usable: Array  # where the right one is known: no kink, finite
+    precision: float = 1e-6  # how far, of its norm, it may be off what its mistakes give
 
     @property
     def difference(self) -> float:
@@ -53,13 +55,37 @@ class Candidate:
     penalty: Array | None  # of the regulariser
 
 
-Story = tuple[tuple[Finding, ...], float]  # mistakes, and the share that they explain
+@dataclass(frozen=True)
+class Story:
+    """Mistakes that explain a gradient.
+
+    Attributes
+    ----------
+    claims : tuple of Finding
+    share : float
+        Of the squared difference that they explain.
+    exact : bool
+        Whether they give these very numbers.  Else something small is wrong besides.
+    """
+
+    claims: tuple[Finding, ...]
+    share: float
+    exact: bool
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """The smaller the better."""
+        return not self.exact, len(self.claims)
+
+
+GOOD = (False, 1)
+LONGEST = 2  # mistakes at once; of more, chance could tell as good a story
 
 
 def diagnose(wrongs: Sequence[Wrong], known: Knowledge) -> list[Finding]:
     """The mistakes that explain the wrong gradients, as few as possible; what has no explanation has no finding."""
     stories = {wrong.name: list(_stories(wrong, known)) for wrong in wrongs}
-    if known.record is not None and any(not told or len(told[0][0]) > 1 for told in stories.values()):
+    if known.record is not None and any(_best(told) > GOOD for told in stories.values()):
         everything = slips(known.record)
         effects = [(slip, known.record.gradients(slip)) for slip in everything]
         for wrong in wrongs:
@@ -69,8 +95,9 @@ def diagnose(wrongs: Sequence[Wrong], known: Knowledge) -> list[Finding]:
                 if not np.array_equal(gradients[wrong.name], known.record.data[wrong.name])
             ]
             stories[wrong.name] += _told(wrong, columns, known)
-        lacking = [w for w in wrongs if not stories[w.name] or min(len(c) for c, _ in stories[w.name]) > 2]
-        for wrong in lacking:
+        for wrong in wrongs:
+            if _best(stories[wrong.name]) <= (False, LONGEST):
+                continue
             stories[wrong.name] += _two_slips(wrong, known, everything)
     if not any(stories.values()):
         return _one_factor(wrongs)
@@ -95,22 +122,27 @@ FEW = 3  # entries; as many numbers are met by a pair of mistakes by chance
 
 def _fewest(stories: dict[str, list[Story]], entries: dict[str, int]) -> list[Finding]:
     """One story for each parameter: the shortest, and of these the one that other parameters tell, too."""
-    shortest: dict[str, list[Story]] = {}
-    for name, told in stories.items():
-        least = min((len(claims) for claims, _ in told), default=0)
-        shortest[name] = [story for story in told if len(story[0]) == least <= 2]
-    heard = Counter(key for told in shortest.values() for key in {_key(c) for claims, _ in told for c in claims})
+    shortest = {
+        name: [story for story in told if story.rank == _best(told) and len(story.claims) <= LONGEST]
+        for name, told in stories.items()
+    }
+    heard = Counter(key for told in shortest.values() for key in {_key(c) for story in told for c in story.claims})
     found: dict[Any, Finding] = {}
     for name, told in shortest.items():
         if not told:
             continue
-        claims, share = max(told, key=lambda story: min(heard[_key(claim)] for claim in story[0]))
+        story = max(told, key=lambda story: min(heard[_key(claim)] for claim in story.claims))
+        claims, share = story.claims, story.share
         if len(claims) > 1 and entries[name] < FEW and all(heard[_key(claim)] < 2 for claim in claims):
             continue
         for claim in claims:
             before = found.get(_key(claim), replace(claim, explains=share))
             found[_key(claim)] = replace(before, explains=min(share, before.explains or 0), of=(*before.of, name))
     return list(found.values())
+
+
+def _best(told: Sequence[Story]) -> tuple[bool, int]:
+    return min((story.rank for story in told if len(story.claims) <= LONGEST), default=(True, LONGEST + 1))
 
 
 def _key(claim: Finding) -> tuple[str, str]:
@@ -151,7 +183,7 @@ def _two_slips(wrong: Wrong, known: Knowledge, everything: Sequence[Slip]) -> li
             break
         claims = Finding(first.code, first.message), Finding(second.code, second.message)
         gradient = record.gradients(first.and_also(second))[wrong.name]
-        told.extend(_proportions(wrong, Candidate(claims, gradient, record.penalty[wrong.name]), known, exact=True))
+        told.extend(_proportions(wrong, Candidate(claims, gradient, record.penalty[wrong.name]), known, as_it_is=True))
     return told
 
 
@@ -208,7 +240,7 @@ def _same_entries(column: Candidate, wrong: Wrong) -> Array | None:
 # --- In other proportions ------------------------------------------------------------------------------------
 
 
-def _proportions(wrong: Wrong, column: Candidate, known: Knowledge, exact: bool = False) -> Iterator[Story]:
+def _proportions(wrong: Wrong, column: Candidate, known: Knowledge, as_it_is: bool = False) -> Iterator[Story]:
     """The stories in which the gradient is a·data + b·penalty."""
     here = wrong.usable
     got, data = wrong.got[here], column.data[here]
@@ -217,27 +249,28 @@ def _proportions(wrong: Wrong, column: Candidate, known: Knowledge, exact: bool 
         penalty = None
     difference = wrong.difference
 
-    def share(fitted: Array) -> float | None:
+    def story(claims: tuple[Finding, ...], fitted: Array) -> Iterator[Story]:
         left = float(np.linalg.norm(got - fitted))
-        return 1 - (left / difference) ** 2 if left <= LEFT * difference else None
+        if left <= LEFT * difference:
+            exact = left <= wrong.precision * float(np.linalg.norm(got))
+            yield Story((*column.claims, *claims), 1 - (left / difference) ** 2, exact)
 
-    plain = share(data if penalty is None else data + penalty)
-    if plain is not None:
-        if column.claims:
-            yield column.claims, plain
+    plain = list(story((), data if penalty is None else data + penalty))
+    if column.claims:
+        yield from plain
+    if any(one.exact for one in plain):
         return
-    if exact:
+    if as_it_is:
         return
     if penalty is None:
-        yield from _factor_only(wrong, column, known, share, got, data)
+        yield from _factor_only(column, known, story, got, data)
         strength = _penalised_bias(wrong, known)
         for sign in (1.0, -1.0) if strength is not None else ():
             assert strength is not None
             found = _coefficient(got - sign * data, wrong.x[here])
-            share_of_reg = _nice(abs(found) / strength, known.sizes)
-            fits = share(sign * data + found * wrong.x[here])
-            if share_of_reg and fits is not None:
-                yield (*column.claims, *((SIGN,) if sign < 0 else ()), BIAS), fits
+            if _nice(abs(found) / strength, known.sizes):
+                made: tuple[Finding, ...] = (SIGN, BIAS) if sign < 0 else (BIAS,)
+                yield from story(made, sign * data + found * wrong.x[here])
         return
     matrix = np.stack([data, penalty], axis=1)
     scales = np.linalg.norm(matrix, axis=0)
@@ -245,9 +278,7 @@ def _proportions(wrong: Wrong, column: Candidate, known: Knowledge, exact: bool 
     (a, b), *_ = np.linalg.lstsq(matrix / scales, got, rcond=1e-12)
     a, b = float(a / scales[0]), float(b / scales[1])
     for claims, a_exact, b_exact in _readings(a, b, known.sizes, alone=not column.claims):
-        fits = share(a_exact * data + b_exact * penalty)
-        if fits is not None:
-            yield (*column.claims, *claims), fits
+        yield from story(claims, a_exact * data + b_exact * penalty)
 
 
 def _coefficient(y: Array, x: Array) -> float:
@@ -267,26 +298,21 @@ def _penalised_bias(wrong: Wrong, known: Knowledge) -> float | None:
 
 
 def _factor_only(
-    wrong: Wrong,
     column: Candidate,
     known: Knowledge,
-    share: Callable[[Array], float | None],
+    story: Callable[[tuple[Finding, ...], Array], Iterator[Story]],
     got: Array,
     data: Array,
 ) -> Iterator[Story]:
     if not np.any(got) and np.any(data):
-        yield (*column.claims, ZERO), 1.0
+        yield from story((ZERO,), got)
         return
     factor = _coefficient(got, data)
     nice = _nice(factor, known.sizes, products=bool(np.count_nonzero(data) >= FEW))
-    if nice is not None:
-        fits = share(nice * data)
-        if fits is not None:
-            yield (*column.claims, *_of_factor(nice, known.sizes, "The gradient")), fits
-    elif factor and not column.claims and np.count_nonzero(data) >= 4:
-        fits = share(factor * data)
-        if fits is not None:
-            yield _of_factor(factor, known.sizes, "The gradient"), fits
+    if nice:
+        yield from story(_of_factor(nice, known.sizes, "The gradient"), nice * data)
+    elif nice is None and factor and not column.claims and np.count_nonzero(data) >= 4:
+        yield from story(_of_factor(factor, known.sizes, "The gradient"), factor * data)
 
 
 SIGN = Finding("sign", "The sign is flipped: this is the negative of the gradient.")
@@ -365,7 +391,8 @@ def _meaning(factor: float, sizes: dict[int, str]) -> str:
                 return (
                     f"{factor:.4g} times what it should be: divided by {other} ({of_other}) in place of {one} ({what})"
                 )
-    return f"{factor:.4g} times what it should be"
+    simple = Fraction(factor).limit_denominator(12)
+    return f"{simple if _near(factor, float(simple)) else format(factor, '.4g')} times what it should be"
 
 
 def _nice(number: float, sizes: dict[int, str], products: bool = True) -> float | None:

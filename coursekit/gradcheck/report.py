@@ -92,7 +92,7 @@ class GradientReport:
     >>> report.ok
     False
     >>> print(check_gradient(lambda x: np.sum(x ** 3), x, 3 * x ** 2))
-    The gradient is right (relative error 0).
+    The gradient is right (relative error in norm 0).
     """
 
     ok: bool
@@ -107,24 +107,21 @@ class GradientReport:
 
     def headline(self) -> str:
         if self.ok:
-            return f"The gradient is right (relative error {self._error()})."
-        if not self.compared:
-            return "The gradient could not be compared."
-        return f"The gradient is not right (relative error {self._error()})."
-
-    def _error(self) -> str:
-        return "0" if self.error < 1e-8 else f"{self.error:.1e}"
+            return f"The gradient is right (relative error in norm {_error(self.error)})."
+        return "The gradient is not right." if self.compared else "The gradient could not be compared."
 
     def text(self) -> str:
         """The report as plain text: what was found first, then the numbers."""
         lines = [self.headline()]
-        for finding in self.findings:
-            lines.append(f"Finding: {_message(finding)} [{finding.code}{_share(finding)}]")
-        for one in self.compared:
-            if len(self.compared) > 1:
-                lines.append(f"  d{one.name}: {_summary(one)}")
+        lines += [f"Finding: {_message(finding)} [{finding.code}{_share(finding)}]" for finding in self.findings]
+        for one in self._told():
+            lines.append(f"  d{one.name}: {_summary(one)}")
             lines.extend(f"    {entry}" for entry in _worst(one))
         return "\n".join(lines)
+
+    def _told(self) -> tuple[Comparison, ...]:
+        """The parameters to speak of: all, unless everything is right."""
+        return () if all(one.ok for one in self.compared) else self.compared
 
     def html(self) -> str:
         """The report as HTML that stands alone: inline styles, no scripts."""
@@ -132,12 +129,10 @@ class GradientReport:
         sign = "✓" if self.ok else "✗"
         body = "".join(
             f"<p style='margin:.4em 0'><strong>{escape(_message(finding))}</strong> "
-            f"<code>{escape(finding.code)}{escape(_share(finding))}</code></p>"
+            f"<code style='white-space:nowrap'>{escape(finding.code)}{escape(_share(finding))}</code></p>"
             for finding in self.findings
         )
-        for one in self.compared:
-            if one.ok and len(self.compared) == 1:
-                continue
+        for one in self._told():
             body += f"<p style='margin:.6em 0 .2em'><code>d{escape(one.name)}</code>: {escape(_summary(one))}</p>"
             entries = "\n".join(_worst(one))
             if entries:
@@ -165,13 +160,16 @@ def _share(finding: Finding) -> str:
     return "" if finding.explains is None else f", explains {100 * finding.explains:.4g} %"
 
 
+def _error(error: float) -> str:
+    return "0" if error < 1e-8 else f"{error:.2g}"
+
+
 def _summary(one: Comparison) -> str:
     if one.wrong is None:
         return f"shape {np.shape(np.asarray(one.got))} in place of {one.shape}"
     if one.ok:
-        return f"right (shape {one.shape})"
-    count = int(one.wrong.sum())
-    return f"{count} of {one.wrong.size} entries {'is' if count == 1 else 'are'} wrong, relative error {one.error:.1e}"
+        return f"right (relative error in norm {_error(one.error)})"
+    return f"relative error in norm {_error(one.error)}, {int(one.wrong.sum())} of {one.wrong.size} entries wrong"
 
 
 def _worst(one: Comparison) -> Iterator[str]:
@@ -187,7 +185,7 @@ def _worst(one: Comparison) -> Iterator[str]:
 
 
 def _map_of_errors(one: Comparison) -> str:
-    """A table whose cells are the darker, the more an entry is off; blocks of entries where there are too many."""
+    """A table whose cells are the redder, the more an entry is off; blocks of entries where there are too many."""
     if one.wrong is None or one.ok or one.got is None or one.right is None or one.wrong.size < 2:
         return ""
     with np.errstate(invalid="ignore"):
@@ -209,7 +207,7 @@ def _map_of_errors(one: Comparison) -> str:
         "<tr>"
         + "".join(
             f"<td title='{value:.2g}' style='width:1em;height:1em;padding:0;border:1px solid #8884;"
-            f"background:rgba(207,34,46,{value / largest:.2f})'></td>"
+            f"background:rgba(207,34,46,{_strength(value / largest):.2f})'></td>"
             for value in row
         )
         + "</tr>"
@@ -219,9 +217,14 @@ def _map_of_errors(one: Comparison) -> str:
     return (
         f"<figure role='img' aria-label='{escape(alt, quote=True)}' style='margin:.4em 0'>"
         f"<table aria-hidden='true' style='border-collapse:collapse;margin:0'>{cells}</table>"
-        f"<figcaption style='font-size:smaller'>{escape(alt)}{each} Red: wrong, the darker the more.</figcaption>"
-        "</figure>"
+        f"<figcaption style='font-size:smaller'>Where d{escape(one.name)} is wrong: the stronger the red, the more."
+        f"{each}</figcaption></figure>"
     )
+
+
+def _strength(share: float) -> float:
+    """How red a cell is: every wrong one so much that it can be seen."""
+    return 0.15 + 0.85 * share if share else 0.0
 
 
 def _blocks(rows: Array) -> Array:

@@ -157,6 +157,67 @@ def test_the_regulariser_is_seen_in_a_function_that_the_engine_cannot_record() -
         assert codes(report) == ([code] if code else [])
 
 
+def svm_in_place(
+    W: np.ndarray, X: np.ndarray, y: np.ndarray, reg: float, *, slip: str = ""
+) -> tuple[float, np.ndarray]:
+    """As students write it: with writing into arrays, which the engine cannot record."""
+    rows = np.arange(len(y))
+    scores = X @ W
+    margins = np.maximum(0, scores - scores[rows, y][:, None] + 1)
+    margins[rows, y] = 0
+    loss = np.sum(margins) / len(y) + reg * np.sum(W * W)
+    mask = np.ones_like(margins) if slip == "mask" else (margins > 0).astype(float)
+    mask[rows, y] = 0
+    if slip != "correct":
+        mask[rows, y] = -mask.sum(axis=1)
+    return loss, X.T @ mask / len(y) + 2 * reg * W
+
+
+def softmax_in_place(
+    W: np.ndarray, X: np.ndarray, y: np.ndarray, reg: float, *, slip: str = ""
+) -> tuple[float, np.ndarray]:
+    loss = 0.0
+    dW = np.zeros_like(W)
+    for x, label in zip(X, y, strict=True):
+        p = np.exp(x @ W - np.max(x @ W))
+        p /= np.sum(p)
+        loss -= np.log(p[label])
+        if slip != "correct":
+            p[label] -= 1
+        dW += np.outer(x, p)
+    return loss / len(y) + reg * np.sum(W * W), dW / len(y) + 2 * reg * W
+
+
+@pytest.mark.parametrize("reg", [0.0, 0.1])
+@pytest.mark.parametrize("way", ["args", "closure"])
+@pytest.mark.parametrize(
+    ("loss", "slip", "code"),
+    [
+        (svm_in_place, "", None),
+        (svm_in_place, "correct", "correct-class-missing"),
+        (svm_in_place, "mask", "relu-mask"),
+        (softmax_in_place, "", None),
+        (softmax_in_place, "correct", "correct-class-missing"),
+    ],
+)
+def test_the_usual_losses_are_known_however_they_are_written(
+    loss: Callable[..., Any], slip: str, code: str | None, way: str, reg: float
+) -> None:
+    if way == "args":
+        report = check_gradient(lambda *args: loss(*args, slip=slip), W, args=(X, y, reg))
+    else:
+        _, dW = loss(W, X, y, reg, slip=slip)
+        report = check_gradient(lambda V: loss(V, X, y, reg)[0], W, dW)
+    assert codes(report)[:1] == ([code] if code else [])
+
+
+def test_a_small_mistake_beside_a_large_one_is_named_too() -> None:
+    small = 0.01 * W
+    wrong = softmax_gradient(small, X, y, REG, divide=1, twice=1)
+    report = check_gradient(softmax_loss, small, wrong, args=(X, y, REG))
+    assert codes(report) == ["scale", "regularizer-half"]
+
+
 def test_a_transposed_gradient_is_told_from_one_of_another_shape() -> None:
     right = softmax_gradient(W, X, y, REG)
     for wrong, code in ((right.T, "transposed"), (right.ravel(), "wrong-shape"), (right[None], "wrong-shape")):

@@ -28,15 +28,16 @@ def one_wrong() -> GradientReport:
 
 
 def test_a_right_gradient_needs_one_line() -> None:
-    assert str(report_of(3 * W**2)) == "The gradient is right (relative error 0)."
+    assert str(report_of(3 * W**2)) == "The gradient is right (relative error in norm 0)."
 
 
 def test_the_finding_comes_before_the_numbers() -> None:
     lines = report_of(2 * W**2).text().splitlines()
-    assert lines[0].startswith("The gradient is not right")
-    assert lines[1].startswith("Finding: dW: The gradient is 0.6667 times what it should be")
+    assert lines[0] == "The gradient is not right."
+    assert lines[1].startswith("Finding: dW: The gradient is 2/3 times what it should be")
     assert "[scale, explains 100 %]" in lines[1]
-    assert lines[2].strip().startswith("dW[")
+    assert lines[2] == "  dW: relative error in norm 0.33, 12 of 12 entries wrong"
+    assert lines[3].strip().startswith("dW[")
 
 
 def test_an_unknown_cause_is_told_as_where_and_how_large() -> None:
@@ -62,6 +63,14 @@ def test_html_has_a_map_of_the_error_with_words_for_it() -> None:
     strengths = re.findall(r"rgba\(207,34,46,([\d.]+)\)", html)
     assert strengths.count("1.00") == 1
     assert strengths.count("0.00") == 11
+
+
+def test_an_entry_that_is_little_wrong_is_not_white() -> None:
+    gradient = 3 * W**2
+    gradient[0, 0] += 1
+    gradient[1, 1] += 1e-3
+    strengths = re.findall(r"rgba\(207,34,46,([\d.]+)\)", report_of(gradient).html())
+    assert sorted(map(float, strengths))[-2:] == [0.15, 1.0]
 
 
 def test_a_large_map_is_drawn_in_blocks() -> None:
