@@ -7,7 +7,7 @@ then, and only if they do not: which mistake is it?
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,13 +18,15 @@ from .diagnose import Wrong, diagnose
 from .directions import error_along
 from .knowledge import Knowledge, parameter_names, penalties_of, recorded, sizes_in, variants_of
 from .numeric import Array, Measured, Scalar, measure, moveable, number_or_array
-from .problem import OfDict, Problem, claimed, measurable, modified, same_value
+from .problem import Exact, OfDict, Problem, claimed, measurable, modified, same_value
 from .report import Comparison, Finding, GradientReport
 from .twins import twin_of
 
 RTOL = 1e-5
 ATOL_OF_LARGEST = 1e-6
 SINGLE = 1e-4  # what float32 may be off, of itself and (a fifth of it) of the largest entry
+REMARKS = ("kink", "float32", "imprecise")  # may be said of a gradient that is right
+ROUNDED = "The gradient is rounded to whole numbers, as in an array of integers (np.zeros_like of one?)."
 MAGNITUDES = (1e-6, 1e-4, 1e-3, 1e-2, 0.1)
 
 
@@ -95,13 +97,14 @@ def check_gradient(
     rng = np.random.default_rng(0) if rng is None else rng
     single = None if isinstance(x, Mapping) else name
     whole = dict(x) if single is None else {name: x}
+    if directions is not None and directions < 1:
+        raise ValueError(f"directions is how many directions to compare along, at least 1; not {directions}")
     function = f if gradient is not None else _first_of(f)
     if gradient is None:
         gradient = f
-    try:
-        point = {key: moveable(value) for key, value in whole.items()}
-    except TypeError as error:
-        return GradientReport(False, np.nan, (Finding("integer-input", f"{error}."),))
+    if whole_numbers := _integers(whole.values()):
+        return whole_numbers
+    point = {key: moveable(value) for key, value in whole.items()}
     problem = Problem(
         function=OfDict(function, args, single),
         point=point,
@@ -133,7 +136,7 @@ def check_backward(
         forward(\\*inputs) returns (out, cache), or out.
     backward : callable
         backward(dout, cache) returns the gradient of each floating-point input, in their order; for one input, just it.
-        It gets the cache that forward returned (or the inputs as a tuple, if forward returns no cache).
+        It gets the cache that forward returned; if that returns none, the input, or a tuple of the inputs.
     *inputs : arrays
     upstream : array of the shape of out, optional
         Random unless given.  Upstream gradients of ones would hide a backward that ignores them.
@@ -156,21 +159,20 @@ def check_backward(
     rng = np.random.default_rng(0) if rng is None else rng
     names = parameter_names(forward, len(inputs))
     floats = [i for i, value in enumerate(inputs) if np.asarray(value).dtype.kind == "f"]
-    try:
-        point = {names[i]: moveable(inputs[i]) for i in floats}
-        if not point:
-            moveable(inputs[0] if inputs else 0)
-    except TypeError as error:
-        return GradientReport(False, np.nan, (Finding("integer-input", f"{error}."),))
+    if not inputs:
+        raise TypeError("check_backward needs the inputs of the layer: check_backward(forward, backward, x, w, b)")
+    if not floats and (whole_numbers := _integers(inputs)):
+        return whole_numbers
+    point = {names[i]: moveable(inputs[i]) for i in floats}
 
     def outputs(values: Mapping[str, Any]) -> tuple[Any, Any]:
         given = [values.get(names[i], value) if i in floats else value for i, value in enumerate(inputs)]
         result = forward(*given)
         pair = isinstance(result, tuple) and len(result) == 2
-        return result if pair else (result, tuple(given))
+        return result if pair else (result, given[0] if len(given) == 1 else tuple(given))
 
     with np.errstate(all="ignore"):
-        out = number_or_array(outputs(point)[0])
+        out = number_or_array(outputs({key: x.copy() for key, x in point.items()})[0])
     dout = rng.standard_normal(out.shape) if upstream is None else np.array(upstream, dtype=out.dtype)
     dout = dout.astype(out.dtype) if out.dtype.kind == "f" else dout
 
@@ -204,7 +206,8 @@ def check_backward(
         rng=rng,
     )
     report = _check(problem, None)
-    still = not changed and not any(finding.code == "input-modified" for finding in report.findings)
+    codes = {finding.code for finding in report.findings}
+    still = not changed and not codes & {"input-modified", "not-deterministic"}
     more = [*changed, *(_not_linear(gradients, point) if np.size(dout) and still else [])]
     if not more:
         return report
@@ -212,6 +215,17 @@ def check_backward(
     new = [finding for finding in more if finding.code not in named]
     known = [finding for finding in report.findings if finding.code != "unknown" or not new]
     return replace(report, ok=False, findings=(*known, *new))
+
+
+def _integers(values: Iterable[Any]) -> GradientReport | None:
+    """The report on a point of integers, if it is one."""
+    for value in values:
+        if np.asarray(value).dtype.kind in "iub":
+            try:
+                moveable(value)
+            except TypeError as error:
+                return GradientReport(False, np.nan, (Finding("integer-input", f"{error}."),))
+    return None
 
 
 def _not_linear(gradients: Callable[..., Any], point: dict[str, Array]) -> list[Finding]:
@@ -239,12 +253,21 @@ def _not_linear(gradients: Callable[..., Any], point: dict[str, Array]) -> list[
 
 def _check(problem: Problem, directions: int | None) -> GradientReport:
     before = {key: value.copy() for key, value in problem.point.items()}
+    try:
+        return _answer(problem, directions, before)
+    finally:
+        modified(problem, before, "")  # also if somebody's code has raised in between
+
+
+def _answer(problem: Problem, directions: int | None, before: dict[str, Array]) -> GradientReport:
     scalar = Scalar(lambda _: problem.function(problem.point), problem.upstream, problem.rng)
     findings: list[Finding] = []
 
     with np.errstate(all="ignore"):
         value = scalar(None)
         findings += modified(problem, before, "The function")
+    if isinstance(value, complex):
+        raise TypeError("f returned a complex number; a gradient is of a real one")
     if directions is None and (text := _random(scalar, value)):
         return GradientReport(False, np.nan, (Finding("not-deterministic", text),))
     findings += modified(problem, before, "The function")
@@ -267,7 +290,7 @@ def _random(scalar: Scalar, value: float) -> str:
         again = scalar(None)
     if same_value(value, again):
         return ""
-    return f"The function is random: it gave {value:.6g} and then {again:.6g} for the same point. Fix its seed."
+    return f"The function is random: it gave {value!r} and then {again!r} for the same point. Fix its seed."
 
 
 def _compare(
@@ -287,13 +310,15 @@ def _compare(
     wrongs: list[Wrong] = []
     arranged: dict[str, list[Finding]] = {}
     kinks: dict[str, Any] = {}
+    rounded: dict[str, Finding] = {}
     if directions is not None:
         return _along(problem, scalar, value, got, findings, directions)
     exact = measurable(problem, scalar, value)
+    variation = _variation(exact, value) if single_precision else 0.0
     for key, x in problem.point.items():
         measured = measure(exact.along(key), exact.point[key], got[key])
         largest = float(np.max(np.abs(x), initial=0))
-        coarse = 64 * float(np.finfo(np.float32).eps) * abs(value) / max(largest, 1.0) if single_precision else 0.0
+        coarse = 64 * float(np.finfo(np.float32).eps) * variation / max(largest, 1.0)
         tolerance = (SINGLE, SINGLE / 5, coarse) if single_precision else (RTOL, ATOL_OF_LARGEST, 0.0)
         candidate = got[key]
         shape = np.shape(x)
@@ -316,10 +341,15 @@ def _compare(
         if infinite.any():
             findings.append(_unstable(problem, key, infinite, candidate))
             continue
-        if _rounded_to_integers(candidate, measured):
-            text = "The gradient is rounded to whole numbers, as in an array of integers (np.zeros_like of one?)."
-            findings.append(Finding("integer-input", text, 1.0, (key,)))
+        if not measured.gradient.any() and not measured.kinks.any():
+            text = f"The function does not change when {key} moves. Does it use {key}, or round its result?"
+            findings.append(Finding("unknown", text, None, (key,)))
             continue
+        if _rounded_to_integers(candidate, measured):
+            rounded[key] = Finding("integer-input", ROUNDED, 1.0, (key,))
+            if candidate.dtype.kind in "iu":
+                findings.append(rounded.pop(key))
+                continue
         wrongs.append(
             Wrong(key, np.asarray(x, float), candidate.astype(float), measured.gradient, ~measured.kinks, precision)
         )
@@ -341,11 +371,13 @@ def _compare(
     for key, claims in arranged.items():
         if key not in told or not any(finding.code in {c.code for c in claims} for finding in findings):
             findings += [replace(claim, of=(key,)) for claim in claims]
-    told = {key for finding in findings if finding.code not in ("kink", "float32") for key in finding.of}
+    told = {key for finding in findings if finding.code not in REMARKS for key in finding.of}
+    findings += [finding for key, finding in rounded.items() if key not in told]
+    told |= set(rounded)
     findings += [_unexplained(one) for one in compared if not one.ok and one.name not in told]
     findings += _about_loss(loss, value, ok, single_precision)
     errors = [one.error for one in compared]
-    ok = ok and not any(finding.code not in ("kink", "float32") for finding in findings)
+    ok = ok and not any(finding.code not in REMARKS for finding in findings)
     return GradientReport(ok, max(errors, default=0.0), tuple(_once(findings)), tuple(compared))
 
 
@@ -383,22 +415,28 @@ def _along(
             text = f"The gradient has shape {got[key].shape} and the parameter {x.shape}: they must be the same."
             findings.append(Finding("wrong-shape", text, None, (key,)))
             return GradientReport(False, 1.0, tuple(_once(findings)), (Comparison(key, x.shape, None, got[key]),))
-    tolerance = {key: 1e-3 if x.dtype == np.float32 else 1e-6 for key, x in problem.point.items()}
+    exact = problem.point
+    f: Callable[[], float] = lambda: scalar(None)  # noqa: E731
+    if any(x.dtype != np.float64 for x in exact.values()):
+        measured = measurable(problem, scalar, value)
+        exact, along = measured.point, measured.along("")
+        f = lambda: along(None)  # noqa: E731
+    tolerance = 1e-3 if any(x.dtype == np.float32 for x in (*problem.point.values(), *got.values())) else 1e-6
 
     def error_in(keys: list[str]) -> tuple[float, bool]:
-        points, gradients = [problem.point[key] for key in keys], [got[key] for key in keys]
-        return error_along(lambda: scalar(None), value, points, gradients, directions, problem.rng)
+        return error_along(f, value, [exact[key] for key in keys], [got[key] for key in keys], directions, problem.rng)
 
     together, at_kink = error_in(list(problem.point))
     errors = dict.fromkeys(problem.point, together)
     off = []
-    if not together <= max(tolerance.values(), default=0.0):
+    if not together <= tolerance:
         if text := _random(scalar, value):
             return GradientReport(False, np.nan, (Finding("not-deterministic", text),))
         if at_kink and _right_beside(problem, scalar, got, directions):
             return GradientReport(True, 0.0, (*findings, AT_KINK))
         errors = {key: error_in([key])[0] for key in problem.point}
-        off = [key for key, error in errors.items() if not error <= tolerance[key]] or list(problem.point)
+        off = [key for key, error in errors.items() if not error <= tolerance]
+        off = off or [max(errors, key=lambda key: errors[key])]
     record = recorded(twin_of(problem, scalar), scalar) if off else None
     compared, wrongs = [], []
     for key, x in problem.point.items():
@@ -427,6 +465,9 @@ AT_KINK = Finding(
 )
 
 
+NEIGHBOURS = 8
+
+
 def _right_beside(problem: Problem, scalar: Scalar, got: dict[str, Array], directions: int | None) -> bool:
     """Whether it is right at a point close by, where f has a derivative; or, of an array, what the engine chooses."""
     if not callable(problem.gradient):
@@ -437,15 +478,28 @@ def _right_beside(problem: Problem, scalar: Scalar, got: dict[str, Array], direc
         )
     rng = np.random.default_rng(4)
     kept = {key: x.copy() for key, x in problem.point.items()}
+    around: dict[str, list[Array]] = {key: [] for key in problem.point}
     try:
-        for x in problem.point.values():
-            typical = float(np.sqrt(np.mean(x * x))) if x.size else 0.0
-            x += (1e-2 * (typical or 1.0) * rng.standard_normal(x.shape)).astype(x.dtype)
-        beside = _check(replace(problem, upstream=scalar.upstream), directions)
-        return beside.ok and AT_KINK not in beside.findings
+        for k in range(NEIGHBOURS):
+            for key, x in problem.point.items():
+                typical = float(np.sqrt(np.mean(kept[key] ** 2))) if x.size else 0.0
+                x[...] = kept[key] + (1e-2 * (typical or 1.0) * rng.standard_normal(x.shape)).astype(x.dtype)
+            if k == 0:
+                beside = _check(replace(problem, upstream=scalar.upstream), directions)
+                if not beside.ok or AT_KINK in beside.findings:
+                    return False
+            there, _, _ = claimed(problem, {key: x.copy() for key, x in problem.point.items()})
+            for key in problem.point:
+                around[key].append((there or got)[key].astype(float))
     finally:
         for key, x in problem.point.items():
             x[...] = kept[key]
+    for key, values in around.items():
+        low, high = np.min(values, axis=0), np.max(values, axis=0)
+        width = high - low + 0.1 * (np.abs(low) + np.abs(high))  # a few neighbours do not meet every slope there is
+        if not np.all((got[key] >= low - width - 1e-9) & (got[key] <= high + width + 1e-9)):
+            return False
+    return True
 
 
 def _once(findings: list[Finding]) -> list[Finding]:
@@ -453,6 +507,20 @@ def _once(findings: list[Finding]) -> list[Finding]:
 
 
 # --- Precision -----------------------------------------------------------------------------------------------
+
+
+def _variation(exact: Exact, value: float) -> float:
+    """How much the function changes over distances like the point's own: what its float32 digits are digits of."""
+    f = exact.along("")
+    kept = {key: x.copy() for key, x in exact.point.items()}
+    values = []
+    for times in (0.0, -1.0, 2.0):
+        for key, x in exact.point.items():
+            x[...] = times * kept[key]
+        values.append(f(None))
+    for key, x in exact.point.items():
+        x[...] = kept[key]
+    return max((abs(other - value) for other in values if np.isfinite(other)), default=0.0)
 
 
 def _relative(got: Array, measured: Measured) -> float:
@@ -479,6 +547,13 @@ def _worth_knowing(key: str, got: Array, measured: Measured, single_precision: b
             "every number between its slopes is as right as any other. The gradient is one of them."
         )
         findings.append(Finding("kink", text, None, (key,)))
+    norm = float(np.linalg.norm(measured.gradient))
+    if float(np.linalg.norm(measured.slack)) > 1e-3 * norm > 0 and np.any(got):
+        text = (
+            "The function's values are so large beside its gradient that rounding hides errors of "
+            f"{100 * float(np.linalg.norm(measured.slack)) / norm:.2g} %. Leave out what is constant in it."
+        )
+        findings.append(Finding("imprecise", text, None, (key,)))
     if single_precision and not measured.close(got.astype(float), RTOL, ATOL_OF_LARGEST).all():
         text = "Right as far as float32 goes: it has 7 digits. For a sharper test use float64."
         findings.append(Finding("float32", text, None, (key,)))

@@ -27,7 +27,7 @@ from .report import Finding
 from .slips import Slip, slips
 
 LEFT = 1e-3  # of the difference a mistake may leave unexplained, in norm
-PATIENCE = 2.0  # seconds for pairs of slips
+PATIENCE = 1.0  # seconds for slips, and as many for pairs of them
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,12 @@ def diagnose(wrongs: Sequence[Wrong], known: Knowledge) -> list[Finding]:
     """The mistakes that explain the wrong gradients, as few as possible; what has no explanation has no finding."""
     stories = {wrong.name: list(_stories(wrong, known)) for wrong in wrongs}
     if known.record is not None and any(_best(told) > GOOD for told in stories.values()):
-        everything = slips(known.record)
-        effects = [(slip, known.record.gradients(slip)) for slip in everything]
+        until = perf_counter() + PATIENCE
+        effects = []
+        for slip in slips(known.record):
+            effects.append((slip, known.record.gradients(slip)))
+            if perf_counter() > until:
+                break
         for wrong in wrongs:
             columns = [
                 Candidate((Finding(slip.code, slip.message),), gradients[wrong.name], known.record.penalty[wrong.name])
@@ -95,10 +99,10 @@ def diagnose(wrongs: Sequence[Wrong], known: Knowledge) -> list[Finding]:
                 if not np.array_equal(gradients[wrong.name], known.record.data[wrong.name])
             ]
             stories[wrong.name] += _told(wrong, columns, known)
+        until = perf_counter() + PATIENCE
         for wrong in wrongs:
-            if _best(stories[wrong.name]) <= (False, LONGEST):
-                continue
-            stories[wrong.name] += _two_slips(wrong, known, everything)
+            if _best(stories[wrong.name]) > (False, LONGEST) and min(known.sizes, default=FEW) >= FEW:
+                stories[wrong.name] += _two_slips(wrong, known, effects, until)
     if not any(stories.values()):
         return _one_factor(wrongs)
     return _fewest(stories, {wrong.name: wrong.x.size for wrong in wrongs})
@@ -169,17 +173,17 @@ def _told(wrong: Wrong, columns: Iterable[Candidate], known: Knowledge) -> list[
     return told
 
 
-def _two_slips(wrong: Wrong, known: Knowledge, everything: Sequence[Slip]) -> list[Story]:
+def _two_slips(
+    wrong: Wrong, known: Knowledge, effects: Sequence[tuple[Slip, dict[str, Array]]], until: float
+) -> list[Story]:
     record = known.record
     assert record is not None
-    right = record.data[wrong.name]
-    felt = [slip for slip in everything if not np.array_equal(record.gradients(slip)[wrong.name], right)]
+    felt = [slip for slip, gradients in effects if not np.array_equal(gradients[wrong.name], record.data[wrong.name])]
     told: list[Story] = []
-    start = perf_counter()
     for first, second in combinations(felt, 2):
         if first.code == second.code:
             continue
-        if perf_counter() - start > PATIENCE:
+        if perf_counter() > until:
             break
         claims = Finding(first.code, first.message), Finding(second.code, second.message)
         gradient = record.gradients(first.and_also(second))[wrong.name]
@@ -274,6 +278,8 @@ def _proportions(wrong: Wrong, column: Candidate, known: Knowledge, as_it_is: bo
         return
     matrix = np.stack([data, penalty], axis=1)
     scales = np.linalg.norm(matrix, axis=0)
+    if abs(data @ penalty) > (1 - 1e-9) * scales[0] * scales[1] > 0:
+        return  # one is a multiple of the other: what is whose cannot be told
     scales[scales == 0] = 1
     (a, b), *_ = np.linalg.lstsq(matrix / scales, got, rcond=1e-12)
     a, b = float(a / scales[0]), float(b / scales[1])
@@ -316,7 +322,7 @@ def _factor_only(
 
 
 SIGN = Finding("sign", "The sign is flipped: this is the negative of the gradient.")
-ZERO = Finding("gradient-zero", "The gradient is all zeros: nothing was added to it.")
+ZERO = Finding("gradient-zero", "The gradient is all zeros.")
 BIAS = Finding("regularizer-on-bias", "The bias is regularised in this gradient; in the function only the weights are.")
 MISSING = Finding("regularizer-missing", "The gradient of the regulariser is missing (for reg·ΣW² it is 2·reg·W).")
 HALF = Finding(
@@ -392,7 +398,7 @@ def _meaning(factor: float, sizes: dict[int, str]) -> str:
                     f"{factor:.4g} times what it should be: divided by {other} ({of_other}) in place of {one} ({what})"
                 )
     simple = Fraction(factor).limit_denominator(12)
-    return f"{simple if _near(factor, float(simple)) else format(factor, '.4g')} times what it should be"
+    return f"{simple if _near(factor, float(simple)) else format(factor, '.6g')} times what it should be"
 
 
 def _nice(number: float, sizes: dict[int, str], products: bool = True) -> float | None:

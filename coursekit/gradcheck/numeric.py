@@ -138,7 +138,12 @@ def number_or_array(y: Any) -> Array:
         return np.asarray(y)
     if isinstance(y, tuple):
         raise TypeError(f"f returned {len(y)} values; one is needed: lambda x: f(x)[0] takes the first of them")
-    array = np.asarray(getattr(y, "value", y))  # of a Tensor or a Value its number
+    try:
+        array = np.asarray(getattr(y, "value", y))  # of a Tensor or a Value its number
+    except ValueError:
+        raise TypeError(
+            "f must return a number or an array of numbers, not a list of arrays of several shapes"
+        ) from None
     if array.dtype.kind not in "biufc":
         raise TypeError(f"f must return a number or an array of numbers, not {type(y).__name__}")
     return array
@@ -259,7 +264,7 @@ def measure(f: Callable[[Any], Any], x: Array, claimed: Array | None = None) -> 
     result = Measured(
         central, np.full(len(entries), error), np.zeros(len(entries), bool), central.copy(), central.copy()
     )
-    largest = float(np.max(np.abs(central), initial=0))
+    largest = float(np.max(np.abs(central[np.isfinite(central)]), initial=0))
     jump = np.abs(right - left)  # much of it means a kink, or a strong curvature, between x − h and x + h
     jumps = jump > 1e-4 * largest + 4 * error
     if claimed is None or claimed.size != central.size:
@@ -272,7 +277,7 @@ def measure(f: Callable[[Any], Any], x: Array, claimed: Array | None = None) -> 
         doubtful = np.flatnonzero(off & jumps)
         if len(doubtful) > 0.1 * len(entries):  # not all of these can be kinks' doing
             doubtful = np.append(np.flatnonzero(off & jumps & between), doubtful[:50])
-        alone = np.flatnonzero(off & ~jumps)
+        alone = np.flatnonzero((off & ~jumps) | ~np.isfinite(central))
     for k in doubtful:
         _look_for_kink(f, x, entries[k], int(k), value, step, float(jump[k]), result)
     for k in alone if len(alone) <= SECOND_LOOKS else ():
@@ -337,8 +342,10 @@ def best_step(f: Callable[[Any], Any], x: Array, value: float, claimed: Array | 
     steps = [h for i, h in enumerate(steps) if i == 0 or h > 2 * steps[i - 1]]
     with np.errstate(all="ignore"):
         slopes = np.array([slope(f, x, v, h) for h in steps])
-        rounding = 4 * eps * abs(value) / np.array(steps)
         gaps = np.abs(np.diff(slopes))
+        # What the values of f tremble by: seen with the smallest steps, where nothing else is left.
+        trembling = float(np.median((gaps * steps[:-1])[:4])) if len(steps) > 4 else 0.0
+        rounding = np.fmax(4 * eps * abs(value), trembling if np.isfinite(trembling) else 0.0) / np.array(steps)
         # Of two neighbours the one that is farther off counts: a coincidence is no plateau.
         errors = np.maximum(np.maximum(np.append(gaps, 0.0), np.append(0.0, gaps)), rounding)
     errors[~np.isfinite(errors)] = np.inf

@@ -58,6 +58,12 @@ def claimed(problem: Problem, before: dict[str, Array]) -> tuple[dict[str, Array
         if not _same_results(given, twice):
             text = "The gradient is random: it was another one when it was asked for twice at the same point."
             return None, None, [*findings, Finding("not-deterministic", text)]
+    if problem.gradient is problem.raw and not (isinstance(given, tuple) and len(given) == 2):
+        raise TypeError(
+            "without a gradient, f must return (loss, gradient): hand over the gradient too, or return both"
+        )
+    if isinstance(given, tuple) and len(given) == 2 and np.size(given[1]) == 1 != np.size(given[0]):
+        raise TypeError("the gradient function returned (gradient, loss); the order is (loss, gradient)")
     if isinstance(given, tuple) and len(given) == 2 and not isinstance(given[0], Mapping) and np.size(given[0]) == 1:
         loss, given = float(np.asarray(given[0]).reshape(())), given[1]
     if problem.single is not None and not isinstance(given, Mapping):

@@ -108,7 +108,10 @@ class GradientReport:
     def headline(self) -> str:
         if self.ok:
             return f"The gradient is right (relative error in norm {_error(self.error)})."
-        return "The gradient is not right." if self.compared else "The gradient could not be compared."
+        if not self.compared:
+            return "The gradient could not be compared."
+        right = all(one.ok for one in self.compared)
+        return "The numbers are right, but something else is not." if right else "The gradient is not right."
 
     def text(self) -> str:
         """The report as plain text: what was found first, then the numbers."""
@@ -133,7 +136,7 @@ class GradientReport:
             for finding in self.findings
         )
         for one in self._told():
-            body += f"<p style='margin:.6em 0 .2em'><code>d{escape(one.name)}</code>: {escape(_summary(one))}</p>"
+            body += f"<p style='margin:.6em 0 .2em'><code>d{escape(str(one.name))}</code>: {escape(_summary(one))}</p>"
             entries = "\n".join(_worst(one))
             if entries:
                 body += f"<pre style='margin:.2em 0;white-space:pre-wrap'>{escape(entries)}</pre>"
@@ -181,7 +184,7 @@ def _worst(one: Comparison) -> Iterator[str]:
     for flat in np.argsort(-off, axis=None, kind="stable")[: min(SHOWN, int(one.wrong.sum()))]:
         index = np.unravel_index(int(flat), one.wrong.shape)
         place = f"[{', '.join(str(int(i)) for i in index)}]" if index else ""
-        yield f"d{one.name}{place}: yours {float(one.got[index]):.6g}, numerical {float(one.right[index]):.6g}"
+        yield f"d{one.name}{place}: yours {one.got[index] + 0.0:.6g}, numerical {one.right[index] + 0.0:.6g}"
 
 
 def _map_of_errors(one: Comparison) -> str:
@@ -217,8 +220,8 @@ def _map_of_errors(one: Comparison) -> str:
     return (
         f"<figure role='img' aria-label='{escape(alt, quote=True)}' style='margin:.4em 0'>"
         f"<table aria-hidden='true' style='border-collapse:collapse;margin:0'>{cells}</table>"
-        f"<figcaption style='font-size:smaller'>Where d{escape(one.name)} is wrong: the stronger the red, the more."
-        f"{each}</figcaption></figure>"
+        f"<figcaption style='font-size:smaller'>Where d{escape(str(one.name))} is wrong: "
+        f"the stronger the red, the more.{each}</figcaption></figure>"
     )
 
 

@@ -491,3 +491,101 @@ def test_bad_arguments_are_refused_with_what_to_do() -> None:
 def test_a_wrong_gradient_raises_with_the_report() -> None:
     with pytest.raises(GradientError, match="The sign is flipped"):
         checked(divide=-N, twice=-2).raise_if_wrong()
+
+
+# --- what a tester found ---
+
+
+def test_at_several_kinks_not_every_value_is_right() -> None:
+    x = np.array([0.0, 0.0, 1.0, -1.0])
+    relu = lambda x: np.sum(np.maximum(0, x))  # noqa: E731
+    assert check_gradient(relu, x, lambda x: (x > 0) * 1.0).ok
+    assert not check_gradient(relu, x, lambda x: np.where(x == 0, 100.0, x > 0)).ok
+
+
+def test_weights_of_zero_are_a_heap_of_kinks_and_still_right() -> None:
+    inputs, out = RNG.normal(size=(8, 3)), RNG.normal(size=(4,))
+    f = lambda W: np.sum(np.maximum(0, inputs @ W) @ out)  # noqa: E731
+    report = check_gradient(f, np.zeros((3, 4)), grad(f))
+    assert report.ok
+    assert set(codes(report)) <= {"kink"}
+
+
+def test_a_large_constant_is_no_excuse_for_float32() -> None:
+    x = RNG.normal(size=(4, 3)).astype(np.float32)
+    f = lambda x: 1000 + np.sum(1e-3 * x**2)  # noqa: E731
+    assert check_gradient(f, x, (2e-3 * x).astype(np.float32)).ok
+    assert not check_gradient(f, x, 0 * x).ok
+    assert codes(check_gradient(f, x, (-2e-3 * x).astype(np.float32))) == ["sign"]
+
+
+def test_what_rounding_hides_is_said() -> None:
+    report = check_gradient(lambda W: 1e12 + np.sum(W**2), W, 2 * W)
+    assert report.ok
+    assert codes(report) == ["imprecise"]
+
+
+def test_a_function_that_is_constant_but_for_rounding_has_a_gradient_of_zero() -> None:
+    for seed in range(10):
+        x = np.random.default_rng(seed).normal(size=(20, 5))
+        assert check_gradient(lambda x: np.sum(x - x.mean(axis=0)), x, 0 * x).ok, f"seed {seed}"
+
+
+def test_a_function_that_rounds_its_result_is_told_so() -> None:
+    report = check_gradient(lambda W: round(float(np.sum(W**2)), 4), W, 2 * W)
+    assert codes(report) == ["unknown"]
+    assert "does not change when" in report.findings[0].message
+
+
+def test_whole_numbers_are_not_taken_for_rounded_ones() -> None:
+    whole, w = np.array([[1.0, 2.0, -3.0], [0.0, 3.0, 1.0], [2.0, -2.0, 1.0]]), np.array([0.3, 0.8, -0.4])
+    f = lambda w: np.sum(np.maximum(0, whole @ w)) + REG * np.sum(w**2)  # noqa: E731
+    report = check_gradient(f, w, whole.T @ (whole @ w > 0).astype(float))
+    assert codes(report) == ["regularizer-missing"]
+
+
+def test_a_random_layer_is_not_called_names() -> None:
+    rng = np.random.default_rng(0)
+    report = check_backward(lambda x: (x * (rng.random(x.shape) > 0.5), x), lambda dout, x: dout, W)
+    assert codes(report) == ["not-deterministic"]
+
+
+def test_without_a_cache_backward_gets_the_input() -> None:
+    assert check_backward(lambda x: x**2, lambda dout, x: 2 * x * dout, W).ok
+
+
+def test_inputs_are_put_back_also_after_a_forward_in_place_and_after_an_error() -> None:
+    x = RNG.normal(size=(3, 4))
+    before = x.copy()
+
+    def in_place(x: np.ndarray) -> Any:
+        x[x < 0] = 0
+        return x, x
+
+    def raising(x: np.ndarray) -> float:
+        x[0] = 7
+        raise ZeroDivisionError
+
+    assert "input-modified" in codes(check_backward(in_place, lambda dout, c: dout * (c > 0), x))
+    with pytest.raises(ZeroDivisionError):
+        check_gradient(raising, x, x)
+    np.testing.assert_array_equal(x, before)
+
+
+def test_names_of_parameters_may_be_anything() -> None:
+    report = check_gradient(lambda p: np.sum(p[0] ** 2), {0: W}, {0: -2 * W})
+    assert "d0: The sign is flipped" in report.text()
+    assert "d0" in report.html()
+
+
+def test_what_cannot_be_used_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="directions"):
+        check_gradient(lambda x: np.sum(x**2), W, 2 * W, directions=0)
+    with pytest.raises(TypeError, match=r"the order is \(loss, gradient\)"):
+        check_gradient(lambda x: np.sum(x**2), W, lambda x: (2 * x, np.sum(x**2)))
+    with pytest.raises(TypeError, match=r"f must return \(loss, gradient\)"):
+        check_gradient(lambda x: np.sum(x**2), W)
+    with pytest.raises(TypeError, match="complex number"):
+        check_gradient(lambda x: np.sum(x) * 1j, W, W)
+    with pytest.raises(TypeError, match="needs the inputs"):
+        check_backward(affine, lambda dout, cache: dout)
