@@ -1,4 +1,4 @@
-"""The `autograder` command: release, grade, summary, feedback."""
+"""The `autograder` command: new, release, grade, summary, feedback."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--course", type=Path, default=Path(), metavar="DIR", help="the course folder (default: here)")
         return sub
 
+    command("new", start, "Make a new assignment to be changed: a notebook with one exercise, and its checks.py.")
     command("release", release, "Make the students' version of an assignment, with its public test cases.")
     grade = command("grade", grade_class, "Grade all submissions and record them in the gradebook.")
     grade.add_argument("--student", action="append", metavar="ID", help="grade only this student (may be repeated)")
@@ -81,6 +82,15 @@ def seconds(text: str) -> float:
 
 
 # -- the commands: nbgrader takes two seconds to import, so only when it is needed -----------
+
+
+def start(arguments: argparse.Namespace) -> None:
+    from .new import new
+    from .run import Course
+
+    slug = arguments.assignment
+    folder = shown(new(Course.at(arguments.course), slug))
+    print(f"Made {folder}: change {slug}.ipynb and checks.py there, then run `autograder release {slug}`")
 
 
 def release(arguments: argparse.Namespace) -> None:
