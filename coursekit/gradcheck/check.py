@@ -7,6 +7,7 @@ then, and only if they do not: which mistake is it?
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -262,35 +263,36 @@ def _check(problem: Problem, directions: int | None) -> GradientReport:
 def _answer(problem: Problem, directions: int | None, before: dict[str, Array]) -> GradientReport:
     scalar = Scalar(lambda _: problem.function(problem.point), problem.upstream, problem.rng)
     findings: list[Finding] = []
-
-    with np.errstate(all="ignore"):
-        value = scalar(None)
-        findings += modified(problem, before, "The function")
-    if isinstance(value, complex):
-        raise TypeError("f returned a complex number; a gradient is of a real one")
-    if directions is None and (text := _random(scalar, value)):
-        return GradientReport(False, np.nan, (Finding("not-deterministic", text),))
-    findings += modified(problem, before, "The function")
-    if not np.isfinite(value):
-        text = f"The function itself is {value} here{_finite_below(problem, scalar)}; no gradient can be checked."
-        return GradientReport(False, np.nan, (Finding("unstable", text),))
-
+    if directions is None and (trouble := _unsteady(problem, scalar, before, findings)):
+        return trouble
     got, loss, complaints = claimed(problem, before)
     findings += complaints
     if got is None:
         return GradientReport(False, np.nan, tuple(_once(findings)))
-
     with np.errstate(all="ignore"):
-        return _compare(problem, scalar, value, got, loss, findings, directions)
+        if directions is not None:
+            return _along(problem, scalar, got, findings, directions, before)
+        return _compare(problem, scalar, scalar(None), got, loss, findings)
 
 
-def _random(scalar: Scalar, value: float) -> str:
-    """The complaint, if the function does not give the same value twice."""
+def _unsteady(
+    problem: Problem, scalar: Scalar, before: dict[str, Array], findings: list[Finding]
+) -> GradientReport | None:
+    """The report, if the function has no value here or not the same one twice; notes it if it changes the point."""
     with np.errstate(all="ignore"):
+        value = scalar(None)
+        findings += modified(problem, before, "The function")
         again = scalar(None)
-    if same_value(value, again):
-        return ""
-    return f"The function is random: it gave {value!r} and then {again!r} for the same point. Fix its seed."
+        modified(problem, before, "")
+    if isinstance(value, complex):
+        raise TypeError("f returned a complex number; a gradient is of a real one")
+    if not same_value(value, again):
+        text = f"The function is random: it gave {value!r} and then {again!r} for the same point. Fix its seed."
+        return GradientReport(False, np.nan, (Finding("not-deterministic", text),))
+    if not np.isfinite(value):
+        text = f"The function itself is {value} here{_finite_below(problem, scalar)}; no gradient can be checked."
+        return GradientReport(False, np.nan, (Finding("unstable", text),))
+    return None
 
 
 def _compare(
@@ -300,7 +302,6 @@ def _compare(
     got: dict[str, Array],
     loss: float | None,
     findings: list[Finding],
-    directions: int | None,
 ) -> GradientReport:
     single_precision = any(
         array.dtype == np.float32 for array in (*problem.point.values(), *got.values()) if array.dtype.kind == "f"
@@ -311,8 +312,6 @@ def _compare(
     arranged: dict[str, list[Finding]] = {}
     kinks: dict[str, Any] = {}
     rounded: dict[str, Finding] = {}
-    if directions is not None:
-        return _along(problem, scalar, value, got, findings, directions)
     exact = measurable(problem, scalar, value)
     variation = _variation(exact, value) if single_precision else 0.0
     for key, x in problem.point.items():
@@ -404,10 +403,10 @@ def _explained(
 def _along(
     problem: Problem,
     scalar: Scalar,
-    value: float,
     got: dict[str, Array],
     findings: list[Finding],
     directions: int,
+    before: dict[str, Array],
 ) -> GradientReport:
     """The comparison along random directions, parameter by parameter."""
     for key, x in problem.point.items():
@@ -417,8 +416,9 @@ def _along(
             return GradientReport(False, 1.0, tuple(_once(findings)), (Comparison(key, x.shape, None, got[key]),))
     exact = problem.point
     f: Callable[[], float] = lambda: scalar(None)  # noqa: E731
+    value = functools.cache(f)
     if any(x.dtype != np.float64 for x in exact.values()):
-        measured = measurable(problem, scalar, value)
+        measured = measurable(problem, scalar, value())
         exact, along = measured.point, measured.along("")
         f = lambda: along(None)  # noqa: E731
     tolerance = 1e-3 if any(x.dtype == np.float32 for x in (*problem.point.values(), *got.values())) else 1e-6
@@ -430,8 +430,8 @@ def _along(
     errors = dict.fromkeys(problem.point, together)
     off = []
     if not together <= tolerance:
-        if text := _random(scalar, value):
-            return GradientReport(False, np.nan, (Finding("not-deterministic", text),))
+        if trouble := _unsteady(problem, scalar, before, findings):
+            return trouble
         if at_kink and _right_beside(problem, scalar, got, directions):
             return GradientReport(True, 0.0, (*findings, AT_KINK))
         errors = {key: error_in([key])[0] for key in problem.point}

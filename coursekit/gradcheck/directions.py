@@ -14,7 +14,7 @@ ENOUGH = 1e-6  # an error below which nobody asks further
 
 def error_along(
     f: Callable[[], float],
-    value: float,
+    value: Callable[[], float],
     points: Sequence[Array],
     gradients: Sequence[Array],
     directions: int,
@@ -26,8 +26,8 @@ def error_along(
     ----------
     f : callable
         The function of `points`, which are moved in place and put back.
-    value : float
-        What it is now.
+    value : callable
+        What it is now; asked for only where slopes do not agree.
     points, gradients : arrays
     directions : int
         A direction is a random sign for each entry of each array, the shorter the larger its gradient: so
@@ -58,20 +58,22 @@ def error_along(
         moves = [_signs(rng, x.shape, length) for x, length in zip(xs, lengths, strict=True)]
         claimed = sum(float(np.vdot(g, move)) for (_, g), move in zip(pairs, moves, strict=True))
         typical = max(abs(claimed), usual)
-        rounding = 8 * eps * abs(value)
         for smaller in (1.0, *SMALLER):
             if smaller < 1:
                 moves = [0.1 * move for move in moves]
             above, below = _both_sides(f, xs, kept, moves)
-            right, left = (above - value) / smaller, (value - below) / smaller
-            error = max(abs((right + left) / 2 - claimed) - rounding / smaller, 0.0) / typical
-            if error <= ENOUGH or abs(right - left) <= 1e-4 * typical + 2 * rounding / smaller:
+            rounding = 8 * eps * abs(above) / smaller
+            error = max(abs((above - below) / (2 * smaller) - claimed) - rounding, 0.0) / typical
+            if error <= ENOUGH:
+                break
+            right, left = (above - value()) / smaller, (value() - below) / smaller
+            if not abs(right - left) > 1e-4 * typical + 2 * rounding:
                 break  # else there is a kink in between: closer to the point it may be gone
         else:
             at_kink = True
-            if min(left, right) - rounding / smaller <= claimed <= max(left, right) + rounding / smaller:
+            if min(left, right) - rounding <= claimed <= max(left, right) + rounding:
                 error = 0.0
-        worst = max(worst, error)
+        worst = worst if error <= worst else error  # a nan stays
     return worst, at_kink
 
 
