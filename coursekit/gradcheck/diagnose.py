@@ -278,7 +278,7 @@ def _proportions(wrong: Wrong, column: Candidate, known: Knowledge, as_it_is: bo
         return
     matrix = np.stack([data, penalty], axis=1)
     scales = np.linalg.norm(matrix, axis=0)
-    if abs(data @ penalty) > (1 - 1e-9) * scales[0] * scales[1] > 0:
+    if abs(data @ penalty) > (1 - 1e-4) * scales[0] * scales[1] > 0:
         return  # one is a multiple of the other: what is whose cannot be told
     scales[scales == 0] = 1
     (a, b), *_ = np.linalg.lstsq(matrix / scales, got, rcond=1e-12)
