@@ -8,42 +8,24 @@ Cases are drawn for the students named in each message, so that a failure can be
 
 from __future__ import annotations
 
-import functools
 import itertools
 import textwrap
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import nbformat
 import numpy as np
 import pytest
+from assessed import Assessed
 
-from autograder import cases, spec
 from coursekit import check_gradient
-from coursekit.checks.cases import Case, Exercise, Expected
-from coursekit.checks.judge import examine
-from coursekit.checks.report import Report
-from coursekit.checks.run import StepOutcome, run_case
+from coursekit.checks.cases import Case, Expected
 
-SECRET = b"the tests' own course secret, 0123456789abcdef"
-FOLDER = Path(__file__).resolve().parents[2] / "solutions" / "linear_classifiers"
-ASSIGNMENT = spec.load((FOLDER / "checks.py").read_text(encoding="utf-8"), "checks.py")
+ASSESSED = Assessed("linear_classifiers")
+ASSIGNMENT, FOLDER = ASSESSED.assignment, ASSESSED.folder
+exercise, graded, answers = ASSESSED.exercise, ASSESSED.graded, ASSESSED.answers
 MANY = [f"student-{i}" for i in range(20)]
 FEW = MANY[:5]
-
-
-@functools.cache
-def exercise(name: str, student: str) -> Exercise:
-    return cases.fresh(ASSIGNMENT, name, SECRET, student)
-
-
-def graded(name: str, source: str, student: str) -> Report:
-    """The report on `source`, a cell that defines the function `name`."""
-    namespace: dict[str, Any] = {"np": np, "numpy": np}
-    exec(compile(source, "<cell>", "exec"), namespace)
-    functions = {name: namespace[name]}
-    return examine(exercise(name, student), lambda case: run_case(case, functions), lambda: source)
 
 
 # -- who is right ------------------------------------------------------------------------------
@@ -948,19 +930,6 @@ BANK = [
     for name in ASSIGNMENT.described
     for code in {c: None for made in exercise(name, FEW[0]).cases for c in codes_in(made)}
 ]
-
-
-def answers(name: str, student: str, change: Callable[[Expected], Any]) -> Report:
-    """The report on somebody who returns `change(expected)` wherever something is expected to be returned."""
-
-    def run(made: Case) -> list[StepOutcome]:
-        outcomes = []
-        for step in made.steps:
-            values = [change(item) for item in step.expected if item.where == "returned"]
-            outcomes.append(StepOutcome(returned=values[0] if len(values) == 1 else tuple(values)))
-        return outcomes
-
-    return examine(exercise(name, student), run, lambda: None)
 
 
 @pytest.mark.parametrize(("name", "code"), BANK)

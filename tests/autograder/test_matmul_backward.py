@@ -6,45 +6,26 @@ is told why only where that is certain: the codes in `WRONG` are all that is fou
 
 from __future__ import annotations
 
-import functools
 import itertools
 import textwrap
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import nbformat
 import numpy as np
 import pytest
+from assessed import Assessed
 from nbclient import NotebookClient
 
-from autograder import cases, spec
-from coursekit.checks.cases import Case, Exercise, Expected
-from coursekit.checks.judge import examine
-from coursekit.checks.report import Report
-from coursekit.checks.run import StepOutcome, run_case
+from coursekit.checks.cases import Case, Expected
 
 SLUG = "matmul_backward"
-SECRET = b"the tests' own course secret, 0123456789abcdef"
-REPOSITORY = Path(__file__).resolve().parents[2]
-FOLDER = REPOSITORY / "solutions" / SLUG
-ASSIGNMENT = spec.load((FOLDER / "checks.py").read_text(encoding="utf-8"), "checks.py")
+ASSESSED = Assessed("matmul_backward")
+ASSIGNMENT, FOLDER = ASSESSED.assignment, ASSESSED.folder
+exercise, graded, answers = ASSESSED.exercise, ASSESSED.graded, ASSESSED.answers
 MANY = [f"student-{i}" for i in range(20)]
 FEW = MANY[:5]
 COUNTS = ("jacobian_bytes", "chain_flops")  # whole numbers, that must be exact
-
-
-@functools.cache
-def exercise(name: str, student: str) -> Exercise:
-    return cases.fresh(ASSIGNMENT, name, SECRET, student)
-
-
-def graded(name: str, source: str, student: str) -> Report:
-    """The report on `source`, a cell that defines the function `name`."""
-    namespace: dict[str, Any] = {"np": np, "numpy": np}
-    exec(compile(source, "<cell>", "exec"), namespace)
-    functions = {name: namespace[name]}
-    return examine(exercise(name, student), lambda case: run_case(case, functions), lambda: source)
 
 
 # -- who is right ------------------------------------------------------------------------------
@@ -512,19 +493,6 @@ BANK = [
 ]
 
 
-def answers(name: str, student: str, change: Callable[[Expected], Any]) -> Report:
-    """The report on somebody who returns `change(expected)` wherever something is expected to be returned."""
-
-    def run(made: Case) -> list[StepOutcome]:
-        outcomes = []
-        for step in made.steps:
-            values = [change(item) for item in step.expected if item.where == "returned"]
-            outcomes.append(StepOutcome(returned=values[0] if len(values) == 1 else tuple(values)))
-        return outcomes
-
-    return examine(exercise(name, student), run, lambda: None)
-
-
 def test_each_exercise_knows_mistakes_and_each_of_them_shows() -> None:
     known = {name: {code for one, code in BANK if one == name} for name in ASSIGNMENT.described}
     assert min(len(codes) for codes in known.values()) >= 8
@@ -627,7 +595,7 @@ def test_the_lectures_numbers_are_what_is_expected_of_them() -> None:
 @pytest.mark.parametrize(("folder", "share"), [("assignments", 0), ("solutions", 1)])
 def test_the_notebook_runs_from_top_to_bottom(folder: str, share: int) -> None:
     """Unfilled without a traceback; with the solutions every check gives all its points."""
-    place = REPOSITORY / folder / SLUG
+    place = ASSESSED.folder.parents[1] / folder / SLUG
     nb = nbformat.read(place / f"{SLUG}.ipynb", as_version=4)
     NotebookClient(nb, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(place)}}).execute()
     earned = {}

@@ -9,42 +9,21 @@ from __future__ import annotations
 import functools
 import json
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import numpy as np
 import pytest
+from assessed import Assessed
 from nbclient import NotebookClient
 
-from autograder import cases, spec
-from coursekit.checks.cases import Exercise, Expected
-from coursekit.checks.judge import examine
-from coursekit.checks.report import Report
-from coursekit.checks.run import StepOutcome, run_case
-
-SECRET = b"the tests' own course secret, 0123456789abcdef"
-REPOSITORY = Path(__file__).resolve().parents[2]
-FOLDER = REPOSITORY / "solutions" / "worked_example"
-RELEASED = REPOSITORY / "assignments" / "worked_example"
-ASSIGNMENT = spec.load((FOLDER / "checks.py").read_text(encoding="utf-8"), "checks.py")
+ASSESSED = Assessed("worked_example")
+ASSIGNMENT, FOLDER = ASSESSED.assignment, ASSESSED.folder
+exercise, graded, answers = ASSESSED.exercise, ASSESSED.graded, ASSESSED.answers
 MANY = [f"student-{i}" for i in range(12)]
 FEW = MANY[:4]
 POINTS = {"forward": 10, "loss": 4, "backward": 30, "update": 8, "train": 14}
-
-
-@functools.cache
-def exercise(name: str, student: str) -> Exercise:
-    return cases.fresh(ASSIGNMENT, name, SECRET, student)
-
-
-def graded(name: str, source: str, student: str) -> Report:
-    """The report on `source`, which defines the function `name`."""
-    namespace: dict[str, Any] = {"np": np, "numpy": np}
-    exec(compile(source, "<cell>", "exec"), namespace)
-    functions = {name: namespace[name]}
-    return examine(exercise(name, student), lambda case: run_case(case, functions), lambda: source)
 
 
 @functools.cache
@@ -428,19 +407,6 @@ BANK = [
 ]
 
 
-def answers(name: str, student: str, change: Callable[[Expected], Any]) -> Report:
-    """The report on somebody who returns `change(expected)` wherever something is expected to be returned."""
-
-    def run(made: Any) -> list[StepOutcome]:
-        outcomes = []
-        for step in made.steps:
-            values = [change(item) for item in step.expected if item.where == "returned"]
-            outcomes.append(StepOutcome(returned=values[0] if len(values) == 1 else tuple(values)))
-        return outcomes
-
-    return examine(exercise(name, student), run, lambda: None)
-
-
 @pytest.mark.parametrize(("name", "code"), BANK)
 def test_every_known_mistake_is_rejected_and_named(name: str, code: str) -> None:
     for student in FEW:
@@ -477,12 +443,12 @@ def test_what_is_right_but_for_rounding_is_right(name: str) -> None:
 
 @pytest.mark.parametrize("name", POINTS)
 def test_what_is_not_filled_in_is_called_not_written(name: str) -> None:
-    report = graded(name, cells(RELEASED)[name].source, FEW[0])
+    report = graded(name, cells(ASSESSED.released)[name].source, FEW[0])
     assert (report.status, report.score) == ("not written", 0)
 
 
 def test_the_cells_and_points_are_those_of_the_curriculum() -> None:
-    for folder in (FOLDER, RELEASED):
+    for folder in (FOLDER, ASSESSED.released):
         found = cells(folder)
         for name, points in POINTS.items():
             assert found[name].metadata.nbgrader.solution
@@ -493,13 +459,13 @@ def test_the_cells_and_points_are_those_of_the_curriculum() -> None:
             assert cell.metadata.get("nbgrader", {}).get("grade_id", one) == one
             assert not cell.get("outputs")
             assert not cell.get("execution_count")
-    assert "SOLUTION" not in json.dumps(list(cells(RELEASED).values()))
+    assert "SOLUTION" not in json.dumps(list(cells(ASSESSED.released).values()))
 
 
-@pytest.mark.parametrize(("folder", "answer"), [(FOLDER, "of"), (RELEASED, "not written yet")])
+@pytest.mark.parametrize(("folder", "answer"), [(FOLDER, "of"), (ASSESSED.released, "not written yet")])
 def test_the_notebook_runs_from_top_to_bottom(folder: Path, answer: str) -> None:
     nb = nbformat.read(folder / "worked_example.ipynb", as_version=4)
-    NotebookClient(nb, timeout=60, resources={"metadata": {"path": str(RELEASED)}}).execute()
+    NotebookClient(nb, timeout=60, resources={"metadata": {"path": str(ASSESSED.released)}}).execute()
     said = {
         cell.id: "".join(str(output.get("text", output.get("data", ""))) for output in cell.get("outputs", []))
         for cell in nb.cells
