@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from coursekit.checks.cases import Exercise, to_files
-from coursekit.checks.judge import examine
+from coursekit.checks.cases import Case, Exercise, to_files
+from coursekit.checks.judge import examine, inherited
 from coursekit.checks.report import Report, number, printable
+from coursekit.checks.run import StepOutcome
 
 from . import cases, spec
 from .wall.sandbox import Box, BoxDied, Limits, Setup
@@ -77,11 +78,12 @@ def grade(
         If there is no bubblewrap.
     """
     notebook = json.loads(submission.content)
-    exercises = _exercises(submission, checks, secret, notebook)
+    assignment = spec.load(checks, "checks.py") if checks is not None else spec.Assignment(submission.assignment)
+    exercises = _exercises(submission, assignment, secret, notebook)
+    references = {name: one.reference for name, one in assignment.described.items()}
     if checks is not None:
-        forbidden = spec.load(checks, "checks.py").forbidden
-        setup = replace(setup or Setup(), forbidden=forbidden)
-    run = _Run(notebook["cells"], exercises, limits or Limits(), setup or Setup(), submission.files)
+        setup = replace(setup or Setup(), forbidden=assignment.forbidden)
+    run = _Run(notebook["cells"], exercises, references, limits or Limits(), setup or Setup(), submission.files)
     run.all_cells()
     return _graded(submission, notebook, exercises, run.reports, "graded", run)
 
@@ -89,7 +91,8 @@ def grade(
 def refuse(submission: Submission, checks: str | None, secret: bytes, reason: str) -> Graded:
     """The record of a submission that cannot be run, for the `reason` given: zero for every check, nothing run."""
     notebook = json.loads(submission.content)
-    exercises = _exercises(submission, checks, secret, notebook)
+    assignment = spec.load(checks, "checks.py") if checks is not None else spec.Assignment(submission.assignment)
+    exercises = _exercises(submission, assignment, secret, notebook)
     reports = {name: Report.unanswered(exercise, "not run", reason) for name, exercise in exercises.items()}
     for cell in notebook["cells"]:
         if name := _checked(cell, exercises):
@@ -104,12 +107,14 @@ class _Run:
         self,
         cells: list[Cell],
         exercises: dict[str, Exercise],
+        references: Mapping[str, Mapping[str, Any]],
         limits: Limits,
         setup: Setup,
         files: Mapping[str, bytes],
     ) -> None:
         self.cells = cells
         self.exercises = exercises
+        self.references = references
         self.limits = limits
         self.setup = setup
         self.files = files
@@ -172,15 +177,29 @@ class _Run:
 
     def _examined(self, box: Box, exercise: Exercise, number: int) -> Report:
         try:
-            return examine(
-                exercise, lambda case: box.run_case(case, exercise.functions), lambda: self._code_above(number)
-            )
+            report = self._report(box, exercise, number, {})
+            wrong = [name for name in exercise.uses if not self._is_right(name)]
+            if report.status in ("passed", "not written") or not wrong:
+                return report
+            # A mistake of an earlier exercise has cost its points there.
+            stand_ins = {name: f for one in wrong for name, f in self.references[one].items()}
+            again = self._report(box, exercise, number, stand_ins)
+            return inherited(report, again, wrong)
         except BoxDied:
             raise
         except Exception as error:  # what came back was stranger than a comparison could bear: it costs this exercise
             log.exception("%s could not be judged", exercise.name)
             reason = f"What came back could not be judged ({type(error).__name__}: {str(error)[:MAX_REASON]})."
             return Report.unanswered(exercise, "not run", reason)
+
+    def _report(self, box: Box, exercise: Exercise, number: int, stand_ins: Mapping[str, Any]) -> Report:
+        def run(case: Case) -> list[StepOutcome]:
+            return box.run_case(case, exercise.functions, stand_ins)
+
+        return examine(exercise, run, lambda: self._code_above(number))
+
+    def _is_right(self, name: str) -> bool:
+        return name in self.reports and self.reports[name].passed
 
     def _code_above(self, number: int) -> str:
         """The code that defines what the check in cell `number` sees: what is defined later does not count."""
@@ -229,12 +248,9 @@ class _Run:
 
 
 def _exercises(
-    submission: Submission, checks: str | None, secret: bytes, notebook: dict[str, Any]
+    submission: Submission, assignment: spec.Assignment, secret: bytes, notebook: dict[str, Any]
 ) -> dict[str, Exercise]:
     """The exercises that this notebook has a check cell for, with the student's own cases."""
-    if checks is None:
-        return {}
-    assignment = spec.load(checks, "checks.py")
     asked = {_checked(cell, assignment.described) for cell in notebook["cells"]}
     return {
         name: cases.fresh(assignment, name, secret, submission.student)

@@ -13,13 +13,32 @@ yields cases for a random generator::
 The same function makes the public cases and, from another generator, fresh ones for every
 student.  A gradient is never written by hand here: :func:`value_and_gradient` gets it from
 the forward definition.
+
+What has a memory, such as a class, is described by programs of several steps, and what they
+should give by a reference that goes through the same steps::
+
+    @assignment.exercise("Counter", parts={"total": 4}, reference={"Counter": Counter},
+                         mistakes=[Mistake("off-by-one", "It starts at 1.", runs={"Counter": FromOne})])
+    def counter_cases(rng):
+        yield Case("two steps", (
+            call("Counter", {"start": 3}, save_as="c"),
+            evaluate("c.add(2)"),
+            evaluate("c.total", {"total": FROM_REFERENCE}),
+        ))
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
+import inspect
+import io
+import linecache
+import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
@@ -27,9 +46,27 @@ import numpy as np
 
 from coursekit.autograd import value_and_grad
 from coursekit.checks.cases import Case, Exercise, Expected, Step
+from coursekit.checks.codec import Opaque
 from coursekit.checks.compare import agrees
+from coursekit.checks.given import Given
+from coursekit.checks.judge import observed
+from coursekit.checks.probes import Probe
+from coursekit.checks.run import run_case
 
-__all__ = ["Assignment", "Mistake", "Refused", "call", "case", "load", "value_and_gradient"]
+__all__ = [
+    "ANYTHING",
+    "FROM_REFERENCE",
+    "Assignment",
+    "Mistake",
+    "Refused",
+    "call",
+    "case",
+    "evaluate",
+    "expect",
+    "given",
+    "load",
+    "value_and_gradient",
+]
 
 Results = dict[str, Any]
 CasesFor = Callable[[np.random.Generator], Iterable[Case]]
@@ -56,11 +93,40 @@ class Mistake:
     gives : callable
         ``gives(right, args)``: the results that the mistake changes, by name, from the
         right results and the arguments (both by name).
+    runs : dict
+        In place of `gives`: functions or classes, by name, with which the steps of a case
+        give what this mistake gives.
     """
 
     code: str
     message: str
-    gives: Callable[[Results, Results], Results]
+    gives: Callable[[Results, Results], Results] | None = None
+    runs: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if (self.gives is None) == (not self.runs):
+            raise Refused(f"the mistake {self.code!r} needs either `gives` or `runs`")
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A result that is looked at in a way of its own: what :func:`expect` makes."""
+
+    value: Any
+    compare: str
+    options: Mapping[str, Any]
+
+
+def expect(value: Any, compare: str = "close", **options: Any) -> _Wanted:
+    """A result with its own comparison and options, where the others of the call have theirs."""
+    return _Wanted(value, compare, options)
+
+
+ANYTHING = expect(None, "anything")
+"""Stands for a result that has to be returned but is the student's own business, such as a cache."""
+
+FROM_REFERENCE = Opaque("FROM_REFERENCE")
+"""Stands for the result that the exercise's reference gives."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +135,8 @@ class _Described:
     parts: Mapping[str, float]
     mistakes: tuple[Mistake, ...]
     no_loop_over: tuple[str, ...]
+    reference: Mapping[str, Any]
+    uses: tuple[str, ...]
     cases: CasesFor
 
 
@@ -96,6 +164,8 @@ class Assignment:
         mistakes: Sequence[Mistake] = (),
         functions: Sequence[str] = (),
         no_loop_over: Sequence[str] = (),
+        reference: Mapping[str, Any] | None = None,
+        uses: Sequence[str] = (),
     ) -> Callable[[CasesFor], CasesFor]:
         """Describe the exercise `name` by the decorated function, which yields its cases for a random generator.
 
@@ -109,6 +179,12 @@ class Assignment:
             What `check` is handed, if that is more or other than `name`.
         no_loop_over : list of str
             Arguments over whose rows there must be no Python loop; needs a part ``"vectorised"``.
+        reference : dict
+            Right functions or classes by name, or :func:`given` ones: they make the results that
+            cases leave to them, and stand in for a student's wrong ones where a later exercise `uses` this one.
+        uses : list of str
+            Earlier exercises that this one may call.  If it fails where one of them has failed, it
+            is checked again with the reference of that one.
         """
         if name in self.described:
             raise Refused(f"{self.name}: the exercise {name!r} is described twice")
@@ -117,10 +193,19 @@ class Assignment:
             raise Refused(f"{self.name}/{name}: two mistakes have the code {twice[0]!r}; add a slash and a word to one")
         if bool(no_loop_over) != ("vectorised" in parts):
             raise Refused(f"{self.name}/{name}: no_loop_over and a part 'vectorised' go together")
+        for earlier in uses:
+            if earlier not in self.described or not self.described[earlier].reference:
+                raise Refused(f"{self.name}/{name} uses {earlier!r}: describe that before, and with a reference")
 
         def describe(cases: CasesFor) -> CasesFor:
             self.described[name] = _Described(
-                tuple(functions) or (name,), dict(parts), tuple(mistakes), tuple(no_loop_over), cases
+                functions=tuple(functions) or (name,),
+                parts=dict(parts),
+                mistakes=tuple(mistakes),
+                no_loop_over=tuple(no_loop_over),
+                reference=dict(reference or {}),
+                uses=tuple(uses),
+                cases=cases,
             )
             return cases
 
@@ -139,16 +224,18 @@ class Assignment:
         """The exercise `name` with cases drawn from `rng`, and what the known mistakes would give in them."""
         one = self.described[name]
         try:
-            cases = tuple(_with_mistakes(item, one.mistakes) for item in one.cases(rng))
+            with contextlib.redirect_stdout(io.StringIO()):  # what a reference prints is of no use to anyone
+                cases = tuple(_complete(item, one) for item in one.cases(rng))
         except Refused:
             raise
         except Exception as error:
             raise Refused(f"{self.name}/{name}: its cases cannot be made: {type(error).__name__}: {error}") from error
+        _runnable(f"{self.name}/{name}", cases)
         parts = {item.part for made in cases for step in made.steps for item in step.expected}
         if parts | ({"vectorised"} if one.no_loop_over else set()) != set(one.parts):
             raise Refused(f"{self.name}/{name}: the cases award {sorted(parts)}, but its parts are {sorted(one.parts)}")
         messages = {mistake.code: mistake.message for mistake in one.mistakes}
-        return Exercise(name, one.functions, one.parts, cases, messages, one.no_loop_over)
+        return Exercise(name, one.functions, one.parts, cases, messages, one.no_loop_over, one.uses)
 
 
 def call(
@@ -156,6 +243,7 @@ def call(
     args: Results,
     right: Results | None = None,
     *,
+    returns: type = tuple,
     parts: Mapping[str, str] | str = "",
     save_as: str | None = None,
     also: Sequence[Expected] = (),
@@ -168,24 +256,50 @@ def call(
     args : dict
         The arguments by name, in the order of the signature.
     right : dict
-        The right results by name, in the order in which they are returned.
+        The right results by name, in the order in which they are returned.  A dictionary
+        among them is one whose entries are looked at, under names such as ``'grads["W1"]'``;
+        :func:`expect` and ``ANYTHING`` are for results with a comparison of their own.
+    returns : type
+        ``dict`` if the results are returned in one dictionary with these names as keys.
     parts : str or dict
-        The part of the points that each result counts for: one for all, or by name;
-        what is not named counts for the part of its own name.
+        The part of the points that each result counts for: one for all, or by name
+        (of an entry, of its dictionary, or its key); what is not named counts for the part
+        of its own name.
     also : list of Expected
         What else is looked at.
     **options
         ``compare`` (default ``"close"``) and the options of that comparison.
     """
-    compare = options.pop("compare", "close")
+    looked_at = _looked_at(right or {}, returns, parts, options)
+    return Step(target, tuple(args.values()), save_as=save_as, expected=(*looked_at, *also), names=tuple(args))
 
-    def part(name: str) -> str:
-        return parts or name if isinstance(parts, str) else parts.get(name, name)
 
-    expected = tuple(
-        Expected(name, value, part(name), compare=compare, options=options) for name, value in (right or {}).items()
-    )
-    return Step(target, tuple(args.values()), save_as=save_as, expected=expected + tuple(also), names=tuple(args))
+def evaluate(
+    expression: str,
+    right: Results | None = None,
+    *,
+    args: Results | None = None,
+    save_as: str | None = None,
+    parts: Mapping[str, str] | str = "",
+    returns: type = tuple,
+    **options: Any,
+) -> Step:
+    """A step that evaluates a Python expression over the functions under check, what earlier steps saved, and `args`.
+
+    It runs where the student's code runs, so let it give data to compare (``"[node.value for node in order]"``),
+    never a verdict.
+    """
+    args = args or {}
+    looked_at = tuple(_looked_at(right or {}, returns, parts, options))
+    return Step(expression, tuple(args.values()), evaluate=True, save_as=save_as, expected=looked_at, names=tuple(args))
+
+
+def given(function: Callable[..., Any], **constants: Any) -> Given:
+    """A function or class of a `checks.py` as an argument that runs where the student's code runs.
+
+    Its source text goes there, so beside its arguments it may use `np`, the `constants` and what it imports itself.
+    """
+    return Given(function.__name__, textwrap.dedent(inspect.getsource(function)), constants)
 
 
 def case(title: str, target: str, args: Results, right: Results, **settings: Any) -> Case:
@@ -213,9 +327,14 @@ def load(source: str, filename: str) -> Assignment:
     Refused
         If it cannot be run, or makes no `assignment`.
     """
-    module = ModuleType("checks")
+    # Known by a name of its own, so that `given` finds the text of its functions and classes.
+    own_name = f"{filename}#{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    module = ModuleType(own_name)
+    module.__file__ = own_name
+    sys.modules[own_name] = module
+    linecache.cache[own_name] = (len(source), None, source.splitlines(keepends=True), own_name)
     try:
-        exec(compile(source, filename, "exec"), vars(module))
+        exec(compile(source, own_name, "exec"), vars(module))
     except Refused:
         raise
     except Exception as error:
@@ -226,24 +345,141 @@ def load(source: str, filename: str) -> Assignment:
     return found
 
 
-def _with_mistakes(made: Case, mistakes: Sequence[Mistake]) -> Case:
-    return Case(made.title, tuple(_step_with_mistakes(step, mistakes) for step in made.steps))
+# -- how a call's results become expectations ---------------------------------------------
 
 
-def _step_with_mistakes(step: Step, mistakes: Sequence[Mistake]) -> Step:
-    right = {item.name: item.value for item in step.expected if item.where == "returned"}
-    args = dict(zip(step.names, step.args, strict=False))
-    wrong: dict[str, dict[str, Any]] = {name: {} for name in right}
-    for mistake in mistakes:
-        if not right:
-            break
-        with np.errstate(all="ignore"):  # a mistake may well overflow: that is the mistake
-            changed = mistake.gives(dict(right), args)
-        for name, value in changed.items():
-            if name in right and not agrees(value, right[name]):  # this step may not return all of them
-                wrong[name][mistake.code] = value
-    expected = tuple(
-        item if item.where != "returned" else Expected(**{**vars(item), "mistakes": wrong[item.name]})
-        for item in step.expected
-    )
-    return Step(**{**vars(step), "expected": expected})
+def _looked_at(
+    right: Results, returns: type, parts: Mapping[str, str] | str, options: Mapping[str, Any]
+) -> Iterable[Expected]:
+    compare = options.get("compare", "close")
+    common = {name: value for name, value in options.items() if name != "compare"}
+
+    def part(*names: str) -> str:
+        """By the first of the names that `parts` knows."""
+        if isinstance(parts, str):
+            return parts or names[0]
+        return next((parts[name] for name in names if name in parts), names[0])
+
+    found: list[tuple[str, Any, tuple[int | str, ...], tuple[str, ...]]] = []
+    for number, (name, value) in enumerate(right.items()):
+        at: tuple[int | str, ...] = (name,) if returns is dict else (number,) if len(right) > 1 else ()
+        if isinstance(value, dict):
+            for key, entry in value.items():
+                full = f'{name}["{key}"]'
+                found.append((full, entry, (*at, key), (full, name, key)))
+        else:
+            found.append((name, value, at, (name,)))
+    counted = [names for _, value, _, names in found if value is not ANYTHING]
+    for name, value, at, names in found:
+        if value is ANYTHING and counted and (isinstance(parts, str) or name not in parts):
+            names = counted[0]  # it has no points of its own
+        if isinstance(value, _Wanted):
+            yield Expected(name, value.value, part(*names), compare=value.compare, options=value.options, at=at)
+        else:
+            yield Expected(name, value, part(*names), compare=compare, options=common, at=at)
+
+
+# -- how cases get what the reference and the known mistakes give ----------------------------
+
+
+def _complete(made: Case, described: _Described) -> Case:
+    """`made` with the results that it left to the reference, and with those of the known mistakes."""
+    reference = {name: _made(function) for name, function in described.reference.items()}
+    if any(item.value is FROM_REFERENCE for step in made.steps for item in step.expected):
+        made = _answered(made, reference)
+    wrong: list[dict[str, Results]] = [{name: {} for name in _by_name(step)} for step in made.steps]
+    with np.errstate(all="ignore"):  # a mistake may well overflow: that is the mistake
+        for mistake in described.mistakes:
+            changes = _formula(mistake, made) if mistake.gives else _replayed(mistake, made, reference)
+            for number, name, value in changes:
+                wrong[number][name][mistake.code] = value
+    steps = []
+    for step, of_step in zip(made.steps, wrong, strict=True):
+        expected = tuple(
+            replace(item, mistakes={**item.mistakes, **of_step.get(item.name, {})}) if _compared(item) else item
+            for item in step.expected
+        )
+        steps.append(replace(step, expected=expected))
+    return Case(made.title, tuple(steps))
+
+
+def _answered(made: Case, reference: Mapping[str, Any]) -> Case:
+    outcomes = run_case(made, reference)
+    if failure := outcomes[-1].failure:
+        step = made.steps[len(outcomes) - 1]
+        raise Refused(
+            f"the reference cannot do {step.target} in the case {made.title!r}: {failure.kind}: {failure.message}"
+        )
+    steps = []
+    for step, outcome in zip(made.steps, outcomes, strict=True):
+        expected = []
+        for item in step.expected:
+            if item.value is FROM_REFERENCE:
+                value, problem = observed(item, outcome, step)
+                if problem or isinstance(value, Opaque):
+                    what = problem.message if problem else f"is an object of type {value.kind}, which is no data"
+                    raise Refused(f"of the reference, in the case {made.title!r}, {item.name} {what}")
+                item = replace(item, value=value)
+            expected.append(item)
+        steps.append(replace(step, expected=tuple(expected)))
+    return Case(made.title, tuple(steps))
+
+
+Change = tuple[int, str, Any]  # the step's number, the result's name, what the mistake gives there
+
+
+def _formula(mistake: Mistake, made: Case) -> Iterable[Change]:
+    assert mistake.gives is not None
+    for number, step in enumerate(made.steps):
+        items = _by_name(step)
+        if not items:
+            continue
+        right: Results = {}
+        for name, item in items.items():
+            top, _, inner = name.partition("[")
+            if inner:
+                right.setdefault(top, {})[str(item.at[-1])] = item.value
+            else:
+                right[name] = item.value
+        changed = mistake.gives(right, dict(zip(step.names, step.args, strict=False)))
+        for name, item in items.items():
+            top, _, inner = name.partition("[")
+            there = changed if not inner else changed.get(top, {})
+            key = str(item.at[-1]) if inner else name
+            if key in there and not agrees(there[key], item.value):  # this step may not return all of them
+                yield number, name, there[key]
+
+
+def _replayed(mistake: Mistake, made: Case, reference: Mapping[str, Any]) -> Iterable[Change]:
+    outcomes = run_case(made, {**reference, **{name: _made(wrong) for name, wrong in mistake.runs.items()}})
+    for number, (step, outcome) in enumerate(zip(made.steps, outcomes, strict=False)):
+        if outcome.failure:
+            return
+        for name, item in _by_name(step).items():
+            value, problem = observed(item, outcome, step)
+            if not problem and not agrees(value, item.value):
+                yield number, name, value
+
+
+def _by_name(step: Step) -> dict[str, Expected]:
+    return {item.name: item for item in step.expected if _compared(item)}
+
+
+def _compared(item: Expected) -> bool:
+    return item.where == "returned" and item.compare != "anything"
+
+
+def _made(function: Any) -> Any:
+    return function.make() if isinstance(function, Given) else function
+
+
+def _runnable(where: str, cases: Sequence[Case]) -> None:
+    """Refuse steps that the wall could not take, while it can still be said whose they are."""
+    for made in cases:
+        for step in made.steps:
+            probes = [value for value in step.args if isinstance(value, Probe)]
+            if len(probes) > 1 or any(isinstance(value, Probe) for value in step.kwargs.values()):
+                raise Refused(
+                    f"{where}: in the case {made.title!r}, {step.target} gets more than one probe, or one by keyword; "
+                    "a step may have one, by position"
+                )

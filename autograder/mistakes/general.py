@@ -5,7 +5,7 @@ A code is what mistakes are counted by; where a subject has several of one code,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,22 @@ def instead(code: str, message: str, formula: Callable[..., Any], *names: str) -
         return dict(zip(names, values if len(names) > 1 else (values,), strict=True))
 
     return Mistake(code, message, gives)
+
+
+def instead_of(*names: str) -> Callable[[str, str, Callable[..., Any]], Mistake]:
+    """:func:`instead` where many formulas stand in place of the same results `names`."""
+    return lambda code, message, formula: instead(code, message, formula, *names)
+
+
+def adapted(mistakes: Iterable[Mistake], arguments: Callable[[Results], Results]) -> tuple[Mistake, ...]:
+    """`mistakes` for an exercise with other arguments: ``arguments(args)`` are those that the formulas take."""
+
+    def one(mistake: Mistake) -> Mistake:
+        original = mistake.gives
+        assert original is not None
+        return Mistake(mistake.code, mistake.message, lambda right, args: original(right, arguments(args)))
+
+    return tuple(one(mistake) for mistake in mistakes)
 
 
 def misled(

@@ -10,6 +10,7 @@ import numpy as np
 from ..spec import Mistake, Results
 from .general import (
     instead,
+    instead_of,
     misshapen,
     permuted,
     scaled,
@@ -62,26 +63,29 @@ def large_inputs(rng: np.random.Generator) -> Results:
     return {"x": np.array([[-1000.0, -1.0, 0.5], [1.0, 1000.0, -0.5]])}
 
 
-def backward(code: str, message: str, formula: Callable[[Any, Any], Any]) -> Mistake:
-    """``formula(x, dout)`` in place of the gradient `dx` of an activation."""
-    return instead(code, message, formula, "dx")
+backward = instead_of("dx")
+"""``formula(x, dout)`` in place of the gradient `dx` of an activation."""
 
 
 MASK_MISSING = "The upstream gradient comes through everywhere; where the input was negative it must not, as it is."
 MASK_INVERTED = "The mask is inverted: it opens where the input was negative."
 MASK_UPSTREAM = "The mask is taken from the upstream gradient; it is the input of the forward pass that decides."
 
+RELU_MASKS = (
+    backward("relu-mask/missing", MASK_MISSING, lambda x, dout: dout),
+    backward("relu-mask/inverted", MASK_INVERTED, lambda x, dout: dout * (x < 0)),
+    backward("relu-mask/upstream", MASK_UPSTREAM, lambda x, dout: np.maximum(0, dout)),
+    backward("relu-mask/both", MASK_UPSTREAM, lambda x, dout: dout * (x > 0) * (dout > 0)),
+)
+
+
+def relu(x: Any) -> Any:
+    """The larger of x and 0."""
+    return np.maximum(0, x)
+
+
 ACTIVATIONS = (
-    elementwise(
-        "relu",
-        lambda x: np.maximum(0, x),
-        lambda x: x > 0,
-        backward("relu-mask/missing", MASK_MISSING, lambda x, dout: dout),
-        backward("relu-mask/inverted", MASK_INVERTED, lambda x, dout: dout * (x < 0)),
-        backward("relu-mask/upstream", MASK_UPSTREAM, lambda x, dout: np.maximum(0, dout)),
-        backward("relu-mask/both", MASK_UPSTREAM, lambda x, dout: dout * (x > 0) * (dout > 0)),
-        permuted("order", "dx"),
-    ),
+    elementwise("relu", relu, lambda x: x > 0, *RELU_MASKS, permuted("order", "dx")),
     elementwise(
         "leaky_relu",
         lambda x: np.where(x > 0, x, 0.1 * x),

@@ -60,8 +60,11 @@ def of_gradient(mistakes: Iterable[Mistake], codes: Mapping[str, str]) -> tuple[
     known = {mistake.code: mistake for mistake in mistakes}
 
     def one(mistake: Mistake, code: str) -> Mistake:
+        of_all = mistake.gives
+        assert of_all is not None
+
         def gives(right: Results, args: Results) -> Results:
-            return {name: value for name, value in mistake.gives(right, args).items() if name != "loss"}
+            return {name: value for name, value in of_all(right, args).items() if name != "loss"}
 
         return Mistake(code, mistake.message, gives)
 

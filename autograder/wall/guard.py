@@ -7,6 +7,8 @@ memory together.  What passes here is plain data of bounded size.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ MAX_ANSWERS = 64 * 2**20  # bytes of memory, about, that may come out while one 
 MAX_TEXT = 200  # characters of a text among results: it is shown, and never right
 MAX_ARGUMENT = 2**20  # entries of one argument of a probe
 MAX_CALLS = 20_000  # of a probe in one step
+MAX_REFERRED = 2**12  # entries of all arguments of a reference, whose result may be the product of them
 OBJECT = 100  # bytes, about, of any Python object
 
 
@@ -62,7 +65,36 @@ class Answers:
         raise ProtocolError(f"a {type(value).__name__} came out")
 
 
-def call(probe: Probe, args: list[Any], kwargs: dict[Any, Any]) -> Any:
+class Reference:
+    """A right function of `checks.py`, where a student's code calls it in place of its own wrong one."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.parameters = tuple(inspect.signature(function).parameters)
+        self.calls = 0
+
+    def __call__(self, args: list[Any], kwargs: dict[Any, Any]) -> Any:
+        self.calls += 1
+        if self.calls > MAX_CALLS:
+            raise RuntimeError(f"the function was called more than {MAX_CALLS} times")
+        # What is returned may be larger than what came in, as a Jacobian is.
+        if sum(np.size(value) for value in _leaves([*args, *kwargs.values()])) > MAX_REFERRED:
+            raise ValueError("the arguments are too large")
+        return self.function(*args, **kwargs)
+
+
+def _leaves(value: Any) -> Iterator[np.ndarray]:
+    """The numbers and arrays in `value`, which may be a cache: a tuple, a list or a dictionary of them."""
+    if isinstance(value, list | tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(item)
+    elif np.asarray(value).dtype.kind in PLAIN_KINDS:
+        yield np.asarray(value)
+    else:
+        raise TypeError(f"the function takes numbers and arrays of numbers, not {type(value).__name__}")
+
+
+def call(probe: Probe | Reference, args: list[Any], kwargs: dict[Any, Any]) -> Any:
     """What `probe` gives on arguments of the student's, which are plain already.
 
     Raises
@@ -70,6 +102,9 @@ def call(probe: Probe, args: list[Any], kwargs: dict[Any, Any]) -> Any:
     Exception
         Whatever the probe and NumPy make of them; the message is for the student.
     """
+    if isinstance(probe, Reference):
+        with np.errstate(all="ignore"):
+            return probe(args, kwargs)
     if len(probe.calls) >= MAX_CALLS:
         raise RuntimeError(f"the function was called more than {MAX_CALLS} times")
     for value in [*args, *kwargs.values()]:

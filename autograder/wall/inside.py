@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import builtins
 import contextlib
+import functools
 import importlib.abc
 import io
 import os
@@ -132,19 +133,36 @@ class Inside:
         self._flush()
         self.send("check", name=str(name), count=len(functions))
         session = Walled(self, {})
+        stand_ins: dict[str, Any] = {}
         while True:
             kind, fields = self.channel.receive()
             if kind == "verdict":
                 return float(fields["score"])
             if kind == "case":
                 session = Walled(self, dict(zip(fields["names"], functions, strict=False)))
+                stand_ins = {name: session.stand_in(name, value) for name, value in fields["stand_ins"].items()}
             elif kind == "step":
-                self._send_outcome(self._timed(session, **fields))
+                with self._in_place(stand_ins):
+                    outcome = self._timed(session, **fields)
+                self._send_outcome(outcome)
+
+    @contextlib.contextmanager
+    def _in_place(self, stand_ins: dict[str, Any]) -> Iterator[None]:
+        """While this lasts, the notebook's names mean these."""
+        names = self.shell.user_ns
+        own = {name: names[name] for name in stand_ins if name in names}
+        names.update(stand_ins)
+        try:
+            yield
+        finally:
+            for name in stand_ins:
+                names.pop(name, None)
+            names.update(own)
 
     def _timed(self, session: Session, step: dict[str, Any], seconds: float) -> StepOutcome:
         try:
             with self.limit(seconds):
-                return session.run(Step(**{**step, "args": tuple(step["args"])}))
+                return session.run(Step(**{**step, "args": tuple(step["args"]), "names": tuple(step["names"])}))
         except BaseException as error:  # Timeout, and whatever else is no Exception
             return StepOutcome(failure=describe(error))
 
@@ -233,11 +251,15 @@ class Walled(Session):
         self.inside = inside
 
     def _argument(self, value: Any) -> Any:
-        return self._stand_in if isinstance(value, Callback) else super()._argument(value)
+        return functools.partial(self._call_out, "") if isinstance(value, Callback) else super()._argument(value)
 
-    def _stand_in(self, *args: Any, **kwargs: Any) -> Any:
+    def stand_in(self, name: str, value: Any) -> Any:
+        """What takes the place of the notebook's `name`: a Given, or a function that is answered outside."""
+        return functools.partial(self._call_out, name) if isinstance(value, Callback) else self._argument(value)
+
+    def _call_out(self, called: str, /, *args: Any, **kwargs: Any) -> Any:
         with self.inside.whole_messages():
-            self.inside.send("call", args=list(args), kwargs=kwargs)
+            self.inside.send("call", name=called, args=list(args), kwargs=kwargs)
             kind, fields = self.inside.channel.receive()
         if kind != "answer":
             raise RuntimeError("the grader did not answer the call")

@@ -28,6 +28,7 @@ import numpy as np
 import coursekit
 from coursekit.checks.cases import Case, Step
 from coursekit.checks.codec import Opaque
+from coursekit.checks.given import Given
 from coursekit.checks.probes import Callback, Probe
 from coursekit.checks.report import printable
 from coursekit.checks.run import Failure, StepOutcome
@@ -204,25 +205,34 @@ class Box:
             self._send("verdict", score=score)
             deadline += time.monotonic() - asked  # the calls of a check have limits of their own
 
-    def run_case(self, case: Case, names: tuple[str, ...]) -> list[StepOutcome]:
-        """Run the steps of `case`, up to the first that raises; `names` are those of the functions under check."""
-        self._send("case", names=list(names))
+    def run_case(
+        self, case: Case, names: tuple[str, ...], stand_ins: Mapping[str, Any] | None = None
+    ) -> list[StepOutcome]:
+        """Run the steps of `case`, up to the first that raises; `names` are those of the functions under check.
+
+        `stand_ins` take the places of other functions of the notebook, by name: a function
+        of this side, which is called across the wall, or a Given.
+        """
+        answering = {name: guard.Reference(f) for name, f in (stand_ins or {}).items() if not isinstance(f, Given)}
+        crossing = {name: Callback(reference.parameters) for name, reference in answering.items()}
+        self._send("case", names=list(names), stand_ins={**(stand_ins or {}), **crossing})
         outcomes = []
         for step in case.steps:
-            outcomes.append(self._run_step(step))
+            outcomes.append(self._run_step(step, answering))
             if outcomes[-1].failure:
                 break
         return outcomes
 
-    def _run_step(self, step: Step) -> StepOutcome:
+    def _run_step(self, step: Step, stand_ins: Mapping[str, guard.Reference]) -> StepOutcome:
         probes = [Probe(value.name, value.constants) for value in step.args if isinstance(value, Probe)]
         if any(isinstance(value, Probe) for value in step.kwargs.values()) or len(probes) > 1:
             raise ValueError(f"{step.target}: a step may have one function among its arguments, by position")
         args = [Callback(value.parameters) if isinstance(value, Probe) else value for value in step.args]
+        answering: dict[str, Probe | guard.Reference] = {**stand_ins, **dict(zip([""], probes, strict=False))}
         seconds = self.limits.call_seconds
         # Of a step, this crosses and nothing else: neither `expected` nor the case's title.
         asked: dict[str, Any] = {"target": step.target, "args": args, "kwargs": dict(step.kwargs)}
-        asked |= {"read": step.read, "save_as": step.save_as}
+        asked |= {"names": list(step.names), "evaluate": step.evaluate, "save_as": step.save_as}
         self._send("step", step=asked, seconds=seconds)
         started = time.monotonic()
         deadline = min(started + seconds + GRACE, self.ends_at)
@@ -233,11 +243,12 @@ class Box:
                 outcome.calls = probes[0].calls if probes else []
                 outcome.seconds = time.monotonic() - started
                 return outcome
-            if kind != "call" or not probes:
+            called = answering.get(self._field(fields, "name", str)) if kind == "call" else None
+            if called is None:
                 raise self._broke(f"it sent {kind!r:.40} while a call ran")
-            self._answer(probes[0], fields)
+            self._answer(called, fields)
 
-    def _answer(self, probe: Probe, fields: dict[str, Any]) -> None:
+    def _answer(self, probe: Probe | guard.Reference, fields: dict[str, Any]) -> None:
         args = self._plain(self._field(fields, "args", list))
         kwargs = self._plain(self._field(fields, "kwargs", dict))
         try:

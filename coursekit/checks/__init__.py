@@ -15,11 +15,12 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .cases import load
-from .judge import examine
+from .judge import examine, mend_first
 from .report import Report
 from .run import run_case
 
@@ -113,7 +114,10 @@ def _public_cases(name: str, functions: tuple[Any, ...]) -> Report:
     by_name = dict(zip(exercise.functions, functions, strict=True))
     if not all(callable(function) for function in functions):
         raise TypeError(f'check("{name}", …) takes the function itself, without calling it')
-    return examine(exercise, lambda case: run_case(case, by_name), lambda: _source(functions[0]))
+    report = examine(exercise, lambda case: run_case(case, by_name), lambda: _source(functions[0]))
+    _has_failed[name] = report.status not in ("passed", "not written")
+    wrong = [earlier for earlier in exercise.uses if _has_failed.get(earlier)]
+    return report if report.passed or not wrong else replace(report, notes=(*report.notes, mend_first(wrong)))
 
 
 def _folder() -> Path:
@@ -147,3 +151,4 @@ def _notebook() -> Any:
 
 
 _examiner: Examiner = _public_cases
+_has_failed: dict[str, bool] = {}  # how the exercises that were checked in this session last did

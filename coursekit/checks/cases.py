@@ -20,7 +20,7 @@ import numpy as np
 
 from .codec import Malformed, decode, encode
 
-FORMAT = 1
+FORMAT = 2
 # What json, zipfile and zlib make of damaged files.
 DAMAGED = (
     *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OSError, RuntimeError),
@@ -35,7 +35,7 @@ class Expected:
     Attributes
     ----------
     name : str
-        What is looked at, as the student knows it: ``"loss"``, ``"dW"``.
+        What is looked at, as the student knows it: ``"loss"``, ``'grads["W1"]'``.
     value : object
         The reference's result.
     part : str
@@ -43,13 +43,15 @@ class Expected:
     compare : str
         The name of a comparison in :mod:`coursekit.checks.compare`.
     where : str
-        ``"returned"`` (the values that the call returned, in order), ``"argument 1"``
-        (the argument at that position, after the call) or ``"step"`` (all that is known
-        of the step).
+        ``"returned"`` (in what the step returned), ``"argument 1"`` (the argument at that
+        position, after the call) or ``"step"`` (all that is known of the step).
     options : dict
         Further settings of the comparison.
     mistakes : dict
         What known mistakes would give here, by their code.
+    at : tuple of int and str
+        Where in what was returned: ``()`` all of it, ``(1,)`` the second value, ``(1, "W1")``
+        what that holds under a key.
     """
 
     name: str
@@ -59,21 +61,24 @@ class Expected:
     where: str = "returned"
     options: Mapping[str, Any] = field(default_factory=dict)
     mistakes: Mapping[str, Any] = field(default_factory=dict)
+    at: tuple[int | str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Step:
     """One thing to do with the student's code.
 
-    `target` names a function or class that `check` was handed (``"TwoLayerNet"``), or a
-    method or attribute of an object that an earlier step saved (``"net.loss"``).  `names`
-    are the names of `args`, for people to read.
+    `target` names what is called: a function or class that `check` was handed
+    (``"TwoLayerNet"``), or a method of an object that an earlier step saved
+    (``"net.loss"``).  `names` are the names of `args`, for people to read.  With
+    `evaluate`, `target` is a Python expression over all of these instead, in which
+    `args` stand by their names: ``"2.0 * a + b"``, ``"net.params.update(new)"``.
     """
 
     target: str
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
-    read: bool = False  # read an attribute instead of calling
+    evaluate: bool = False
     save_as: str | None = None
     expected: tuple[Expected, ...] = ()
     names: tuple[str, ...] = ()
@@ -105,6 +110,8 @@ class Exercise:
     no_loop_over : tuple of str
         The arguments whose rows a vectorised function must not loop over; this is worth
         the points of the part ``"vectorised"``.
+    uses : tuple of str
+        Earlier exercises that this one may call.
     """
 
     name: str
@@ -113,6 +120,7 @@ class Exercise:
     cases: tuple[Case, ...]
     mistakes: Mapping[str, str] = field(default_factory=dict)
     no_loop_over: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
 
     @property
     def points(self) -> float:
@@ -195,6 +203,7 @@ def _exercise_to_json(exercise: Exercise, write: Any) -> dict[str, Any]:
         "parts": dict(exercise.parts),
         "mistakes": dict(exercise.mistakes),
         "no_loop_over": list(exercise.no_loop_over),
+        "uses": list(exercise.uses),
         "cases": [
             {"title": case.title, "steps": [_step_to_json(step, write) for step in case.steps]}
             for case in exercise.cases
@@ -207,7 +216,7 @@ def _step_to_json(step: Step, write: Any) -> dict[str, Any]:
         "target": step.target,
         "args": write(list(step.args)),
         "kwargs": write(dict(step.kwargs)),
-        "read": step.read,
+        "evaluate": step.evaluate,
         "save_as": step.save_as,
         "names": list(step.names),
         "expected": [
@@ -217,6 +226,7 @@ def _step_to_json(step: Step, write: Any) -> dict[str, Any]:
                 "part": item.part,
                 "compare": item.compare,
                 "where": item.where,
+                "at": list(item.at),
                 "options": write(dict(item.options)),
                 "mistakes": write(dict(item.mistakes)),
             }
@@ -233,6 +243,7 @@ def _exercise_from_json(item: dict[str, Any], arrays: list[np.ndarray]) -> Exerc
         return Expected(
             **{
                 **entry,
+                "at": tuple(entry["at"]),
                 "value": read(entry["value"]),
                 "options": read(entry["options"]),
                 "mistakes": read(entry["mistakes"]),
@@ -255,6 +266,7 @@ def _exercise_from_json(item: dict[str, Any], arrays: list[np.ndarray]) -> Exerc
             **item,
             "functions": tuple(item["functions"]),
             "no_loop_over": tuple(item["no_loop_over"]),
+            "uses": tuple(item["uses"]),
             "cases": tuple(
                 Case(case["title"], tuple(step(entry) for entry in case["steps"])) for case in item["cases"]
             ),

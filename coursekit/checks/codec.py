@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from .given import Given
 from .probes import Callback, Probe
 
 MAX_DEPTH = 16
@@ -107,6 +108,8 @@ class _Encoder:
             return {"$ref": [value.name, value.item]}
         if isinstance(value, Probe):
             return {"$probe": [value.name, self.encode(value.constants, depth + 1)]}
+        if isinstance(value, Given):
+            return {"$given": [value.name, value.source, self.encode(value.constants, depth + 1)]}
         if isinstance(value, Callback):
             return {"$callback": list(value.parameters)}
         if isinstance(value, Opaque):
@@ -195,11 +198,19 @@ def _dictionary(body: Any, arrays: Sequence[np.ndarray], depth: int) -> dict[Any
     return {key: decode(item, arrays, depth) for key, item in body}
 
 
-def _probe(body: Any, arrays: Sequence[np.ndarray], depth: int) -> Probe:
-    constants = decode(body[1], arrays, depth)
+def _constants(body: Any, arrays: Sequence[np.ndarray], depth: int) -> dict[Any, Any]:
+    constants = decode(body, arrays, depth)
     if not isinstance(constants, dict):
         raise Malformed("a function's constants have no names")
-    return Probe(_text(body[0]), constants)
+    return constants
+
+
+def _probe(body: Any, arrays: Sequence[np.ndarray], depth: int) -> Probe:
+    return Probe(_text(body[0]), _constants(body[1], arrays, depth))
+
+
+def _given(body: Any, arrays: Sequence[np.ndarray], depth: int) -> Given:
+    return Given(_text(body[0]), _text(body[1]), _constants(body[2], arrays, depth))
 
 
 _DECODERS: dict[str, Any] = {
@@ -214,6 +225,7 @@ _DECODERS: dict[str, Any] = {
     "$generator": lambda body, arrays, depth: Generator(_integer(body)),
     "$ref": lambda body, arrays, depth: Ref(_text(body[0]), None if body[1] is None else _integer(body[1])),
     "$probe": _probe,
+    "$given": _given,
     "$callback": lambda body, arrays, depth: Callback(tuple(_text(name) for name in body)),
     "$opaque": lambda body, arrays, depth: Opaque(_text(body[0]), _text(body[1])),
 }

@@ -11,6 +11,7 @@ does not.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,7 @@ def close(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[Ste
 
     Options: ``rtol``, ``atol`` in place of the usual ones; ``large``, a phrase such as
     ``"scores of ±1000"``, where a nan or inf means that the formula is unstable (or the
-    mistake ``code``).
+    mistake ``code``); ``row``, for a row vector that is right as (n,) and as (1, n).
     """
     want = _numbers(expected.value)
     if got is None:
@@ -70,6 +71,8 @@ def close(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[Ste
         return Comparison(False, f"is {why}; expected {_kind(want)}", "not-a-number")
     if want.ndim == 0 and have.size == 1:
         have = have.reshape(())
+    if expected.options.get("row") and have.shape in (want.shape[-1:], (1, *want.shape[-1:])):
+        have = have.reshape(want.shape)
     if have.shape != want.shape:
         return _wrong_shape(have, want)
     if np.iscomplexobj(have) and not np.iscomplexobj(want):
@@ -95,6 +98,53 @@ def close(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[Ste
     error = float(np.max(difference)) / scale if finite.all() else np.inf
     share = f"; {_of(~(difference <= allowed))} wrong" if want.size > 1 else ""
     return Comparison(False, f"is not right: relative error {error:.2g}{share}", None, error)
+
+
+def anything(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """What is the student's own business, such as a cache."""
+    return OK
+
+
+def at_least(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """A number that is not less than `value`."""
+    return _bounded(got, float(expected.value), math.inf)
+
+
+def at_most(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """A number that is not more than `value`."""
+    return _bounded(got, -math.inf, float(expected.value))
+
+
+def between(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """A number between the two of `value`, or one of these."""
+    low, high = expected.value
+    return _bounded(got, float(low), float(high))
+
+
+def falling(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """Losses, as many as `value` (None: any number), that fall.
+
+    Options: ``to``, the share of the first loss that the last ones (a tenth of them) may have in the mean,
+    0.9 unless told; ``first``, the lowest and the highest first loss.
+    """
+    if got is None:
+        return Comparison(False, "is None. Is a `return` missing?", "returned-none")
+    try:
+        losses = _numbers(got).ravel()
+    except _NotNumbers as why:
+        return Comparison(False, f"is {why}; expected a list of losses", "not-a-number")
+    if losses.size == 0 or (expected.value is not None and losses.size != expected.value):
+        return Comparison(False, f"has {losses.size} entries; expected {expected.value or 'some'}", "history-length")
+    if not np.isfinite(losses).all():
+        return Comparison(False, "holds losses that are not finite", "not-finite")
+    low, high = expected.options.get("first", (-math.inf, math.inf))
+    if not low <= losses[0] <= high:
+        message = f"starts at {losses[0]:.4g}; expected a first loss between {low:.4g} and {high:.4g}"
+        return Comparison(False, message, "wrong-first-loss")
+    last, share = float(np.mean(losses[-max(1, losses.size // 10) :])), expected.options.get("to", 0.9)
+    if last <= share * losses[0]:
+        return OK
+    return Comparison(False, f"goes from {losses[0]:.4g} to {last:.4g}; expected {share:g} of the first", "no-learning")
 
 
 def labels(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
@@ -254,10 +304,100 @@ def repeats(got: StepOutcome, expected: Expected, step: StepOutcome, earlier: Se
     return OK
 
 
+def one_of(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """As `close`, but the arrays in ``options["others"]`` are right too: where the text leaves several ways open."""
+    first = close(got, expected, step, earlier)
+    return OK if first.ok or any(agrees(got, other) for other in expected.options["others"]) else first
+
+
+def no_overflow(got: StepOutcome, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """NumPy noted no overflow during the step, which may leave no trace in its result: 1 / (1 + inf) is 0."""
+    if any("overflow" in note for note in got.notes):
+        return Comparison(False, "overflows: NumPy gave a RuntimeWarning", expected.options.get("code", "unstable"))
+    return OK
+
+
+# -- optimisation: judged by what it found, not by the path to it -------------------------
+
+
+def reaches(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """A point that was searched for, judged by how high its objective is: `value` is where the reference gets.
+
+    Options: ``objective``, the function, as a `Given`; ``start``, where the search began; ``share``, which part of
+    what the reference gains is enough.
+    """
+    have, problem = _point(got, np.shape(expected.value))
+    if problem:
+        return problem
+    objective = expected.options["objective"].make()
+    with np.errstate(all="ignore"):
+        start, best, reached = (float(objective(x)) for x in (expected.options["start"], expected.value, have))
+    enough = start + expected.options["share"] * (best - start)
+    if reached >= enough:
+        return OK
+    lower = ", lower than at the start" if reached < start else ""
+    return Comparison(False, f"reaches {reached:.4g}{lower}; it began at {start:.4g}, and {enough:.4g} is enough")
+
+
+def in_ball(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """An array whose Euclidean norm is at most `value`, and not zero, which would be no achievement."""
+    have, problem = _point(got, None)
+    if problem:
+        return problem
+    norm, eps = float(np.linalg.norm(have)), float(expected.value)
+    if norm > eps * (1 + 1e-6):
+        return Comparison(False, f"is {norm:.6g}; the most that is allowed is {eps:.6g}", "bound-ignored")
+    return OK if norm else Comparison(False, "is 0: nothing was searched for", "no-update")
+
+
+def _point(got: Any, shape: tuple[int, ...] | None) -> tuple[np.ndarray, Comparison | None]:
+    """`got` as an array of `shape`, if one is asked for, and the complaint if it is not one."""
+    nothing = np.zeros(0)
+    if got is None:
+        return nothing, Comparison(False, "is None. Is a `return` missing?", "returned-none")
+    try:
+        have = _numbers(got)
+    except _NotNumbers as why:
+        hint = "; return the array in it, its `.value`" if isinstance(got, Opaque) and got.kind == "Tensor" else ""
+        return nothing, Comparison(False, f"is {why}; expected an array{hint}", "not-a-number")
+    if shape is not None and have.shape != shape:
+        return nothing, _wrong_shape(have, np.zeros(shape))
+    if np.iscomplexobj(have) or not np.isfinite(have).all():
+        return nothing, Comparison(False, "holds numbers that are not finite", "not-finite")
+    return have, None
+
+
+def inputs_first(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """The names of all nodes of a graph, each once and after those of its inputs; `value` is a dict, name -> inputs."""
+    inputs: dict[str, list[str]] = expected.value
+    if got is None:
+        return Comparison(False, "is None. Is a `return` missing?", "returned-none")
+    if not isinstance(got, list | tuple):
+        return Comparison(False, "is not a list of nodes", "no-list")
+    if missing := [name for name in inputs if name not in got]:
+        return Comparison(False, f"misses {', '.join(missing)}", "node-missing")
+    if foreign := [name for name in got if name not in inputs]:
+        return Comparison(False, f"holds {foreign[0]!s:.40}, on which the output does not depend", "node-too-many")
+    if twice := [name for name in inputs if got.count(name) > 1]:
+        return Comparison(False, f"holds {twice[0]} {got.count(twice[0])} times", "node-twice")
+    place = {name: number for number, name in enumerate(got)}
+    early = [(one, name) for name in got for one in inputs[name] if place[one] > place[name]]
+    if not early:
+        return OK
+    if all(place[one] > place[name] for name in got for one in inputs[name]):
+        return Comparison(False, "has the output first and the inputs last: reverse it", "order-reversed")
+    return Comparison(False, "has {1} before {0}, which is one of its inputs".format(*early[0]), "not-topological")
+
+
 COMPARISONS: dict[str, Callable[..., Comparison]] = {
     function.__name__: function
     for function in (
+        anything,
+        at_least,
+        at_most,
+        between,
         close,
+        falling,
         labels,
         unchanged,
         training_start,
@@ -265,6 +405,11 @@ COMPARISONS: dict[str, Callable[..., Comparison]] = {
         training_updates,
         training_history,
         repeats,
+        one_of,
+        no_overflow,
+        reaches,
+        in_ball,
+        inputs_first,
     )
 }
 
@@ -290,6 +435,22 @@ def _numbers(value: Any) -> np.ndarray:
     if array.dtype.kind not in "biufc":
         raise _NotNumbers("a list that holds more than numbers")
     return array.astype(complex) if array.dtype.kind == "c" else array.astype(float)
+
+
+def _bounded(got: Any, low: float, high: float) -> Comparison:
+    if got is None:
+        return Comparison(False, "is None. Is a `return` missing?", "returned-none")
+    try:
+        have = _numbers(got)
+    except _NotNumbers as why:
+        return Comparison(False, f"is {why}; expected a number", "not-a-number")
+    if have.size != 1 or np.iscomplexobj(have):
+        return Comparison(False, f"has shape {have.shape}; expected a single number", "wrong-shape")
+    if low <= (number := have.item()) <= high:
+        return OK
+    wanted = f"at most {high:.6g}" if low == -math.inf else f"at least {low:.6g}"
+    wanted = f"between {low:.6g} and {high:.6g}" if math.isfinite(low) and math.isfinite(high) else wanted
+    return Comparison(False, f"is {number:.6g}; expected {wanted}")
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from .cases import Case, Exercise, Expected
+from .cases import Case, Exercise, Expected, Step
 from .compare import COMPARISONS, Comparison, agrees
 from .loops import first_loop_over
 from .report import Finding, Part, Report, Verdict
@@ -31,6 +32,8 @@ ANYWHERE: dict[str, tuple[str, Callable[[Any], Any]]] = {
 MEANINGS = {
     "returned-none": "The function returns None: is there a `return` at its end?",
     "wrong-number-of-values": "The function does not return the number of values that was asked for.",
+    "no-dictionary": "A dictionary was to be returned.",
+    "no-key": "In a dictionary that is returned a key is missing.",
     "not-a-number": "Something that is not a number came back.",
     "wrong-shape": "A result has the wrong shape.",
     "transposed": "A result has the right size with rows and columns exchanged: it is transposed.",
@@ -48,6 +51,8 @@ MEANINGS = {
     "last-update-missing": "The returned weights are those from before the last update.",
     "lr-ignored": "The step is dW itself: the learning rate is not used.",
     "wrong-length": "The loss function is not called once in each of the iterations asked for.",
+    "wrong-first-loss": "The first loss, before anything was learned, is not what it has to be.",
+    "no-learning": "The loss does not fall as it should: the training does not learn.",
     "history-length": "The history does not hold one loss for each iteration.",
     "swapped": "Two results are returned in the wrong order.",
     "rng-ignored": "Random numbers are not drawn from the `rng` that was given.",
@@ -107,10 +112,24 @@ def examine(exercise: Exercise, run: Runner, code: Callable[[], str | None]) -> 
     )
 
 
+def inherited(own: Report, repeated: Report, wrong: Sequence[str]) -> Report:
+    """The better of two reports: on the student's `own` code, and with right functions for the exercises in `wrong`."""
+    names = " and ".join(f"`{name}`" for name in wrong)
+    if repeated.score > own.score:
+        note = f"this was checked with a right {names}, because yours does not pass its own check"
+        return replace(repeated, notes=(*repeated.notes, note))
+    return replace(own, notes=(*own.notes, mend_first(wrong)))
+
+
+def mend_first(wrong: Sequence[str]) -> str:
+    """What to tell somebody whose exercise may fail for the mistakes in earlier ones."""
+    names = " and ".join(f"`{name}`" for name in wrong)
+    return f"if this calls your {names}, mend that first: it does not pass its own check"
+
+
 def _judge_case(case: Case, outcomes: list[StepOutcome]) -> Iterator[Verdict]:
     for number, step in enumerate(case.steps):
         outcome = outcomes[number] if number < len(outcomes) else None
-        returned = [item for item in step.expected if item.where == "returned"]
         for item in step.expected:
             got: Any = None
             if outcome is None:
@@ -118,7 +137,7 @@ def _judge_case(case: Case, outcomes: list[StepOutcome]) -> Iterator[Verdict]:
             elif outcome.failure:
                 comparison = _raised(outcome.failure)
             else:
-                got, problem = _observed(item, outcome, returned)
+                got, problem = observed(item, outcome, step)
                 comparison = problem or COMPARISONS[item.compare](got, item, outcome, outcomes[:number])
             yield Verdict(
                 case=case.title,
@@ -129,29 +148,54 @@ def _judge_case(case: Case, outcomes: list[StepOutcome]) -> Iterator[Verdict]:
                 code=comparison.code,
                 error=comparison.error,
                 step=step,
+                before=case.steps[:number],
                 expected=item,
                 got=got,
                 failure=outcome.failure if outcome else None,
             )
 
 
-def _observed(item: Expected, outcome: StepOutcome, returned: list[Expected]) -> tuple[Any, Comparison | None]:
+def observed(item: Expected, outcome: StepOutcome, step: Step) -> tuple[Any, Comparison | None]:
     """What `item` looks at, and the complaint if it cannot be found."""
     if item.where == "step":
         return outcome, None
     if item.where != "returned":
         return outcome.changed.get(_position(item)), None
-    if len(returned) == 1:
-        return outcome.returned, None
-    values = outcome.returned
-    names = ", ".join(one.name for one in returned)
+    value = outcome.returned
+    for depth, key in enumerate(item.at):
+        beside = [one for one in step.expected if one.where == "returned" and one.at[:depth] == item.at[:depth]]
+        if isinstance(key, str):
+            problem = _no_dictionary(value, [str(one.at[depth]) for one in beside], key)
+        else:
+            problem = _not_so_many(value, list(dict.fromkeys(one.name.partition("[")[0] for one in beside)))
+        if problem:
+            return None, problem
+        value = value[key]
+    return value, None
+
+
+def _not_so_many(values: Any, names: list[str]) -> Comparison | None:
+    """The complaint if `values` are not as many as `names`."""
+    asked = f"return ({', '.join(names)})"
     if values is None:
-        return None, Comparison(False, f"is missing: return ({names})", "returned-none")
-    if not isinstance(values, tuple | list) or len(values) != len(returned):
-        count = len(values) if isinstance(values, tuple | list) else 1
-        message = f"is missing: the call returned {count} value{'s' * (count != 1)}; return ({names})"
-        return None, Comparison(False, message, "wrong-number-of-values")
-    return values[returned.index(item)], None
+        return Comparison(False, f"is missing: {asked}", "returned-none")
+    if isinstance(values, tuple | list) and len(values) == len(names):
+        return None
+    count = len(values) if isinstance(values, tuple | list) else 1
+    message = f"is missing: the call returned {count} value{'s' * (count != 1)}; {asked}"
+    return Comparison(False, message, "wrong-number-of-values")
+
+
+def _no_dictionary(value: Any, keys: list[str], key: str) -> Comparison | None:
+    """The complaint if `value` is no dictionary that has `key`."""
+    if value is None:
+        return Comparison(False, f"is missing: return a dictionary with the keys {', '.join(keys)}", "returned-none")
+    if not isinstance(value, dict):
+        return Comparison(False, f"is missing: expected a dictionary with the keys {', '.join(keys)}", "no-dictionary")
+    if key not in value:
+        there = ", ".join(map(str, value)) or "none"
+        return Comparison(False, f"is missing: the dictionary has no key {key!r}; its keys are: {there:.200}", "no-key")
+    return None
 
 
 def _position(item: Expected) -> int:

@@ -115,8 +115,23 @@ def _require_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{name} has to be of shape {shape}; it came as one of shape {np.shape(array)}")
 
 
+def bowl(A: np.ndarray, b: np.ndarray, w: np.ndarray) -> tuple[float, np.ndarray]:
+    """½ wᵀAw − bᵀw with its gradient Aw − b, for a symmetric positive definite A: a valley with its floor at A⁻¹b."""
+    _require_shape("w", w, np.shape(b))
+    return float(0.5 * w @ A @ w - b @ w), A @ w - b
+
+
+def logistic(X: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[float, np.ndarray]:
+    """The binary cross entropy of σ(Xw), summed over the examples, with its gradient; y is 0 or 1."""
+    _require_shape("w", w, np.shape(X)[1:])
+    u = X @ w
+    return float(np.sum(np.logaddexp(0, u) - y * u)), X.T @ (0.5 * (1 + np.tanh(u / 2)) - y)
+
+
 PROBES: dict[str, tuple[tuple[str, ...], Callable[..., Any]]] = {
     "cubic": (("x",), cubic),
     "wave": (("x",), wave),
+    "bowl": (("w",), bowl),
+    "logistic": (("w",), logistic),
     "least_squares": (("W", "X", "y", "reg"), least_squares),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from .cases import Exercise, Expected, Step
-from .codec import Generator, Opaque
+from .codec import Generator, Opaque, Ref
+from .given import Given
 from .probes import Probe
 from .run import Failure
 
 SHOWN_CASES = 2  # more than this nobody reads; the record keeps them all
 SHOWN_ENTRIES = 24
+SHOWN_STEPS = 12
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Verdict:
     code: str | None = None
     error: float | None = None
     step: Step | None = None
+    before: tuple[Step, ...] = ()
     expected: Expected | None = None
     got: Any = None
     failure: Failure | None = None
@@ -135,7 +138,7 @@ class Report:
         for verdict in self._shown():
             lines.append(f"In the case '{verdict.case}':")
             if verdict.step:
-                lines.extend(f"  {line}" for line in _call(verdict.step))
+                lines.extend(f"  {line}" for line in [*_earlier(verdict.before), *_call(verdict.step)])
             lines.append(f"  {verdict.name} {printable(verdict.message)}")
             for label, value in _values(verdict):
                 lines.extend(f"  {line}" for line in _indent(f"{label}: ", value))
@@ -164,7 +167,7 @@ class Report:
         for verdict in self._shown():
             body.append(f"<p style='margin:.6em 0 .2em'>In the case <em>{escape(verdict.case)}</em>:</p>")
             if verdict.step:
-                body.append(_pre("\n".join(_call(verdict.step))))
+                body.append(_pre("\n".join([*_earlier(verdict.before), *_call(verdict.step)])))
             body.append(f"<p style='margin:.2em 0'><code>{escape(verdict.name)}</code> {_text(verdict.message)}</p>")
             for label, value in _values(verdict):
                 body.append(_pre("\n".join(_indent(f"{label}: ", value))))
@@ -234,12 +237,25 @@ def number(value: float) -> str:
     return f"{value:g}"
 
 
+def _earlier(steps: Sequence[Step]) -> list[str]:
+    """What was done before, a line for each step, as a program would have it."""
+    lines = []
+    for step in steps:
+        given = [*zip(step.names, step.args, strict=False), *step.kwargs.items()]
+        values = ", ".join(f"{name}={' '.join(show(value).split())}" for name, value in given)
+        done = step.target + (f" with {values}" * bool(values) if step.evaluate else f"({values})")
+        lines.append(f"{step.save_as} = {done}" if step.save_as else done)
+    left_out = [f"(… {len(lines) - SHOWN_STEPS} steps more)"] if len(lines) > SHOWN_STEPS else []
+    return [*left_out, *lines[-SHOWN_STEPS:]]
+
+
 def _call(step: Step) -> list[str]:
     """The call and its arguments, one line each."""
-    if step.read:
-        return [f"read {step.target}"]
     names = step.names or tuple(f"argument {i + 1}" for i in range(len(step.args)))
-    lines = [f"called {step.target}({', '.join([*names, *step.kwargs])}) with"]
+    if step.evaluate:
+        lines = [f"evaluated {step.target}" + (" with" if names else "")]
+    else:
+        lines = [f"called {step.target}({', '.join([*names, *step.kwargs])}) with"]
     for name, value in [*zip(names, step.args, strict=True), *step.kwargs.items()]:
         lines.extend(f"  {line}" for line in _indent(f"{name} = ", show(value)))
     return lines
@@ -258,6 +274,10 @@ def show(value: Any) -> str:
         return f"np.random.default_rng({value.seed})"
     if isinstance(value, Opaque):
         return f"an object of type {printable(value.kind)}" + (f": {printable(value.text)}" if value.text else "")
+    if isinstance(value, Given):
+        return f"{value.name}, which comes with the case"
+    if isinstance(value, Ref):
+        return f"{value.name}, from above" if value.item is None else f"{value.name}[{value.item}], from above"
     if isinstance(value, Probe):
         return f"a function of ({', '.join(value.parameters)})"
     if isinstance(value, float):

@@ -22,12 +22,14 @@ import numpy as np
 
 from .cases import Case, Step
 from .codec import Generator, Ref, decode, encode
+from .given import CASE, Given
 from .probes import Probe, ProbeCall
 
 # Whose lines mean nothing to a student: the kit's own, Python's and those of installed packages.
 OWN_FOLDERS = [
     str(Path(__file__).resolve().parent),
     *(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")),
+    CASE,
 ]
 
 
@@ -75,8 +77,10 @@ class Session:
             try:
                 given = [self._argument(value) for value in step.args]
                 named = {key: self._argument(value) for key, value in step.kwargs.items()}
-                target = self._target(step.target)
-                result = target if step.read else target(*given, **named)
+                if step.evaluate:
+                    result = self._value_of(step.target, dict(zip(step.names, given, strict=True)) | named)
+                else:
+                    result = self._target(step.target)(*given, **named)
                 outcome.returned = plain(result)
                 if step.save_as is not None:
                     self.saved[step.save_as] = result
@@ -92,7 +96,7 @@ class Session:
         return outcome
 
     def _argument(self, value: Any) -> Any:
-        if isinstance(value, Generator):
+        if isinstance(value, Generator | Given):
             return value.make()
         if isinstance(value, Ref):
             return self._saved(value)
@@ -107,6 +111,10 @@ class Session:
         if not isinstance(kept, tuple | list) or len(kept) <= ref.item:
             raise TypeError(f"the call before this one has to return at least {ref.item + 1} values")
         return kept[ref.item]
+
+    def _value_of(self, expression: str, arguments: dict[str, Any]) -> Any:
+        names = {"np": np, **self.functions, **self.saved, **arguments}
+        return eval(compile(expression, CASE, "eval"), names)
 
     def _target(self, dotted: str) -> Any:
         first, *attributes = dotted.split(".")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,12 @@ class Assessed:
         return cases.fresh(self.assignment, name, SECRET, student)
 
     def graded(self, name: str, source: str, student: str) -> Report:
-        """The report on `source`, a cell that defines the function `name`."""
-        namespace: dict[str, Any] = {"np": np, "numpy": np}
+        """The report on `source`, a cell that defines the functions of the exercise `name`."""
+        namespace: dict[str, Any] = {"np": np, "numpy": np, "__name__": "__main__"}
         exec(compile(source, "<cell>", "exec"), namespace)
-        functions = {name: namespace[name]}
-        return examine(self.exercise(name, student), lambda case: run_case(case, functions), lambda: source)
+        exercise = self.exercise(name, student)
+        functions = {function: namespace[function] for function in exercise.functions}
+        return examine(exercise, lambda case: run_case(case, functions), lambda: source)
 
     def answers(self, name: str, student: str, change: Callable[[Expected], Any]) -> Report:
         """The report on somebody who returns `change(expected)` wherever something is expected to be returned."""
@@ -44,8 +45,26 @@ class Assessed:
         def run(made: Case) -> list[StepOutcome]:
             outcomes = []
             for step in made.steps:
-                values = [change(item) for item in step.expected if item.where == "returned"]
-                outcomes.append(StepOutcome(returned=values[0] if len(values) == 1 else tuple(values)))
+                outcomes.append(StepOutcome(returned=_returned(step.expected, change)))
             return outcomes
 
         return examine(self.exercise(name, student), run, lambda: None)
+
+
+def _returned(expected: Sequence[Expected], change: Callable[[Expected], Any]) -> Any:
+    """What has to be returned, put together from `change(item)` of each item."""
+    tree: dict[Any, Any] = {}
+
+    def value(item: Expected) -> Any:
+        return None if item.compare == "anything" else change(item)
+
+    for item in expected:
+        if item.where != "returned":
+            continue
+        if not item.at:
+            return value(item)
+        branch = tree
+        for key in item.at[:-1]:
+            branch = branch.setdefault(key, {})
+        branch[item.at[-1]] = value(item)
+    return tuple(tree.values()) if all(isinstance(key, int) for key in tree) else tree

@@ -21,7 +21,7 @@ def repository() -> Path:
 @pytest.fixture
 def course(tmp_path: Path) -> Course:
     """A new course in which `linear_classifiers` is released and nothing is handed in."""
-    return demo.make_course(tmp_path / "course")
+    return demo.make_course(tmp_path / "course", ["linear_classifiers"])
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ import pytest
 from nbgrader.api import Gradebook
 from rich.console import Console
 
-from autograder import cli, demo
-from autograder.demo import SAMPLES, SLUG
+from autograder import cli, demo, samples
 from autograder.feedback import feedback
 from autograder.run import ClassRun, Course, read_records
 from autograder.spec import Refused
@@ -24,7 +23,9 @@ from autograder.summary import class_summary
 
 pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow]
 
-LIMITS = demo.SETTINGS
+SLUG = "linear_classifiers"
+SAMPLES = samples.SAMPLES[SLUG]
+LIMITS = samples.LIMITS[SLUG]
 QUICK = {"cell_seconds": 10.0, "call_seconds": 2.0}
 
 
@@ -67,16 +68,17 @@ def short(solution: nbformat.NotebookNode) -> nbformat.NotebookNode:
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Course, dict[str, dict]]:
     """The demo's class of twelve, graded by `autograder grade`, and its records by student."""
-    course = demo.make_course(tmp_path_factory.mktemp("class") / "course")
+    course = demo.make_course(tmp_path_factory.mktemp("class") / "course", [SLUG])
     for sample in SAMPLES:
-        demo.hand_in(course, sample)
+        demo.hand_in(course, SLUG, sample)
     records = ClassRun(course, SLUG, LIMITS).run()
     return course, {record["student"]: record for record in records}
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.student)
 def test_every_sample_gets_the_scores_and_the_findings_that_it_deserves(graded, sample) -> None:
-    assert demo.differences(sample, graded[1][sample.student]) == []
+    course, records = graded
+    assert demo.differences(sample, demo.full_marks(course, SLUG), records[sample.student]) == []
 
 
 def test_a_submission_that_replaces_check_patches_numpy_and_prints_floats_gets_nothing(graded) -> None:

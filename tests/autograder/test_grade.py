@@ -233,6 +233,70 @@ def test_a_submission_that_is_refused_scores_zero_with_the_reason():
     assert "photograph" in message(result, "double")
 
 
+# -- an exercise that calls an earlier, wrong one ------------------------------------------------
+
+CHAIN = """
+from autograder.spec import Assignment, Mistake, case, given
+import numpy as np
+
+assignment = Assignment("tiny")
+
+def double(x):
+    return 2 * x
+
+class Box:
+    def __init__(self, x):
+        self.x = x
+
+@assignment.exercise("double", parts={"value": 5}, reference={"double": double, "Box": given(Box)})
+def double_cases(rng):
+    x = rng.normal(size=3)
+    yield case("3 numbers", "double", {"x": x}, {"result": 2 * x}, parts="value")
+
+@assignment.exercise("slope", parts={"value": 1}, uses=["double"])
+def slope_cases(rng):
+    x = rng.normal(size=3)
+    yield case("3 numbers", "slope", {"x": x}, {"result": 4 * x + 1}, parts="value")
+"""
+RIGHT_LATER = "def slope(x):\n    return double(x=double(x)) + Box(1).x"
+BOX = "\n\nclass Box:\n    def __init__(self, x):\n        self.x = x"
+
+
+def chained(first, second, **settings):
+    return graded(notebook(double=first, slope=second), checks=CHAIN, **settings)
+
+
+@pytest.mark.parametrize(
+    "first", ["def double(x):\n    return x" + BOX, "def double(x):\n    raise KeyError(x)", "this is no code"]
+)
+def test_an_earlier_mistake_is_not_punished_twice(first):
+    result = chained(first, RIGHT_LATER)
+    assert (scores(result)["double"], scores(result)["slope"]) == (0, 1)
+    assert "checked with a right `double`" in result.record["exercises"]["slope"]["notes"][0]
+
+
+def test_a_later_mistake_is_not_excused_by_an_earlier_one():
+    result = chained("def double(x):\n    return x" + BOX, "def slope(x):\n    return double(x) + 1")
+    assert (scores(result)["double"], scores(result)["slope"]) == (0, 0)
+    assert "mend that first" in result.record["exercises"]["slope"]["notes"][0]
+
+
+def test_the_reference_does_not_stay_in_the_notebook():
+    peek = "def slope(x):\n    kept.append(double)\n    return double(double(x)) + 1\nkept = []"
+    first = "def double(x):\n    return x"
+    nb = notebook(double=first, slope=peek)
+    nb["cells"].append(cell("print(double(1.0), kept[-1].func.__name__)", "after"))
+    result = graded(nb, checks=CHAIN)
+    assert (scores(result)["double"], scores(result)["slope"]) == (0, 1)
+    assert outputs(result, "after")[0]["text"] == "1.0 _call_out\n"
+
+
+def test_the_reference_takes_no_arguments_that_would_cost_the_grader_much():
+    greedy = "def slope(x):\n    double(np.ones(10**6))\n    return 4 * x + 1"
+    result = chained("import numpy as np\ndef double(x):\n    raise ValueError('wrong')", greedy)
+    assert (scores(result)["double"], scores(result)["slope"]) == (0, 0)
+
+
 # -- what earns nothing -----------------------------------------------------------------------
 
 WRONG = "def double(x):\n    return 0 * x"

@@ -396,8 +396,8 @@ WRONG: dict[str, tuple[str, dict[str, tuple[str, str, tuple[str, ...], float]]]]
     "affine_forward": (
         "reshape",
         {
-            "no cache": (", (x, w, b)\n", "\n", ("cache-missing",), 0),
-            "no return": ("return", "", ("error",), 0),
+            "no cache": (", (x, w, b)\n", "\n", ("wrong-number-of-values",), 0),
+            "no return": ("return", "", ("returned-none",), 0),
             "no bias": (" + b,", ",", ("bias-missing",), 0),
             "bias twice": ("+ b,", "+ b + b,", ("bias-twice",), 0),
             "bias subtracted": ("+ b,", "- b,", ("bias-sign",), 0),

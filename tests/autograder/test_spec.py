@@ -10,9 +10,24 @@ import pytest
 
 from autograder import spec
 from autograder.mistakes import instead, sign, zero
-from autograder.spec import Assignment, Mistake, Refused, call, case, value_and_gradient
-from coursekit.checks.cases import Case, Expected
+from autograder.spec import (
+    ANYTHING,
+    FROM_REFERENCE,
+    Assignment,
+    Mistake,
+    Refused,
+    call,
+    case,
+    evaluate,
+    expect,
+    value_and_gradient,
+)
+from coursekit.checks.cases import Case, Exercise, Expected, load, save
 from coursekit.checks.compare import agrees
+from coursekit.checks.judge import examine
+from coursekit.checks.probes import Probe
+from coursekit.checks.report import Report
+from coursekit.checks.run import run_case
 
 GOOD = """
     from autograder.spec import Assignment, case
@@ -187,3 +202,176 @@ def test_gradients_come_from_the_forward_definition() -> None:
     assert agrees(value, x @ A @ x)
     assert agrees(gradient, (A + A.T) @ x)
     assert not agrees(gradient, 1.0005 * (A + A.T) @ x)
+
+
+def drawn(assignment: Assignment, name: str = "f") -> Exercise:
+    return assignment.make(name, np.random.default_rng(0))
+
+
+def report_on(exercise: Exercise, *functions: Any) -> Report:
+    by_name = dict(zip(exercise.functions, functions, strict=True))
+    return examine(exercise, lambda made: run_case(made, by_name), lambda: None)
+
+
+def codes(report: Report) -> list[str]:
+    return [finding.code for finding in report.findings]
+
+
+# -- results in dictionaries, and what is the student's own business -----------------------------
+
+
+def in_dictionaries() -> Assignment:
+    assignment = Assignment("tiny")
+    flipped = Mistake("sign", "Flipped.", lambda right, args: {"grads": {"a": -args["x"]}})
+    transposed = Mistake("transposed", "Turned.", lambda right, args: {"row": right["row"].T})
+
+    @assignment.exercise("f", parts={"value": 1, "a": 2, "b": 3}, mistakes=[flipped])
+    def f_cases(rng: np.random.Generator) -> Any:
+        x = rng.normal(size=3)
+        right = {"value": float(np.sum(x)), "grads": {"a": x, "b": 2 * x}, "cache": ANYTHING}
+        yield case("3 numbers", "f", {"x": x}, right, parts={'grads["a"]': "a", "b": "b"})
+
+    @assignment.exercise("g", parts={"all": 1}, mistakes=[transposed])
+    def g_cases(rng: np.random.Generator) -> Any:
+        right = {"row": expect(np.array([[1.0, 2.0]]), row=True), "label": expect(np.array([1]), "labels")}
+        yield case("a row", "g", {}, right, returns=dict, parts="all")
+
+    return assignment
+
+
+def test_entries_of_a_returned_dictionary_are_looked_at_one_by_one() -> None:
+    exercise = drawn(in_dictionaries())
+    assert report_on(exercise, lambda x: (np.sum(x), {"b": 2 * x, "a": x, "more": 1}, object())).passed
+    wrong = report_on(exercise, lambda x: [np.sum(x), {"a": x, "b": x}, None])
+    assert [part.earned for part in wrong.parts] == [1, 2, 0]
+    assert codes(report_on(exercise, lambda x: (np.sum(x), {"a": -x, "b": 2 * x}, None))) == ["sign"]
+
+
+@pytest.mark.parametrize(
+    ("returned", "told", "code"),
+    [
+        (lambda x: None, "return (value, grads, cache)", "returned-none"),
+        (
+            lambda x: (1.0, {"a": x, "b": x}),
+            "returned 2 values; return (value, grads, cache)",
+            "wrong-number-of-values",
+        ),
+        (lambda x: (np.sum(x), None, 0), "return a dictionary with the keys a, b", "returned-none"),
+        (lambda x: (np.sum(x), [x, 2 * x], 0), "expected a dictionary with the keys a, b", "no-dictionary"),
+        (lambda x: (np.sum(x), {"a": x, "B": 2 * x}, 0), "has no key 'b'; its keys are: a, B", "no-key"),
+        (lambda x: (np.sum(x), {}, 0), "has no key 'a'; its keys are: none", "no-key"),
+    ],
+)
+def test_what_is_missing_in_a_result_is_said(returned: Any, told: str, code: str) -> None:
+    report = report_on(drawn(in_dictionaries()), returned)
+    assert code in codes(report)
+    assert told in report.text()
+
+
+def test_each_result_can_have_a_comparison_of_its_own() -> None:
+    exercise = drawn(in_dictionaries(), "g")
+    for row in ([1.0, 2.0], [[1.0, 2.0]]):
+        assert report_on(exercise, lambda row=row: {"row": np.array(row), "label": [1]}).passed
+    assert codes(report_on(exercise, lambda: {"row": np.array([[1.0], [2.0]]), "label": [1]})) == ["transposed"]
+    assert not report_on(exercise, lambda: {"row": np.array([1.0, 2.001]), "label": [1]}).passed
+    assert not report_on(exercise, lambda: {"row": np.array([1.0, 2.0]), "label": [2]}).passed
+
+
+# -- programs, and the reference that goes through them ------------------------------------------
+
+
+class Counter:
+    first = 0.0
+
+    def __init__(self, start: float) -> None:
+        self.total = start + self.first
+
+    def add(self, x: float) -> Any:
+        self.total += x
+        return self
+
+
+class FromOne(Counter):
+    first = 1.0
+
+
+def of_programs(reference: Any = Counter) -> Assignment:
+    assignment = Assignment("tiny")
+    mistakes = [Mistake("off-by-one", "It starts at 1.", runs={"Counter": FromOne})]
+
+    @assignment.exercise("Counter", parts={"total": 4}, mistakes=mistakes, reference={"Counter": reference})
+    def counter_cases(rng: np.random.Generator) -> Any:
+        steps = (
+            call("Counter", {"start": 3.0}, save_as="c"),
+            evaluate("c.add(more).add(np.sum(more))", args={"more": rng.normal()}),
+            evaluate("[c.total, 2 * c.total]", {"total": FROM_REFERENCE}),
+        )
+        yield Case("two steps", steps)
+
+    return assignment
+
+
+def test_the_reference_says_what_a_program_gives_and_a_broken_one_what_a_mistake_gives(tmp_path: Any) -> None:
+    exercise = drawn(of_programs(), "Counter")
+    save(tmp_path, "tiny", (exercise,))  # and nothing is lost on the way to the students
+    for one in (exercise, load(tmp_path)[1]["Counter"]):
+        assert report_on(one, Counter).passed
+        assert codes(report_on(one, FromOne)) == ["off-by-one"]
+
+    class Forgetful(Counter):
+        def add(self, x: float) -> Any:
+            return self
+
+    report = report_on(exercise, Forgetful)
+    assert report.findings == ()
+    assert "c = Counter(start=3)" in report.text()
+    assert "evaluated [c.total, 2 * c.total]" in report.text()
+
+
+def test_a_reference_that_cannot_do_its_program_is_refused() -> None:
+    with pytest.raises(Refused, match=r"the reference cannot do c\.add.*in the case 'two steps': AttributeError"):
+        drawn(of_programs(lambda start: start), "Counter")
+
+
+GIVEN = """
+    from autograder.spec import Assignment, case, given
+    assignment = Assignment("tiny")
+
+    def line(x):
+        return slope * x + np.ones(1)[0]
+
+    @assignment.exercise("twice", parts={"value": 3})
+    def twice_cases(rng):
+        yield case("a line", "twice", {"f": given(line, slope=3.0), "x": 2.0}, {"result": 14.0}, parts="value")
+"""
+
+
+def test_a_given_function_runs_where_the_students_code_runs() -> None:
+    exercise = drawn(loaded(GIVEN), "twice")
+    assert report_on(exercise, lambda f, x: 2 * f(x)).passed
+    report = report_on(exercise, lambda f, x: f(x))
+    assert not report.passed
+    assert "f = line, which comes with the case" in report.text()
+
+
+@pytest.mark.parametrize("settings", [{}, {"gives": lambda right, args: {}, "runs": {"f": abs}}])
+def test_a_mistake_gives_something_or_runs_something(settings: Any) -> None:
+    with pytest.raises(Refused, match="'odd' needs either `gives` or `runs`"):
+        Mistake("odd", "Odd.", **settings)
+
+
+def test_one_step_takes_one_probe() -> None:
+    assignment = Assignment("tiny")
+    probe = Probe("wave", {"a": np.ones(2)})
+
+    @assignment.exercise("f", parts={"value": 1})
+    def f_cases(rng: np.random.Generator) -> Any:
+        yield case("two", "f", {"g": probe, "h": probe}, {"value": 1.0})
+
+    with pytest.raises(Refused, match="tiny/f: in the case 'two', f gets more than one probe"):
+        drawn(assignment)
+
+
+def test_what_is_used_must_have_a_reference() -> None:
+    with pytest.raises(Refused, match="tiny/f uses 'g': describe that before"):
+        Assignment("tiny").exercise("f", parts={"value": 1}, uses=["g"])

@@ -584,7 +584,7 @@ def everything_sent(channel):
 
 def test_an_honest_result_is_taken(forger):
     outcome = outcome_of(
-        forger, ("call", {"args": [2 * X], "kwargs": {}}), ("result", RESULT | {"changed": {1: 3 * X}})
+        forger, ("call", {"name": "", "args": [2 * X], "kwargs": {}}), ("result", RESULT | {"changed": {1: 3 * X}})
     )
     assert outcome.returned == 1.0
     assert outcome.failure is None
@@ -596,8 +596,8 @@ def test_of_a_step_only_the_call_crosses(forger):
     outcome_of(forger, ("result", RESULT))
     sent = everything_sent(forger[1])
     assert [kind for kind, _ in sent] == ["case", "step"]
-    assert sent[0][1] == {"names": ["f"]}
-    assert set(sent[1][1]["step"]) == {"target", "args", "kwargs", "read", "save_as"}
+    assert sent[0][1] == {"names": ["f"], "stand_ins": {}}
+    assert set(sent[1][1]["step"]) == {"target", "args", "names", "kwargs", "evaluate", "save_as"}
     assert sent[1][1]["step"]["args"][0] == Callback(("x",))
     assert not any(word in repr(sent) for word in ("secret", "41.5", "hidden", "labels", "wave"))
 
@@ -621,9 +621,9 @@ def test_of_a_step_only_the_call_crosses(forger):
         ("result", RESULT | {"returned": Ref("net", 10**6)}),
         ("result", RESULT | {"changed": {1: Callback(("x",))}}),
         ("call", {}),
-        ("call", {"args": None, "kwargs": {}}),
-        ("call", {"args": [X], "kwargs": [X]}),
-        ("call", {"args": [Probe("wave", {})], "kwargs": {}}),
+        ("call", {"name": "", "args": None, "kwargs": {}}),
+        ("call", {"name": "", "args": [X], "kwargs": [X]}),
+        ("call", {"name": "", "args": [Probe("wave", {})], "kwargs": {}}),
         ("verdict", {"score": 5.0}),
         ("step", {}),
         ("done", {"number": 7}),
@@ -734,9 +734,9 @@ def test_a_probe_computes_with_numbers_alone(value):
 def test_a_wrong_call_of_a_probe_is_told_to_the_student_and_goes_on(forger):
     outcome = outcome_of(
         forger,
-        ("call", {"args": [np.ones(7)], "kwargs": {}}),
-        ("call", {"args": [X], "kwargs": {5: X}}),
-        ("call", {"args": [X], "kwargs": {}}),
+        ("call", {"name": "", "args": [np.ones(7)], "kwargs": {}}),
+        ("call", {"name": "", "args": [X], "kwargs": {5: X}}),
+        ("call", {"name": "", "args": [X], "kwargs": {}}),
         ("result", RESULT),
     )
     assert len(outcome.calls) == 1

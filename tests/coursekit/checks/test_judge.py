@@ -27,8 +27,8 @@ def square_case(x: Any, part: str = "", **options: Any) -> Case:
     x = np.asarray(x, dtype=float)
     loss, gradient = float(np.sum(x**2)), 2 * x
     expected = (
-        Expected("loss", loss, part or "loss", options=options, mistakes=wrong(loss)),
-        Expected("dx", gradient, part or "gradient", options=options, mistakes=wrong(gradient)),
+        Expected("loss", loss, part or "loss", options=options, mistakes=wrong(loss), at=(0,)),
+        Expected("dx", gradient, part or "gradient", options=options, mistakes=wrong(gradient), at=(1,)),
     )
     return Case(f"x = {x.tolist()}", (Step("f", (x,), expected=expected, names=("x",)),))
 

@@ -279,9 +279,9 @@ def test_an_object_is_made_used_and_read() -> None:
     steps = (
         Step("Counter", (3,), save_as="counter"),
         Step("counter.add", (4,), save_as="added"),
-        Step("counter.total", read=True),
+        Step("counter.total", evaluate=True),
         Step("counter.undo", (Ref("added", 1),)),
-        Step("counter.total", read=True),
+        Step("counter.total", evaluate=True),
         Step("f", (Ref("counter"),)),
     )
     outcomes = run_case(Case("a counter", steps), {"Counter": Counter, "f": lambda counter: int(counter.total)})
@@ -291,12 +291,12 @@ def test_an_object_is_made_used_and_read() -> None:
 
 
 def test_each_case_starts_with_nothing_saved() -> None:
-    case = Case("one", (Step("Counter", (0,), save_as="c"), Step("c.add", (1,)), Step("c.total", read=True)))
+    case = Case("one", (Step("Counter", (0,), save_as="c"), Step("c.add", (1,)), Step("c.total", evaluate=True)))
     assert [int(run_case(case, {"Counter": Counter})[-1].returned) for _ in range(2)] == [1, 1]
 
 
 def test_a_case_ends_with_the_first_step_that_raises() -> None:
-    case = Case("one", (Step("Counter", (0,), save_as="c"), Step("c.nothing", (1,)), Step("c.total", read=True)))
+    case = Case("one", (Step("Counter", (0,), save_as="c"), Step("c.nothing", (1,)), Step("c.total", evaluate=True)))
     outcomes = run_case(case, {"Counter": Counter})
     assert len(outcomes) == 2
     assert outcomes[1].failure is not None

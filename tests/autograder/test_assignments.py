@@ -1,0 +1,312 @@
+"""What holds for every assignment of the course; what is special about one is in a file of its own."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+from assessed import REPOSITORY, Assessed
+from nbclient import NotebookClient
+from nbgrader.utils import determine_grade
+from nbgrader.validator import Validator
+
+from autograder import demo
+from autograder.run import Course
+from coursekit.checks.judge import MEANINGS
+
+# The contract with the curriculum: the exercises with their points, and the written question.
+CURRICULUM: dict[str, dict[str, float]] = {
+    "circuits": {
+        "gradient_at_point": 4,
+        "numerical_derivative": 6,
+        "add_mul_circuit": 8,
+        "sigmoid_circuit": 14,
+        "sigmoid_neuron": 10,
+        "AddGate": 4,
+        "MultiplyGate": 4,
+        "MaxGate": 4,
+        "CopyGate": 4,
+        "shared_input": 8,
+        "regression_circuit": 10,
+    },
+    "linear_classifiers": {
+        "numerical_gradient": 8,
+        "relative_error": 4,
+        "svm_loss_naive": 12,
+        "svm_loss_vectorized": 12,
+        "softmax_loss_naive": 12,
+        "softmax_loss_vectorized": 12,
+        "step_decay": 2,
+        "cosine_decay": 2,
+        "linear_decay": 2,
+        "inverse_sqrt_decay": 2,
+        "train": 10,
+        "predict": 4,
+    },
+    "logistic_regression": {
+        "sigmoid": 6,
+        "bce_loss": 6,
+        "logistic_backward": 14,
+        "gradient_descent": 10,
+        "backtracking_line_search": 10,
+        "entropy": 4,
+        "cross_entropy": 4,
+        "kl_divergence": 4,
+        "mlp_backward": 16,
+    },
+    "matmul_backward": {
+        "relu_jacobian": 6,
+        "relu_backward": 6,
+        "jacobian_bytes": 4,
+        "matmul_jacobian_x": 10,
+        "matmul_forward": 4,
+        "matmul_backward": 14,
+        "affine_forward": 6,
+        "affine_backward": 14,
+        "linear_backward_row": 10,
+        "unbroadcast": 10,
+        "chain_flops": 8,
+    },
+    "worked_example": {"forward": 10, "loss": 4, "backward": 30, "update": 8, "train": 14},
+    "two_layer_net": {
+        "collapse_linear": 4,
+        "relu": 3,
+        "leaky_relu": 3,
+        "elu": 3,
+        "tanh": 3,
+        "sigmoid": 3,
+        "maxout": 8,
+        "three_layer_forward": 6,
+        "polar_features": 4,
+        "train_sigmoid_net": 12,
+        "TwoLayerNet": 30,
+    },
+    "build_autograd": {
+        "Value": 30,
+        "ComputationalGraph": 14,
+        "Multiply": 4,
+        "Sigmoid": 4,
+        "MatMul": 8,
+        "topological_order": 8,
+        "MLP": 16,
+    },
+    "differentiable_programming": {
+        "hvp": 12,
+        "gradient_penalty": 12,
+        "momentum_step": 8,
+        "adversarial_signal": 14,
+        "visualise_unit": 12,
+        "match_embedding": 10,
+    },
+}
+SLUGS = [path.parent.name for path in sorted((REPOSITORY / "solutions").glob("*/checks.py"))]
+EXERCISES = [(slug, name) for slug in SLUGS for name in CURRICULUM[slug]]
+STUDENTS = ("student-0", "student-1", "student-2")
+WITHOUT_QUESTION = ("circuits", "matmul_backward")
+
+assessed = functools.cache(Assessed)
+
+
+def notebook(folder: str, slug: str) -> nbformat.NotebookNode:
+    return nbformat.read(REPOSITORY / folder / slug / f"{slug}.ipynb", as_version=4)
+
+
+def by_id(nb: nbformat.NotebookNode) -> dict[str, Any]:
+    return {cell.metadata.nbgrader.grade_id: cell for cell in nb.cells if "nbgrader" in cell.metadata}
+
+
+def check_line(slug: str, name: str) -> str:
+    functions = assessed(slug).assignment.described[name].functions
+    return f'check("{name}", {", ".join(functions)})'
+
+
+each_assignment = pytest.mark.parametrize("slug", SLUGS)
+each_exercise = pytest.mark.parametrize(("slug", "name"), EXERCISES)
+
+
+# -- the notebooks -------------------------------------------------------------------------------
+
+
+@each_assignment
+@pytest.mark.parametrize("folder", ["solutions", "assignments"])
+def test_cells_and_points_are_those_of_the_curriculum(slug: str, folder: str) -> None:
+    nb = notebook(folder, slug)
+    cells = by_id(nb)
+    for name, points in CURRICULUM[slug].items():
+        written, check = cells[name].metadata.nbgrader, cells[f"check_{name}"].metadata.nbgrader
+        assert (written.solution, written.grade) == (True, False)
+        assert (check.points, check.grade, check.locked, check.solution) == (points, True, True, False)
+        assert cells[f"check_{name}"].source == check_line(slug, name)
+    assert {name for name in cells if name.startswith("check_")} == {f"check_{name}" for name in CURRICULUM[slug]}
+    by_hand = [cell for cell in cells.values() if cell.metadata.nbgrader.grade and cell.metadata.nbgrader.solution]
+    assert [(cell.cell_type, cell.metadata.nbgrader.points) for cell in by_hand] == (
+        [] if slug in WITHOUT_QUESTION else [("markdown", 6)]
+    )
+
+
+@each_assignment
+@pytest.mark.parametrize("folder", ["solutions", "assignments"])
+def test_cell_ids_equal_their_grade_ids_and_there_are_no_outputs(slug: str, folder: str) -> None:
+    nb = notebook(folder, slug)
+    assert [grade_id for grade_id, cell in by_id(nb).items() if cell.id != grade_id] == []
+    assert len({cell.id for cell in nb.cells}) == len(nb.cells)
+    assert [cell.id for cell in nb.cells if cell.get("outputs") or cell.get("execution_count")] == []
+
+
+@each_assignment
+def test_the_release_holds_no_solution(slug: str) -> None:
+    folder = REPOSITORY / "assignments" / slug
+    assert sorted(path.name for path in folder.iterdir()) == ["cases.json", "cases.npz", f"{slug}.ipynb"]
+    everything = "\n".join(path.read_text(errors="replace") for path in folder.iterdir())
+    assert "BEGIN SOLUTION" not in everything
+    for cell in notebook("solutions", slug).cells:
+        for hidden in re.findall(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", cell.source, re.DOTALL):
+            lines = [line for line in hidden.splitlines() if len(line.strip()) > 15]
+            # One line such as `return X @ W` may well stand elsewhere.
+            assert not lines or json.dumps("\n".join(lines[:3]))[1:-1] not in everything, f"{cell.id} is released"
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
+    """A course in which every assignment has just been released."""
+    return demo.make_course(tmp_path_factory.mktemp("all") / "course", SLUGS)
+
+
+@each_assignment
+def test_the_committed_release_is_exactly_what_release_makes(slug: str, course: Course) -> None:
+    made, committed = course.folder("release", ".", slug), REPOSITORY / "assignments" / slug
+    hint = f"run `autograder release {slug}` and commit what changed in assignments/"
+    assert (made / f"{slug}.ipynb").read_text() == (committed / f"{slug}.ipynb").read_text(), hint
+    new, old = (json.loads((folder / "cases.json").read_text()) for folder in (made, committed))
+    assert numbers_apart(new) == numbers_apart(old), hint
+    assert_same_numbers(numbers_in(new), numbers_in(old))
+    with np.load(made / "cases.npz") as ours, np.load(committed / "cases.npz") as theirs:
+        assert ours.files == theirs.files
+        for name in ours.files:
+            np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-7, atol=1e-9, err_msg=name)
+
+
+def numbers_apart(tree: Any) -> Any:
+    """The tree without its floats: their last bits depend on the machine's BLAS."""
+    if isinstance(tree, dict):
+        return {key: numbers_apart(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [numbers_apart(value) for value in tree]
+    return "a number" if isinstance(tree, float) else tree
+
+
+def numbers_in(tree: Any) -> list[float]:
+    if isinstance(tree, dict | list):
+        inner = tree.values() if isinstance(tree, dict) else tree
+        return list(itertools.chain.from_iterable(map(numbers_in, inner)))
+    return [tree] if isinstance(tree, float) else []
+
+
+def assert_same_numbers(new: list[float], old: list[float]) -> None:
+    np.testing.assert_allclose(new, old, rtol=1e-7, atol=1e-9)
+
+
+# -- the notebooks, run ---------------------------------------------------------------------------
+
+
+def executed(slug: str, filled: bool, folder: Path) -> nbformat.NotebookNode:
+    """The released notebook, `filled` in with the solutions or not, run from top to bottom in `folder`."""
+    shutil.copytree(REPOSITORY / "assignments" / slug, folder, dirs_exist_ok=True)
+    nb = notebook("assignments", slug)
+    if filled:
+        solved = {cell.id: cell for cell in notebook("solutions", slug).cells}
+        for cell in nb.cells:
+            if cell.metadata.get("nbgrader", {}).get("solution"):
+                cell.source = solved[cell.id].source
+    NotebookClient(nb, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
+    return nb
+
+
+@pytest.mark.slow
+@each_assignment
+def test_filled_in_with_the_solutions_a_notebook_earns_everything_and_validates(slug: str, tmp_path: Path) -> None:
+    nb = executed(slug, True, tmp_path)
+    cells = by_id(nb)
+    for name, points in CURRICULUM[slug].items():
+        assert determine_grade(cells[f"check_{name}"]) == (points, points), name
+    validator = Validator()  # what `nbgrader validate` looks at, without running the notebook again
+    assert validator._get_failed_cells(nb) == []
+    assert validator._get_changed_cells(nb) == []
+
+
+@pytest.mark.slow
+@each_assignment
+def test_as_released_a_notebook_runs_and_every_check_says_that_nothing_is_written(slug: str, tmp_path: Path) -> None:
+    nb = executed(slug, False, tmp_path)
+    cells = by_id(nb)
+    for name in CURRICULUM[slug]:
+        assert f"{name}: not written yet." in json.dumps(cells[f"check_{name}"].outputs)
+    assert [cell.id for cell in nb.cells for output in cell.get("outputs", []) if output.output_type == "error"] == []
+
+
+# -- what is known of mistakes ---------------------------------------------------------------------
+
+
+def items(exercise: Any) -> list[Any]:
+    return [item for made in exercise.cases for step in made.steps for item in step.expected]
+
+
+def is_judged_by_values(exercise: Any) -> bool:
+    """Whether all that is expected are values, so that somebody can be made up who returns others."""
+    return all(item.compare in ("close", "labels", "unchanged", "anything") for item in items(exercise))
+
+
+@each_exercise
+def test_every_known_mistake_is_rejected_and_nine_of_ten_are_named(slug: str, name: str) -> None:
+    known, asked, misnamed = set(), 0, []
+    for student in STUDENTS:
+        exercise = assessed(slug).exercise(name, student)
+        codes = dict.fromkeys(code for item in items(exercise) for code in item.mistakes)
+        known |= {*codes, *(item.options.get("code") for item in items(exercise))}
+        for code in codes if is_judged_by_values(exercise) else ():
+            report = assessed(slug).answers(name, student, lambda item, code=code: item.mistakes.get(code, item.value))
+            assert report.score < report.points, f"{student}, {code}: this earned every point"
+            asked += 1
+            named = [finding.code for finding in report.findings]
+            if named[:1] != [code.partition("/")[0]]:
+                misnamed.append(f"{student}, {code}: {named}")
+    assert len(misnamed) <= 0.1 * asked, misnamed
+    listed = {mistake.code for mistake in assessed(slug).assignment.described[name].mistakes}
+    assert listed <= known | set(MEANINGS), "some of the listed mistakes change no case of any student"
+
+
+@each_exercise
+def test_what_is_slightly_wrong_is_rejected(slug: str, name: str) -> None:
+    def slightly_wrong(item: Any) -> Any:
+        if item.compare == "labels":
+            return np.asarray(item.value) + (np.arange(np.size(item.value)) == 0)
+        return item.value if item.compare in ("unchanged", "anything") else 1.0005 * np.asarray(item.value) + 1e-9
+
+    if not is_judged_by_values(assessed(slug).exercise(name, STUDENTS[0])):
+        pytest.skip("judged by what it does: the assignment's own tests have something slightly wrong")
+    for student in STUDENTS:
+        report = assessed(slug).answers(name, student, slightly_wrong)
+        assert report.score < report.points, student
+
+
+@each_exercise
+def test_what_is_not_filled_in_is_called_not_written(slug: str, name: str) -> None:
+    source = by_id(notebook("assignments", slug))[name].source
+    report = assessed(slug).graded(name, source, STUDENTS[0])
+    assert (report.status, report.score) == ("not written", 0)
+
+
+@each_assignment
+def test_a_forbidden_module_is_refused_with_the_reason(slug: str) -> None:
+    forbidden = assessed(slug).assignment.forbidden
+    assert {"torch", "jax", "tensorflow", "autograd"} <= set(forbidden)
+    assert ("coursekit.autograd" in forbidden) == (slug != "differentiable_programming")
+    assert all(len(reason) > 40 for reason in forbidden.values())
