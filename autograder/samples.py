@@ -169,7 +169,7 @@ LINEAR_CLASSIFIERS = (
             "svm_loss_vectorized": 10,
             "predict": 0,
             "step_decay": 0,
-            "numerical_gradient": 1,
+            "numerical_gradient": 0,
             "softmax_loss_vectorized": 6,
         },
         found={

@@ -98,8 +98,9 @@ def examine(exercise: Exercise, run: Runner, code: Callable[[], str | None]) -> 
         of_part = [verdict for verdict in verdicts if verdict.part == name]
         right = bool(of_part) and len(of_part) >= asked[name] and all(verdict.ok for verdict in of_part)
         parts.append(Part(name, points if right else 0.0, points))
-    # A loop-free function that computes nothing right has not earned the points for being loop-free.
-    if exercise.no_loop_over and not any(part.earned for part in parts if part.name != "vectorised"):
+    # Who computes nothing right has not earned the points for using no loop, or for leaving the arguments alone.
+    manners = {"vectorised"} | {part for part in exercise.parts if _is_of_manners(part, verdicts)}
+    if not any(part.earned for part in parts if part.name not in manners):
         parts = [Part(part.name, 0.0, part.points) for part in parts]
     return Report(
         exercise=exercise.name,
@@ -222,6 +223,12 @@ def _vectorised(exercise: Exercise, code: Callable[[], str | None]) -> Iterator[
         message="" if loop is None else f"loops over the examples: {loop}",
         code=None if loop is None else "loops-over-examples",
     )
+
+
+def _is_of_manners(part: str, verdicts: list[Verdict]) -> bool:
+    """Whether all that `part` asks is that arguments stay as they are."""
+    of_part = [verdict.expected for verdict in verdicts if verdict.part == part]
+    return bool(of_part) and all(item is not None and item.compare == "unchanged" for item in of_part)
 
 
 def _status(parts: list[Part], verdicts: list[Verdict]) -> str:

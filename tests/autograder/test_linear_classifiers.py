@@ -30,7 +30,7 @@ FEW = MANY[:5]
 
 # -- who is right ------------------------------------------------------------------------------
 
-RIGHT: dict[str, dict[str, str]] = {
+WRITTEN: dict[str, dict[str, str]] = {
     "numerical_gradient": {
         "with nditer, in place": """
             def numerical_gradient(f, x, h=1e-5):
@@ -408,7 +408,7 @@ RIGHT: dict[str, dict[str, str]] = {
         """,
     },
 }
-RIGHT = {name: {title: textwrap.dedent(source) for title, source in written.items()} for name, written in RIGHT.items()}
+RIGHT = {name: {title: textwrap.dedent(source) for title, source in written.items()} for name, written in WRITTEN.items()}
 
 
 def instructors_cells() -> dict[str, str]:

@@ -30,7 +30,7 @@ COUNTS = ("jacobian_bytes", "chain_flops")  # whole numbers, that must be exact
 
 # -- who is right ------------------------------------------------------------------------------
 
-RIGHT: dict[str, dict[str, str]] = {
+WRITTEN: dict[str, dict[str, str]] = {
     "relu_jacobian": {
         "with diag": "def relu_jacobian(x): return np.diag(1.0 * (x > 0))",
         "with loops, of lists": """
@@ -275,7 +275,7 @@ RIGHT: dict[str, dict[str, str]] = {
         """,
     },
 }
-RIGHT = {name: {title: textwrap.dedent(source) for title, source in written.items()} for name, written in RIGHT.items()}
+RIGHT = {name: {title: textwrap.dedent(source) for title, source in written.items()} for name, written in WRITTEN.items()}
 
 
 def instructors_cells() -> dict[str, str]:
