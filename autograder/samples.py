@@ -182,8 +182,143 @@ LINEAR_CLASSIFIERS = (
     ),
 )
 
+RIGHT = Sample("ada", "everything right")
+UNFILLED = Sample(
+    "ben",
+    "handed in the notebook as it was released",
+    start_from="assignments",
+    loses={ALL: 0},
+    found={ALL: ["not-written"]},
+)
+
+CIRCUITS = (
+    RIGHT,
+    UNFILLED,
+    Sample(
+        "cleo",
+        "kept only one of two gradients at a branch, did not swap at the multiplication, forgot a chain factor",
+        edits=[
+            ("shared_input", "dx += dq", "dx = dq"),
+            ("MultiplyGate", "return self.y * dz, self.x * dz", "return self.x * dz, self.y * dz"),
+            ("sigmoid_neuron", "ddot = (1 - f) * f", "ddot = (1 - dot) * dot"),
+            ("regression_circuit", "dyhat, dy = dz, -dz", "dyhat, dy = dz, dz"),
+        ],
+        loses={"shared_input": 2, "MultiplyGate": 1, "sigmoid_neuron": 2, "regression_circuit": 8},
+        found={
+            "shared_input": ["path-missing"],
+            "MultiplyGate": ["not-swapped"],
+            "sigmoid_neuron": ["slope-of-input"],
+            "regression_circuit": ["minus-missing"],
+        },
+    ),
+    Sample(
+        "dev",
+        "a one-sided difference, a forgotten return, a syntax error, an exception",
+        edits=[
+            ("numerical_derivative", "(f(x + h) - f(x - h)) / (2 * h)", "(f(x + h) - f(x)) / h"),
+            ("gradient_at_point", "return 2 * x, 2 * y", "2 * x, 2 * y"),
+            ("add_mul_circuit", "q = x + y", "q = x +"),
+            ("CopyGate", "return x, x", "return x.copy()"),
+        ],
+        loses={"numerical_derivative": 0, "gradient_at_point": 0, "add_mul_circuit": 0, "CopyGate": 0},
+        found={
+            "numerical_derivative": ["one-sided"],
+            "gradient_at_point": ["returned-none"],
+            "add_mul_circuit": ["not-defined"],
+            "CopyGate": ["error"],
+        },
+    ),
+)
+
+LOGISTIC_REGRESSION = (
+    RIGHT,
+    UNFILLED,
+    Sample(
+        "cleo",
+        "a sigmoid that overflows, a mean for a sum, the step up the hill",
+        edits=[
+            ("sigmoid", "    e = np", "    return 1 / (1 + np.exp(-x))\n    e = np"),
+            ("bce_loss", "float(np.sum(", "float(np.mean("),
+            ("gradient_descent", "w = w - lr * gradient", "w = w + lr * gradient"),
+            ("mlp_backward", "(dH * H * (1 - H))", "dH"),
+        ],
+        loses={"sigmoid": 4, "bce_loss": 0, "gradient_descent": 0, "mlp_backward": 9},
+        found={
+            "sigmoid": ["unstable"],
+            "bce_loss": ["scale"],
+            "gradient_descent": ["sign"],
+            "mlp_backward": ["slope-missing"],
+        },
+    ),
+)
+
+MATMUL_BACKWARD = (
+    RIGHT,
+    UNFILLED,
+    Sample(
+        "cleo",
+        "the mask from the wrong array, a bias gradient not summed, entries for bytes, a transposed product",
+        edits=[
+            ("relu_backward", "np.where(x > 0, dz, 0)", "np.where(dz > 0, dz, 0)"),
+            ("affine_backward", "np.sum(dout, axis=0)", "dout[0]"),
+            ("jacobian_bytes", " * itemsize", ""),
+            ("matmul_forward", "return X @ W", "return (X @ W).T"),
+        ],
+        loses={"relu_backward": 0, "affine_backward": 10, "jacobian_bytes": 0, "matmul_forward": 0},
+        found={
+            "relu_backward": ["relu-mask"],
+            "affine_backward": ["batch-not-summed"],
+            "jacobian_bytes": ["entries-not-bytes"],
+            "matmul_forward": ["transposed"],
+        },
+    ),
+    Sample(
+        "dev",
+        "a forgotten return, a syntax error, no cache, a string",
+        edits=[
+            ("unbroadcast", "return np.sum(grad, axis=stretched", "np.sum(grad, axis=stretched"),
+            ("chain_flops", "for i in range(k))", "for i in range(k)"),
+            ("affine_forward", "return out, (x, w, b)", "return out"),
+            ("matmul_backward", "return dX, dW", 'return "dX", "dW"'),
+        ],
+        loses={"unbroadcast": 0, "chain_flops": 0, "affine_forward": 0, "matmul_backward": 0},
+        found={
+            "unbroadcast": ["returned-none"],
+            "chain_flops": ["not-defined"],
+            "affine_forward": ["wrong-number-of-values"],
+            "matmul_backward": ["not-a-number"],
+        },
+    ),
+)
+
+WORKED_EXAMPLE = (
+    RIGHT,
+    UNFILLED,
+    Sample(
+        "cleo",
+        "the slope of tanh taken of its input, no ½ in the loss; train calls both and is not punished again",
+        edits=[("backward", "(1 - x2**2)", "(1 - x1**2)"), ("loss", "0.5 * difference", "difference")],
+        loses={"backward": 16, "loss": 0},
+        found={"backward": ["slope-of-input"], "loss": ["half-missing"]},
+    ),
+    Sample(
+        "dev",
+        "skipped the tanh, which backward and train then build on; the update not transposed",
+        edits=[
+            ("forward", "x3 = W1 @ x2", "x3 = W1 @ x1"),
+            ("update", "eta * dL_dW.T", "eta * dL_dW"),
+        ],
+        loses={"forward": 6, "update": 0},
+        found={"forward": ["tanh-skipped"], "update": ["error"]},
+    ),
+)
+
 SAMPLES: Mapping[str, Sequence[Sample]] = {
+    "circuits": CIRCUITS,
     "linear_classifiers": LINEAR_CLASSIFIERS,
+    "logistic_regression": LOGISTIC_REGRESSION,
+    "matmul_backward": MATMUL_BACKWARD,
+    "worked_example": WORKED_EXAMPLE,
 }
 """The class of each assignment."""
 

@@ -49,6 +49,12 @@ def forward(W0, W1, x0):
     return after_x1(W1, W0 @ x0)
 
 
+def as_a_student(W0, W1, x0):
+    """With x3 of shape (1,), which is what the matrix product gives and later exercises may build on."""
+    x1, x2, x3 = forward(W0, W1, x0)
+    return x1, x2, x3.reshape(1)
+
+
 def wrong_forward(code, message, formula):
     return instead(code, message, formula, "x1", "x2", "x3")
 
@@ -56,6 +62,7 @@ def wrong_forward(code, message, formula):
 @assignment.exercise(
     "forward",
     parts={"x1": 3, "x2": 3, "x3": 4},
+    reference={"forward": as_a_student},
     mistakes=[
         wrong_forward(
             "tanh-skipped",
@@ -123,6 +130,7 @@ def loss(x3, y):
 @assignment.exercise(
     "loss",
     parts={"L": 4},
+    reference={"loss": loss},
     mistakes=[
         instead("half-missing", "The ½ is missing.", lambda x3, y: np.sum((x3 - y) ** 2), "L"),
         instead(
@@ -187,6 +195,8 @@ MISSING = "A gradient is missing, or not a number; the keys are dL_dx3, dL_dx2, 
 @assignment.exercise(
     "backward",
     parts={"dL_dx3": 4, "dL_dx2": 5, "dL_dx1": 7, "dL_dW0": 7, "dL_dW1": 7},
+    reference={"backward": gradients},
+    uses=["forward"],
     mistakes=[
         *BACKWARD,
         Mistake("returned-none", MISSING, lambda right, args: {}),
@@ -235,6 +245,7 @@ def without_transposing(W, dL_dW, eta):
 @assignment.exercise(
     "update",
     parts={"new W": 6, "W untouched": 2},
+    reference={"update": update},
     mistakes=[
         instead(
             "transpose-missing",
@@ -351,6 +362,7 @@ def losses_after(W0, W1, x0, y, eta, num_iters):
 @assignment.exercise(
     "train",
     parts={"W0": 5, "W1": 5, "losses": 4},
+    uses=["forward", "loss", "backward", "update"],
     mistakes=[
         wrong_training(
             "half-missing",
