@@ -1,0 +1,493 @@
+"""What goes wrong in `differentiable_programming`: with second derivatives, with momentum, with ascent on inputs.
+
+The functions that are varied here are the right ones of its `checks.py`, as long as nothing is varied.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from coursekit.autograd import grad, hvp, log_softmax, softmax, stop_gradient, value_and_grad
+
+from ..spec import Mistake
+from .general import instead
+
+Function = Callable[..., Any]
+
+# -- second derivatives ----------------------------------------------------------------------
+
+
+def unit(f: Function, x: Any, v: Any) -> Any:
+    return hvp(f, x, v / np.linalg.norm(v))
+
+
+def wrong_hvp(code: str, message: str, formula: Function) -> Mistake:
+    return Mistake(code, message, runs={"hvp": formula})
+
+
+HVP = [
+    wrong_hvp("gradient-only", "This is the gradient itself: v does not come in.", lambda f, x, v: grad(f)(x)),
+    wrong_hvp(
+        "not-differentiated-again",
+        "This is gradient times v, entry by entry: sum it to one number and differentiate that.",
+        lambda f, x, v: grad(f)(x) * v,
+    ),
+    wrong_hvp(
+        "not-differentiated-again/along",
+        "This is v times the slope along v; the slope along v has to be differentiated.",
+        lambda f, x, v: np.sum(grad(f)(x) * v) * v,
+    ),
+    wrong_hvp(
+        "v-ignored",
+        "The second gradient is there, but v is not: multiply the first gradient by v before the sum.",
+        lambda f, x, v: hvp(f, x, np.ones_like(x)),
+    ),
+    wrong_hvp(
+        "v-after",
+        "v is multiplied in at the end, entry by entry: it belongs inside, before the second gradient.",
+        lambda f, x, v: hvp(f, x, np.ones_like(x)) * v,
+    ),
+    wrong_hvp("swapped", "x and v are exchanged: H is taken at x.", lambda f, x, v: hvp(f, v, x)),
+    wrong_hvp(
+        "gradient-for-v",
+        "This is H times the gradient: multiply by v.",
+        lambda f, x, v: hvp(f, x, grad(f)(x)),
+    ),
+    wrong_hvp(
+        "product-of-gradients",
+        "The squares of the gradient come in: the bracket is gradient · v, with one gradient.",
+        lambda f, x, v: grad(lambda x: np.sum(grad(f)(x) ** 2 * v))(x),
+    ),
+    wrong_hvp("v-normalised", "v is scaled to length 1: use it as it is.", lambda f, x, v: unit(f, x, v)),
+    wrong_hvp(
+        "step-too-large",
+        "This is the difference of two gradients a whole v apart; Hv is its limit for small steps.",
+        lambda f, x, v: grad(f)(x + v) - grad(f)(x),
+    ),
+    wrong_hvp("applied-twice", "H is applied twice.", lambda f, x, v: hvp(f, x, hvp(f, x, v))),
+]
+
+
+def penalty(f: Function, w: np.ndarray, of: Function = lambda g: np.sum(g**2)) -> Any:
+    """A number made of the gradient of f at w, and the gradient of that."""
+    return value_and_grad(lambda w: of(grad(f)(w)))(w)
+
+
+def wrong_penalty(code: str, message: str, formula: Function) -> Mistake:
+    return Mistake(code, message, runs={"gradient_penalty": formula})
+
+
+GRADIENT_PENALTY = [
+    wrong_penalty(
+        "norm-not-squared",
+        "This is the norm; R is its square.",
+        functools.partial(penalty, of=lambda g: np.sqrt(np.sum(g**2))),
+    ),
+    wrong_penalty(
+        "scale/half",
+        "The 2 is missing: both factors of g · g depend on w.",
+        lambda f, w: (penalty(f, w)[0], penalty(f, w)[1] / 2),
+    ),
+    wrong_penalty("half-added", "There is no ½: R = ‖g‖².", functools.partial(penalty, of=lambda g: np.sum(g**2) / 2)),
+    wrong_penalty(
+        "mean-for-sum",
+        "This is the mean of the squares; R is their sum.",
+        functools.partial(penalty, of=lambda g: np.mean(g**2)),
+    ),
+    wrong_penalty(
+        "square-missing",
+        "The square is missing: this is the sum of the gradient.",
+        functools.partial(penalty, of=np.sum),
+    ),
+    wrong_penalty(
+        "absolute-for-square",
+        "These are absolute values; R sums the squares.",
+        functools.partial(penalty, of=lambda g: np.sum(np.abs(g))),
+    ),
+    wrong_penalty(
+        "distance-to-one",
+        "R is ‖g‖² itself, not (‖g‖ − 1)², which the paper uses.",
+        functools.partial(penalty, of=lambda g: (np.sqrt(np.sum(g**2)) - 1) ** 2),
+    ),
+    wrong_penalty(
+        "hessian-missing",
+        "This is 2g: the derivative of g · g by w goes through g, which brings in H.",
+        lambda f, w: (penalty(f, w)[0], 2 * grad(f)(w)),
+    ),
+    wrong_penalty(
+        "gradient-only",
+        "This is the gradient of f; asked for is that of R.",
+        lambda f, w: (penalty(f, w)[0], grad(f)(w)),
+    ),
+    wrong_penalty("penalises-w", "This is ‖w‖²: R is made of the gradient.", lambda f, w: (np.sum(w**2), 2 * w)),
+    wrong_penalty("value-for-R", "This is f(w), not R.", lambda f, w: (f(w), penalty(f, w)[1])),
+    wrong_penalty(
+        "value-squared",
+        "This is the square of f; R is that of its gradient.",
+        lambda f, w: value_and_grad(lambda w: f(w) ** 2)(w),
+    ),
+]
+
+
+# -- momentum --------------------------------------------------------------------------------
+
+
+def momentum(theta: Any, m: Any, grad: Any, lr: float, mu: float) -> tuple[Any, Any]:
+    m = mu * m - lr * grad
+    return theta + m, m
+
+
+def wrong_momentum(code: str, message: str, formula: Function) -> Mistake:
+    return instead(code, message, formula, "theta", "m")
+
+
+MOMENTUM_STEP = [
+    wrong_momentum(
+        "sign",
+        "The gradient is added: the step goes downhill, so m = μm − η · gradient.",
+        lambda t, m, g, lr, mu: momentum(t, m, -g, lr, mu),
+    ),
+    wrong_momentum(
+        "sign/momentum",
+        "The velocity is turned round: it is carried on, so m = +μm − η · gradient.",
+        lambda t, m, g, lr, mu: momentum(t, m, g, lr, -mu),
+    ),
+    wrong_momentum(
+        "sign/step",
+        "The step is subtracted; m points along the step already, so θ + m.",
+        lambda t, m, g, lr, mu: (2 * t - momentum(t, m, g, lr, mu)[0], momentum(t, m, g, lr, mu)[1]),
+    ),
+    wrong_momentum(
+        "old-velocity",
+        "θ moves with the old velocity: compute the new m first.",
+        lambda t, m, g, lr, mu: (t + m, mu * m - lr * g),
+    ),
+    wrong_momentum(
+        "no-momentum",
+        "The velocity is not kept: this is plain gradient descent.",
+        lambda t, m, g, lr, mu: momentum(t, m, g, lr, 0),
+    ),
+    wrong_momentum(
+        "mu-ignored",
+        "All of the old velocity is kept: multiply it by μ.",
+        lambda t, m, g, lr, mu: momentum(t, m, g, lr, 1),
+    ),
+    wrong_momentum(
+        "mu-fixed",
+        "μ is always 0.9 here: use the one that is given.",
+        lambda t, m, g, lr, mu: momentum(t, m, g, lr, 0.9),
+    ),
+    wrong_momentum("lr-ignored", "The learning rate is not used.", lambda t, m, g, lr, mu: momentum(t, m, g, 1, mu)),
+    wrong_momentum(
+        "averaged",
+        "This is a running average, μm + (1 − μ) · gradient; the heavy ball does not weight the gradient by 1 − μ.",
+        lambda t, m, g, lr, mu: momentum(t, m, g, (1 - mu) * lr, mu),
+    ),
+    wrong_momentum(
+        "lr-at-the-end",
+        "Here m holds gradients, and the rate comes in with θ; asked for is m = μm − η · gradient, θ + m.",
+        lambda t, m, g, lr, mu: (t - lr * (mu * m + g), mu * m + g),
+    ),
+    wrong_momentum(
+        "lr-on-everything",
+        "The rate multiplies the old velocity too.",
+        lambda t, m, g, lr, mu: momentum(t, lr * m, g, lr, mu),
+    ),
+    wrong_momentum(
+        "nesterov",
+        "This is Nesterov's momentum; the heavy ball moves by m alone.",
+        lambda t, m, g, lr, mu: (t + mu * momentum(t, m, g, lr, mu)[1] - lr * g, momentum(t, m, g, lr, mu)[1]),
+    ),
+    wrong_momentum(
+        "theta-decays",
+        "μ multiplies θ; it belongs to m.",
+        lambda t, m, g, lr, mu: (mu * t - lr * g + m * 0, mu * m - lr * g),
+    ),
+    wrong_momentum(
+        "swapped", "Return (theta, m), in this order.", lambda t, m, g, lr, mu: momentum(t, m, g, lr, mu)[::-1]
+    ),
+    wrong_momentum(
+        "m-not-updated",
+        "The m that is returned is the old one.",
+        lambda t, m, g, lr, mu: (momentum(t, m, g, lr, mu)[0], m),
+    ),
+    wrong_momentum(
+        "theta-not-updated",
+        "The theta that is returned is the old one.",
+        lambda t, m, g, lr, mu: (t, momentum(t, m, g, lr, mu)[1]),
+    ),
+]
+
+
+# -- ascent on an input -------------------------------------------------------------------------
+
+
+def ascend(objective: Function, x: Any, lr: float, num_iters: int, pull: Function = lambda x: x) -> Any:
+    for _ in range(num_iters):
+        x = pull(x + lr * grad(objective)(x))
+    return x
+
+
+def into_ball(eps: float) -> Function:
+    return lambda r: r * min(1.0, eps / max(float(np.linalg.norm(r)), 1e-300))
+
+
+def onto_sphere(eps: float) -> Function:
+    return lambda r: r * eps / max(float(np.linalg.norm(r)), 1e-300)
+
+
+def log_probability(model: Any, x: Any, target: int) -> Function:
+    return lambda r: log_softmax(model(x + r))[target]
+
+
+def adversarial(
+    model: Any,
+    x: Any,
+    target: int,
+    eps: float,
+    lr: float,
+    num_iters: int,
+    of: Function = log_probability,
+    pull: Function = into_ball,
+) -> Any:
+    return ascend(of(model, x, target), np.zeros_like(x), lr, num_iters, pull(eps))
+
+
+def climbs_p(model: Any, x: Any, target: int) -> Function:
+    return lambda r: softmax(model(x + r))[target]
+
+
+def gradient_at_x(model: Any, x: Any, target: int) -> Function:
+    return lambda r: np.sum(r * grad(log_probability(model, x, target))(0 * x))
+
+
+def wrong_signal(code: str, message: str, function: Function) -> Mistake:
+    return Mistake(code, message, runs={"adversarial_signal": function})
+
+
+def signal_with(code: str, message: str, **changes: Any) -> Mistake:
+    return wrong_signal(code, message, functools.partial(adversarial, **changes))
+
+
+ADVERSARIAL_SIGNAL = [
+    signal_with(
+        "bound-ignored",
+        "The signal leaves the ball: after each step, scale r to length eps if it is longer.",
+        pull=lambda eps: lambda r: r,
+    ),
+    signal_with(
+        "bound-per-pixel",
+        "The bound is put on single pixels; it is on the norm of the whole signal.",
+        pull=lambda eps: lambda r: np.clip(r, -eps, eps),
+    ),
+    signal_with(
+        "bound-squared",
+        "The norm is compared without its square root: ‖r‖² ≤ eps is another ball.",
+        pull=lambda eps: into_ball(np.sqrt(eps)),
+    ),
+    signal_with(
+        "climbs-p",
+        "This climbs p itself, which is flat where p is small: climb log p.",
+        of=climbs_p,
+    ),
+    signal_with(
+        "sign",
+        "This makes the target less likely: climb log p, add the gradient.",
+        of=lambda model, x, target: lambda r: -log_softmax(model(x + r))[target],
+    ),
+    signal_with(
+        "untargeted",
+        "This drives the network away from its own answer; asked for is the way to the target.",
+        of=lambda model, x, target: lambda r: -log_softmax(model(x + r))[int(np.argmax(model(x)))],
+    ),
+    signal_with(
+        "gradient-at-x",
+        "The gradient is always taken at x; take it at x + r, where you are now.",
+        of=gradient_at_x,
+    ),
+    wrong_signal(
+        "input-included",
+        "This is x + r; return r alone.",
+        lambda model, x, *rest: x + adversarial(model, x, *rest),
+    ),
+    wrong_signal(
+        "one-step",
+        "Only one step is taken: repeat num_iters times.",
+        lambda model, x, target, eps, lr, num_iters: adversarial(model, x, target, eps, lr, 1),
+    ),
+    wrong_signal(
+        "input-bounded",
+        "The ball is drawn around zero for x + r; it is r that has to stay short.",
+        lambda model, x, target, eps, lr, num_iters: (
+            ascend(lambda z: log_softmax(model(z))[target], x, lr, num_iters, into_ball(eps)) - x
+        ),
+    ),
+]
+
+
+def visualise(
+    model: Any,
+    layer: int,
+    unit: int,
+    x0: Any,
+    lr: float,
+    num_iters: int,
+    reg: float,
+    penalty: Function = lambda x: np.sum(x**2),
+    of: Function = lambda h, unit: h[unit],
+) -> Any:
+    def objective(x: Any) -> Any:
+        return of(model[: layer + 1](x), unit) - reg * penalty(x)
+
+    return ascend(objective, x0, lr, num_iters)
+
+
+def with_reg(change: Function) -> Function:
+    def image(model: Any, layer: int, unit: int, x0: Any, lr: float, num_iters: int, reg: float) -> Any:
+        return visualise(model, layer, unit, x0, lr, num_iters, change(reg))
+
+    return image
+
+
+def wrong_image(code: str, message: str, function: Function) -> Mistake:
+    return Mistake(code, message, runs={"visualise_unit": function})
+
+
+VISUALISE_UNIT = [
+    wrong_image(
+        "sign",
+        "This descends: the unit becomes less active. Add the gradient.",
+        lambda model, layer, unit, x0, lr, *rest: visualise(model, layer, unit, x0, -lr, *rest),
+    ),
+    wrong_image(
+        "sign/activation",
+        "The activation is made small; only ‖x‖² shall be.",
+        functools.partial(visualise, of=lambda h, unit: -h[unit]),
+    ),
+    wrong_image(
+        "sign/regulariser",
+        "The regulariser is added, so x is driven outwards: subtract reg · ‖x‖².",
+        with_reg(lambda reg: -reg),
+    ),
+    wrong_image("regularizer-missing", "The regulariser is missing.", with_reg(lambda reg: 0.0)),
+    wrong_image(
+        "regularizer-scale",
+        "The 2 is missing: the gradient of reg · ‖x‖² is 2 · reg · x.",
+        with_reg(lambda reg: reg / 2),
+    ),
+    wrong_image(
+        "norm-not-squared",
+        "The regulariser is reg · ‖x‖², with the square.",
+        functools.partial(visualise, penalty=lambda x: np.sqrt(np.sum(x**2))),
+    ),
+    wrong_image(
+        "all-units",
+        "All units of the layer are summed; take the one asked for.",
+        functools.partial(visualise, of=lambda h, unit: np.sum(h)),
+    ),
+    wrong_image(
+        "wrong-unit",
+        "This is another unit: units are counted from 0.",
+        functools.partial(visualise, of=lambda h, unit: h[unit - 1]),
+    ),
+    wrong_image(
+        "wrong-layer",
+        "This is the layer before: what comes out of layer l is model[:l + 1](x).",
+        lambda model, layer, *rest: visualise(model, max(layer - 1, 0), *rest),
+    ),
+    wrong_image(
+        "whole-network",
+        "The layer is ignored: this unit belongs to the end of the network.",
+        lambda model, layer, *rest: visualise(model, len(model) - 1, *rest),
+    ),
+    wrong_image(
+        "one-step",
+        "Only one step is taken: repeat num_iters times.",
+        lambda model, layer, unit, x0, lr, num_iters, reg: visualise(model, layer, unit, x0, lr, 1, reg),
+    ),
+    wrong_image("no-update", "This is x0: nothing has happened to it.", lambda model, layer, unit, x0, *rest: x0),
+]
+
+
+def cosine(e: Any, t: Any) -> Any:
+    return np.sum(e * t) / np.sqrt(np.sum(e**2) * np.sum(t**2))
+
+
+def nearness(e: Any, t: Any) -> Any:
+    """As good as the cosine: minus the distance of the two, both of length 1."""
+    return -np.sqrt(np.sum((e / np.sqrt(np.sum(e**2)) - t / np.sqrt(np.sum(t**2))) ** 2))
+
+
+def with_length_of_target(e: Any, t: Any) -> Any:
+    return np.sum(e * t) / np.sqrt(np.sum(e**2))
+
+
+def without_length_of_embedding(e: Any, t: Any) -> Any:
+    return np.sum(e * t) / np.sqrt(np.sum(t**2))
+
+
+def with_constant_length(e: Any, t: Any) -> Any:
+    return np.sum(e * t) / np.sqrt(np.sum(stop_gradient(e) ** 2) * np.sum(t**2))
+
+
+def match(encoder: Any, target: Any, x0: Any, lr: float, num_iters: int, similarity: Function = cosine) -> Any:
+    return ascend(lambda x: similarity(encoder(x), target), x0, lr, num_iters)
+
+
+def wrong_match(code: str, message: str, similarity: Function) -> Mistake:
+    return Mistake(code, message, runs={"match_embedding": functools.partial(match, similarity=similarity)})
+
+
+MATCH_EMBEDDING = [
+    wrong_match("sign", "The cosine goes down: climb it, add its gradient.", lambda e, t: -cosine(e, t)),
+    wrong_match(
+        "not-normalised",
+        "This is the dot product: divide by both lengths, or long embeddings win.",
+        lambda e, t: np.sum(e * t),
+    ),
+    wrong_match(
+        "not-normalised/embedding",
+        "The length of the embedding is not divided by, so long embeddings win.",
+        without_length_of_embedding,
+    ),
+    wrong_match(
+        "not-normalised/target",
+        "The length of the target is not divided by, so a long target makes the steps too large.",
+        with_length_of_target,
+    ),
+    wrong_match(
+        "length-squared",
+        "The embedding's length is divided by twice.",
+        lambda e, t: np.sum(e * t) / (np.sum(e**2) * np.sqrt(np.sum(t**2))),
+    ),
+    wrong_match(
+        "length-is-constant",
+        "The length of the embedding depends on x too: it has to be part of what is differentiated.",
+        with_constant_length,
+    ),
+    wrong_match(
+        "distance-for-direction",
+        "This brings the embedding close to the target; asked for is the same direction.",
+        lambda e, t: -np.sum((e - t) ** 2),
+    ),
+    wrong_match(
+        "target-ignored",
+        "The target does not come in: this makes the embedding long.",
+        lambda e, t: np.sqrt(np.sum(e**2)),
+    ),
+    Mistake(
+        "one-step",
+        "Only one step is taken: repeat num_iters times.",
+        runs={"match_embedding": lambda encoder, target, x0, lr, num_iters: match(encoder, target, x0, lr, 1)},
+    ),
+    Mistake("no-update", "This is x0: nothing has happened to it.", runs={"match_embedding": lambda *args: args[2]}),
+    Mistake(
+        "embedding-for-input",
+        "This is the embedding; asked for is the input that has it.",
+        runs={"match_embedding": lambda *args: args[0](match(*args))},
+    ),
+]
