@@ -408,7 +408,7 @@ WRITTEN: dict[str, dict[str, str]] = {
         """,
     },
 }
-RIGHT = {name: {title: textwrap.dedent(source) for title, source in written.items()} for name, written in WRITTEN.items()}
+RIGHT = {name: {title: textwrap.dedent(source) for title, source in ways.items()} for name, ways in WRITTEN.items()}
 
 
 def instructors_cells() -> dict[str, str]:
