@@ -313,12 +313,49 @@ WORKED_EXAMPLE = (
     ),
 )
 
+TWO_LAYER_NET = (
+    RIGHT,
+    UNFILLED,
+    Sample(
+        "cleo",
+        "a product in the wrong order, the mask of relu missing, a halved regulariser",
+        edits=[
+            ("collapse_linear", "W2 @ W1", "W1 @ W2"),
+            ("relu", "return dout * (x > 0)", "return dout"),
+            ("TwoLayerNet", "X.T @ dA + 2 * reg * W1", "X.T @ dA + reg * W1"),
+        ],
+        loses={"collapse_linear": 0, "relu": 1, "TwoLayerNet": 25},
+        found={
+            "collapse_linear": ["error"],
+            "relu": ["relu-mask"],
+            "TwoLayerNet": ["regularizer-half"],
+        },
+    ),
+)
+
+DIFFERENTIABLE_PROGRAMMING = (
+    RIGHT,
+    UNFILLED,
+    Sample(
+        "cleo",
+        "the 2 missing in the gradient of the penalty, a sign in the step",
+        edits=[
+            ("gradient_penalty", "2 * hvp(f, w, g)", "hvp(f, w, g)"),
+            ("momentum_step", "mu * m - lr * grad", "mu * m + lr * grad"),
+        ],
+        loses={"gradient_penalty": 4, "momentum_step": 0},
+        found={"gradient_penalty": ["scale"], "momentum_step": ["sign"]},
+    ),
+)
+
 SAMPLES: Mapping[str, Sequence[Sample]] = {
     "circuits": CIRCUITS,
     "linear_classifiers": LINEAR_CLASSIFIERS,
     "logistic_regression": LOGISTIC_REGRESSION,
     "matmul_backward": MATMUL_BACKWARD,
     "worked_example": WORKED_EXAMPLE,
+    "two_layer_net": TWO_LAYER_NET,
+    "differentiable_programming": DIFFERENTIABLE_PROGRAMMING,
 }
 """The class of each assignment."""
 

@@ -131,12 +131,13 @@ def mend_first(wrong: Sequence[str]) -> str:
 def _judge_case(case: Case, outcomes: list[StepOutcome]) -> Iterator[Verdict]:
     for number, step in enumerate(case.steps):
         outcome = outcomes[number] if number < len(outcomes) else None
+        failure = outcomes[min(number, len(outcomes) - 1)].failure  # an earlier step that raised ends the case
         for item in step.expected:
             got: Any = None
             if outcome is None:
                 comparison = Comparison(False, "was not reached", "error")
-            elif outcome.failure:
-                comparison = _raised(outcome.failure)
+            elif failure:
+                comparison = _raised(failure)
             else:
                 got, problem = observed(item, outcome, step)
                 comparison = problem or COMPARISONS[item.compare](got, item, outcome, outcomes[:number])
@@ -152,7 +153,7 @@ def _judge_case(case: Case, outcomes: list[StepOutcome]) -> Iterator[Verdict]:
                 before=case.steps[:number],
                 expected=item,
                 got=got,
-                failure=outcome.failure if outcome else None,
+                failure=failure,
             )
 
 
