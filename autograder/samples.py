@@ -333,6 +333,21 @@ TWO_LAYER_NET = (
     ),
 )
 
+BUILD_AUTOGRAD = (
+    RIGHT,
+    UNFILLED,
+    Sample(
+        "cleo",
+        "did not exchange the factors of a product, and transposed a gradient",
+        edits=[
+            ("Multiply", "return y * grad, x * grad", "return x * grad, y * grad"),
+            ("MatMul", "return grad @ W.T, X.T @ grad", "return grad @ W.T, grad.T @ X"),
+        ],
+        loses={"Multiply": 2, "MatMul": 5},
+        found={"Multiply": ["factors-not-swapped"], "MatMul": ["transposed"]},
+    ),
+)
+
 DIFFERENTIABLE_PROGRAMMING = (
     RIGHT,
     UNFILLED,
@@ -355,6 +370,7 @@ SAMPLES: Mapping[str, Sequence[Sample]] = {
     "matmul_backward": MATMUL_BACKWARD,
     "worked_example": WORKED_EXAMPLE,
     "two_layer_net": TWO_LAYER_NET,
+    "build_autograd": BUILD_AUTOGRAD,
     "differentiable_programming": DIFFERENTIABLE_PROGRAMMING,
 }
 """The class of each assignment."""
