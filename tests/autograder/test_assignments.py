@@ -110,6 +110,23 @@ CURRICULUM: dict[str, dict[str, float]] = {
 SLUGS = [path.parent.name for path in sorted((REPOSITORY / "solutions").glob("*/checks.py"))]
 EXERCISES = [(slug, name) for slug in SLUGS for name in CURRICULUM[slug]]
 STUDENTS = ("student-0", "student-1", "student-2")
+# What the lectures print, where the notebook tries an exercise on the lecture's numbers.
+PRINTED: dict[str, dict[str, str]] = {
+    "worked_example": {
+        "forward-try": "[0.7 0.3]",
+        "loss-try": "0.01747",
+        "backward-numerical": "explains 100 %",
+        "train-try": "[0.0175 0.0076 0.0033",
+    },
+    "build_autograd": {
+        "graph-try": "f = -12.0   gradients: {'x': -4.0, 'y': -4.0, 'z': 3.0}",
+        "neuron-try": "f = 0.73",
+        "multiply-try": "(15.0, 10.0)",
+        "value-try": "f = -12.0   gradients: -4.0 -4.0 3.0",
+        "value-neuron-try": "[-0.2, 0.39, -0.39, -0.59, 0.2]",
+        "mlp-try": "33 parameters",
+    },
+}
 WITHOUT_QUESTION = ("circuits", "matmul_backward")
 
 assessed = functools.cache(Assessed)
@@ -237,6 +254,12 @@ def test_filled_in_with_the_solutions_a_notebook_earns_everything_and_validates(
     cells = by_id(nb)
     for name, points in CURRICULUM[slug].items():
         assert determine_grade(cells[f"check_{name}"]) == (points, points), name
+    said = {
+        cell.id: "".join(str(output.get("text", output.get("data", ""))) for output in cell.get("outputs", []))
+        for cell in nb.cells
+    }
+    for cell, printed in PRINTED.get(slug, {}).items():
+        assert printed in said[cell]
     validator = Validator()  # what `nbgrader validate` looks at, without running the notebook again
     assert validator._get_failed_cells(nb) == []
     assert validator._get_changed_cells(nb) == []

@@ -7,7 +7,6 @@ certain.
 from __future__ import annotations
 
 import functools
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +18,6 @@ import nbformat
 import numpy as np
 import pytest
 from assessed import Assessed
-from nbclient import NotebookClient
 
 from coursekit.checks.cases import Expected
 from coursekit.checks.judge import examine
@@ -1036,47 +1034,3 @@ def test_an_earlier_mistake_is_not_punished_twice() -> None:
             namespace[one] = ASSIGNMENT.described[one].reference[one].make()
         report = examine(exercise(name, STUDENTS[0]), lambda made, n=namespace, f=name: run_case(made, {f: n[f]}), str)
         assert report.passed, report.text()
-
-
-# -- the notebook --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", POINTS)
-def test_what_is_not_filled_in_is_called_not_written(name: str) -> None:
-    report = graded(name, cells(ASSESSED.released)[name].source, STUDENTS[0])
-    assert (report.status, report.score) == ("not written", 0)
-
-
-def test_the_cells_and_points_are_those_of_the_curriculum() -> None:
-    for folder in (FOLDER, ASSESSED.released):
-        found = cells(folder)
-        for name, points in POINTS.items():
-            assert found[name].metadata.nbgrader.solution
-            assert found[f"check_{name}"].metadata.nbgrader.points == points
-            assert found[f"check_{name}"].source == f'check("{name}", {name})'
-        assert found["written_memory"].metadata.nbgrader.points == 6
-        for one, cell in found.items():
-            assert cell.metadata.get("nbgrader", {}).get("grade_id", one) == one
-            assert not cell.get("outputs")
-            assert not cell.get("execution_count")
-    assert "SOLUTION" not in json.dumps(list(cells(ASSESSED.released).values()))
-
-
-@pytest.mark.parametrize(("folder", "answer"), [(FOLDER, "of"), (ASSESSED.released, "not written yet")])
-def test_the_notebook_runs_from_top_to_bottom(folder: Path, answer: str) -> None:
-    nb = nbformat.read(folder / "build_autograd.ipynb", as_version=4)
-    NotebookClient(nb, timeout=60, resources={"metadata": {"path": str(ASSESSED.released)}}).execute()
-    said = {
-        cell.id: "".join(str(output.get("text", output.get("data", ""))) for output in cell.get("outputs", []))
-        for cell in nb.cells
-    }
-    for name, points in POINTS.items():
-        wanted = f"{name}: {points} of {points} points" if folder == FOLDER else answer
-        assert wanted in said[f"check_{name}"]
-    if folder == FOLDER:
-        assert "f = -12.0   gradients: {'x': -4.0, 'y': -4.0, 'z': 3.0}" in said["graph-try"]
-        assert "f = 0.73" in said["neuron-try"]
-        assert "(15.0, 10.0)" in said["multiply-try"]
-        assert "f = -12.0   gradients: -4.0 -4.0 3.0" in said["value-try"]
-        assert "[-0.2, 0.39, -0.39, -0.59, 0.2]" in said["value-neuron-try"]
-        assert "33 parameters" in said["mlp-try"]

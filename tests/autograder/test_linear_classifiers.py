@@ -989,24 +989,6 @@ def test_either_slope_is_right_at_a_kink_because_no_case_is_near_one() -> None:
             assert np.min(np.abs(margins)) > 1e-9, f"{student}: {made.title}"
 
 
-def test_the_points_are_those_of_the_curriculum() -> None:
-    points = {name: exercise(name, FEW[0]).points for name in ASSIGNMENT.described}
-    assert points == {
-        "numerical_gradient": 8,
-        "relative_error": 4,
-        "svm_loss_naive": 12,
-        "svm_loss_vectorized": 12,
-        "softmax_loss_naive": 12,
-        "softmax_loss_vectorized": 12,
-        "step_decay": 2,
-        "cosine_decay": 2,
-        "linear_decay": 2,
-        "inverse_sqrt_decay": 2,
-        "train": 10,
-        "predict": 4,
-    }
-
-
 def test_the_cases_are_what_the_curriculum_asks_for() -> None:
     titles = {made.title for made in exercise("softmax_loss_vectorized", FEW[0]).cases}
     assert {

@@ -7,7 +7,6 @@ some, and is told why only where that is certain.
 from __future__ import annotations
 
 import functools
-import json
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ import nbformat
 import numpy as np
 import pytest
 from assessed import Assessed
-from nbclient import NotebookClient
 
 ASSESSED = Assessed("worked_example")
 ASSIGNMENT, FOLDER = ASSESSED.assignment, ASSESSED.folder
@@ -436,45 +434,3 @@ def test_what_is_slightly_wrong_is_rejected_and_nothing_is_said_of_why(name: str
 def test_what_is_right_but_for_rounding_is_right(name: str) -> None:
     for student in FEW:
         assert answers(name, student, lambda item: np.asarray(item.value) * (1 + 1e-7)).passed, student
-
-
-# -- the notebook --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", POINTS)
-def test_what_is_not_filled_in_is_called_not_written(name: str) -> None:
-    report = graded(name, cells(ASSESSED.released)[name].source, FEW[0])
-    assert (report.status, report.score) == ("not written", 0)
-
-
-def test_the_cells_and_points_are_those_of_the_curriculum() -> None:
-    for folder in (FOLDER, ASSESSED.released):
-        found = cells(folder)
-        for name, points in POINTS.items():
-            assert found[name].metadata.nbgrader.solution
-            assert found[f"check_{name}"].metadata.nbgrader.points == points
-            assert found[f"check_{name}"].source == f'check("{name}", {name})'
-        assert found["written_layout"].metadata.nbgrader.points == 6
-        for one, cell in found.items():
-            assert cell.metadata.get("nbgrader", {}).get("grade_id", one) == one
-            assert not cell.get("outputs")
-            assert not cell.get("execution_count")
-    assert "SOLUTION" not in json.dumps(list(cells(ASSESSED.released).values()))
-
-
-@pytest.mark.parametrize(("folder", "answer"), [(FOLDER, "of"), (ASSESSED.released, "not written yet")])
-def test_the_notebook_runs_from_top_to_bottom(folder: Path, answer: str) -> None:
-    nb = nbformat.read(folder / "worked_example.ipynb", as_version=4)
-    NotebookClient(nb, timeout=60, resources={"metadata": {"path": str(ASSESSED.released)}}).execute()
-    said = {
-        cell.id: "".join(str(output.get("text", output.get("data", ""))) for output in cell.get("outputs", []))
-        for cell in nb.cells
-    }
-    for name, points in POINTS.items():
-        wanted = f"{name}: {points} of {points} points" if folder == FOLDER else answer
-        assert wanted in said[f"check_{name}"]
-    if folder == FOLDER:
-        assert "[0.7 0.3]" in said["forward-try"]
-        assert "0.01747" in said["loss-try"]
-        assert "explains 100 %" in said["backward-numerical"]
-        assert "[0.0175 0.0076 0.0033" in said["train-try"]
