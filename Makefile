@@ -12,7 +12,7 @@ demo: $(RUN) wall          ## grade a class of sample submissions from end to en
 	@$(BIN)/python -m autograder.demo
 
 test: $(DEV) wall          ## all tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 lint: $(DEV)               ## style and types
 	$(BIN)/ruff check .

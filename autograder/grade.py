@@ -21,10 +21,13 @@ from coursekit.checks.report import Report, number, printable
 from coursekit.checks.run import StepOutcome
 
 from . import cases, spec
-from .wall.sandbox import Box, BoxDied, Limits, Setup
+from .wall.box import Box, BoxDied, Limits
+from .wall.sandbox import Setup
+from .wall.server import ServerDied
 
 CHECK = "check_"
 MAX_RESTARTS = 3
+MAX_ATTEMPTS = 3
 MAX_REASON = 300  # characters of a student's error that are quoted as the reason for something else
 
 Cell = dict[str, Any]
@@ -76,6 +79,8 @@ def grade(
         If `checks` cannot be used.
     autograder.wall.sandbox.NoWall
         If there is no bubblewrap.
+    autograder.wall.server.ServerDied
+        If the processes behind the wall are ended from outside, time and again.
     """
     notebook = json.loads(submission.content)
     assignment = spec.load(checks, "checks.py") if checks is not None else spec.Assignment(submission.assignment)
@@ -83,8 +88,14 @@ def grade(
     references = {name: one.reference for name, one in assignment.described.items()}
     if checks is not None:
         setup = replace(setup or Setup(), forbidden=assignment.forbidden)
-    run = _Run(notebook["cells"], exercises, references, limits or Limits(), setup or Setup(), submission.files)
-    run.all_cells()
+    for attempt in range(1, 1 + MAX_ATTEMPTS):
+        run = _Run(notebook["cells"], exercises, references, limits or Limits(), setup or Setup(), submission.files)
+        try:
+            run.all_cells()
+            break
+        except ServerDied:  # somebody killed it, or memory ran out; the submission is run again from its first cell
+            if attempt == MAX_ATTEMPTS:
+                raise
     return _graded(submission, notebook, exercises, run.reports, "graded", run)
 
 

@@ -34,7 +34,8 @@ from coursekit.checks.report import number
 from . import cases, spec
 from .grade import CHECK, Graded, Submission, grade
 from .spec import Refused
-from .wall.sandbox import Limits, Setup
+from .wall.box import Limits
+from .wall.sandbox import Setup
 
 STATE = ".autograder"
 LIMITS = Limits()

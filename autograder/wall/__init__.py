@@ -1,6 +1,8 @@
 """The wall between a grader and a student's code.
 
-`messages` is the wire, `sandbox` the trusted side, `inside` what runs behind the wall,
-`absent` what stands in there for the gradient checker.
+Out here: `sandbox` (what bubblewrap lets be seen), `server` (orders notebooks), `box` (drives one),
+`guard` and `outputs` (what is kept of what comes out).  In there: `forkserver` (warm, forks),
+`namespaces` (keeps forks apart), `inside` (runs the cells), `absent` (in place of the gradient checker).
+`messages` is the wire between them.
 Nothing here is secret: a student may read all of it and gain nothing.
 """

@@ -4,7 +4,7 @@ It runs the cells that it is told to run, sends their outputs, and makes the cal
 check asks for.  It knows no expected result, so a student's code that takes this process
 over entirely can still do no more than answer calls.
 
-Messages in: file, begin, run, case, step, answer, verdict.
+Messages in: file, limits, run, case, step, answer, verdict.
 Messages out: ready, output, check, result, call, done.
 """
 
@@ -19,13 +19,12 @@ import io
 import os
 import resource
 import signal
-import socket
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
@@ -56,28 +55,42 @@ class Timeout(BaseException):
 class Inside:
     """The shell, the socket, and which cell is running."""
 
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
+    channel: Channel
+    process: int
+
+    def __init__(self) -> None:
         self.cell_is_check = False
         self.armed = self.in_message = self.is_late = False
         self.lock = threading.RLock()
-        self.process = os.getpid()
         self.shell = make_shell(self)
         self.streams = {name: Stream(self, name) for name in ("stdout", "stderr")}
-        os.register_at_fork(after_in_child=self._forked)
+        OWN_FOLDERS.append(str(Path(__file__).resolve().parent))
+        answer_with(self.examine)
+
+    def main(self, channel: Channel) -> NoReturn:
+        """Serve on `channel` until the other side is done, and end this process."""
+        status = 1
+        try:
+            self.channel, self.process = channel, os.getpid()
+            os.register_at_fork(after_in_child=self._forked)
+            signal.signal(signal.SIGALRM, self._alarm)
+            self.serve()
+        except Closed:
+            status = 0
+        except BaseException:
+            traceback.print_exc(file=sys.__stderr__)
+        finally:
+            os._exit(status)  # no exit hooks of the student's
 
     def serve(self) -> None:
         """Answer messages until the socket closes."""
-        signal.signal(signal.SIGALRM, self._alarm)
-        OWN_FOLDERS.append(str(Path(__file__).resolve().parent))
-        answer_with(self.examine)
         self.channel.send("ready")
         while True:
             kind, fields = self.channel.receive()
             if kind == "file":
                 put_file(**fields)
-            elif kind == "begin":
-                begin(**fields)
+            elif kind == "limits":
+                set_limits(**fields)
             elif kind == "run":
                 self.run_cell(**fields)
 
@@ -358,7 +371,7 @@ def _text(value: Any) -> Any:
 class Forbidden(importlib.abc.MetaPathFinder):
     """Says why a module is missing.  That it is missing does not depend on this."""
 
-    def __init__(self, reasons: dict[str, str]) -> None:
+    def __init__(self, reasons: Mapping[str, str]) -> None:
         self.reasons = reasons
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
@@ -376,13 +389,17 @@ def put_file(name: str, content: Any) -> None:
         path.write_bytes(content.tobytes())
 
 
-def begin(forbidden: dict[str, str], memory: int, cpu_seconds: int, processes: int) -> None:
-    """Set the limits that nothing in this process can lift again."""
+def prepare(forbidden: Mapping[str, str]) -> None:
+    """Make this process one for notebooks, in which the modules `forbidden` are missing, each for the reason given."""
     sys.meta_path.insert(0, Forbidden(forbidden))
     if absent.CHECKER in forbidden:
         absent.stand_in()
     sys.path.insert(0, "")
     builtins.input = _no_input
+
+
+def set_limits(memory: int, cpu_seconds: int, processes: int) -> None:
+    """Set the limits that nothing in this process can lift again."""
     for limit, value in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, cpu_seconds),
@@ -398,18 +415,3 @@ def begin(forbidden: dict[str, str], memory: int, cpu_seconds: int, processes: i
 
 def _no_input(prompt: object = "") -> str:
     raise RuntimeError("input() cannot be answered while a notebook is graded: put the value into the code")
-
-
-def main(descriptor: int) -> None:
-    """Serve on the inherited socket `descriptor` until the other side is done."""
-    status = 1
-    try:
-        sock = socket.socket(fileno=descriptor)
-        sock.set_inheritable(False)
-        Inside(Channel(sock)).serve()
-    except Closed:
-        status = 0
-    except BaseException:
-        traceback.print_exc(file=sys.__stderr__)
-    finally:
-        os._exit(status)  # no exit hooks of the student's

@@ -13,7 +13,8 @@ import coursekit
 from autograder.grade import Graded, Submission, grade
 from autograder.spec import Assignment
 from autograder.wall import absent
-from autograder.wall.sandbox import Box, Limits, Setup
+from autograder.wall.box import Box, Limits
+from autograder.wall.sandbox import Setup
 from coursekit.gradcheck import GradientReport
 
 LIMITS = Limits(cell_seconds=10, call_seconds=10, notebook_seconds=60)

@@ -8,8 +8,9 @@ from nbgrader.utils import determine_grade
 
 from autograder import grade as grading
 from autograder.grade import MAX_RESTARTS, Submission, grade, refuse, summary
-from autograder.wall import sandbox
-from autograder.wall.sandbox import Limits, Setup
+from autograder.wall import box
+from autograder.wall.box import Limits
+from autograder.wall.sandbox import Setup
 
 pytestmark = pytest.mark.needs("bwrap")
 
@@ -129,7 +130,7 @@ def outputs(result, grade_id):
 @pytest.fixture
 def impatient(monkeypatch):
     """Who does not stop when the time is over is ended soon."""
-    monkeypatch.setattr(sandbox, "GRACE", 0.5)
+    monkeypatch.setattr(box, "GRACE", 0.5)
 
 
 # -- what is earned -------------------------------------------------------------------------

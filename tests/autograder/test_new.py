@@ -12,7 +12,7 @@ from autograder.grade import Graded, Submission, grade
 from autograder.new import new
 from autograder.run import Course
 from autograder.spec import Refused, load
-from autograder.wall.sandbox import Limits
+from autograder.wall.box import Limits
 
 SLUG = "my_first"
 

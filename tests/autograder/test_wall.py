@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 
 import coursekit
-from autograder.wall import guard, outputs, sandbox
+from autograder.wall import box as box_module
+from autograder.wall import guard, outputs
+from autograder.wall.box import Box, BoxDied, Limits
 from autograder.wall.messages import Channel, Closed
-from autograder.wall.sandbox import Box, BoxDied, Limits, NoWall, Setup
+from autograder.wall.sandbox import NoWall, Setup
+from autograder.wall.server import close_servers
 from coursekit.checks.cases import Case, Expected, Step
 from coursekit.checks.codec import Generator, Opaque, Ref
 from coursekit.checks.probes import Callback, Probe
@@ -46,7 +49,7 @@ def box():
 @pytest.fixture
 def impatient(monkeypatch):
     """Who does not stop when the time is over is ended soon."""
-    monkeypatch.setattr(sandbox, "GRACE", 0.5)
+    monkeypatch.setattr(box_module, "GRACE", 0.5)
 
 
 def shown(box, code):
@@ -246,11 +249,13 @@ def test_a_course_inside_a_folder_that_must_be_seen_is_hidden(tmp_path):
 def test_nothing_is_known_of_the_grader_s_environment_command_line_and_files(box, monkeypatch):
     monkeypatch.setenv("AUTOGRADER_SECRET", "hunter2")
     with Box(LIMITS, Setup(hide=(REPOSITORY,))) as box:
-        environment = printed(box, "print(open('/proc/self/environ').read(), open('/proc/1/environ').read())")
+        environment = printed(box, "print(open('/proc/self/environ').read())")
         assert "hunter2" not in environment
         assert "HOME=/home/student" in environment
         assert "PWD" not in os.environ or f"PWD={os.environ['PWD']}" not in environment
         assert "bind" not in printed(box, "print(open('/proc/1/cmdline').read(), open('/proc/self/cmdline').read())")
+        for name in ("environ", "mem", "maps"):
+            assert error(box, f"open('/proc/1/{name}').read()")[0] == "PermissionError"
         code = "import os\nnames = [f'/proc/self/fd/{n}' for n in range(100)]\n"
         opened = printed(box, code + "print([os.readlink(name) for name in names if os.path.lexists(name)])")
     null, also_null, last_words, channel = eval(opened)
@@ -488,7 +493,7 @@ def test_what_a_notebook_started_ends_with_it(end):
             assert until(lambda: len(processes_with(marker)) == 2)
     else:
         script = (
-            "import sys, time; from autograder.wall.sandbox import *\n"
+            "import sys, time; from autograder.wall.box import *; from autograder.wall.sandbox import Setup\n"
             "with Box(Limits(), Setup()) as box:\n    box.run_cell(0, sys.stdin.read())\n    time.sleep(1000)"
         )
         grader = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, cwd=REPOSITORY)
@@ -507,10 +512,12 @@ def test_nothing_is_left_in_the_grader_s_tmp(tmp_path, monkeypatch):
             shown(box, "open('file', 'w').write('x')")
     with Box(SHORT, Setup()) as box, pytest.raises(BoxDied):
         box.run_cell(0, "import os; os._exit(1)")
+    close_servers()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_wall_that_cannot_be_built_is_not_blamed_on_a_student(monkeypatch):
+    close_servers()
     monkeypatch.setattr("autograder.wall.sandbox._wall", lambda *anything: ["--no-such-option"])
     with pytest.raises(NoWall, match="bubblewrap does not work here"), Box(SHORT, Setup()):
         pass

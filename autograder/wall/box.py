@@ -1,0 +1,288 @@
+"""The trusted side of one notebook: drives its process behind the wall, believes nothing of what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from coursekit.checks.cases import Case, Step
+from coursekit.checks.codec import Opaque
+from coursekit.checks.given import Given
+from coursekit.checks.probes import Callback, Probe
+from coursekit.checks.report import printable
+from coursekit.checks.run import Failure, StepOutcome
+
+from . import guard, messages
+from .messages import Channel, Closed, Late, ProtocolError
+from .outputs import Outputs
+from .sandbox import HOME, Setup, environment
+from .server import GRACE, Forked, ServerDied, notebook_process
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one submission may use.
+
+    Attributes
+    ----------
+    cell_seconds, call_seconds : float
+        Wall time of one cell, and of one call that a check makes.
+    notebook_seconds : float
+        Wall time of the whole notebook.
+    memory : int
+        Address space of each process, and memory of all of them together, in bytes.
+    processes : int
+        Processes and threads.
+    disk : int
+        Bytes in the home directory, and again in /tmp and in /dev/shm.
+    """
+
+    cell_seconds: float = 30.0
+    call_seconds: float = 10.0
+    notebook_seconds: float = 300.0
+    memory: int = 4 * 2**30
+    processes: int = 128
+    disk: int = 256 * 2**20
+
+
+class BoxDied(Exception):
+    """The process behind the wall is gone, or was ended.
+
+    `reason` completes "the notebook's process …"; `late` says whether the time was over.
+    """
+
+    def __init__(self, reason: str, late: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.late = late
+
+
+OnCheck = Callable[[str, int], float]
+
+
+class Box:
+    """A notebook's process behind the wall; a context manager.
+
+    Raises
+    ------
+    BoxDied
+        By any method, when the process has ended, broke the protocol or ran out of time.
+        Nothing that was received before is lost: see `outputs`.
+    ServerDied
+        When the server that it is a fork of has ended, which is no fault of the notebook: run it again.
+    NoWall
+        On entry, when there is no process: no code of a student has run then.
+    """
+
+    def __init__(self, limits: Limits, setup: Setup, files: Mapping[str, bytes] | None = None) -> None:
+        self.limits = limits
+        self.setup = setup
+        self.files = dict(files or {})
+        self.outputs = Outputs()
+        self.answers = guard.Answers()
+
+    def __enter__(self) -> Box:
+        with contextlib.ExitStack() as opened:
+            self.errors = opened.enter_context(tempfile.TemporaryFile())
+            sock, theirs = socket.socketpair()
+            self.channel = Channel(opened.enter_context(sock))
+            walled = self.setup.kind != "none"
+            home = HOME if walled else opened.enter_context(tempfile.TemporaryDirectory(prefix="coursekit-"))
+            order = {
+                "home": home,
+                "environment": {} if walled else environment(home),
+                "disk": self.limits.disk,
+                "memory": self.limits.memory,
+                "processes": self.limits.processes,
+            }
+            with theirs:
+                start = notebook_process(self.setup, order, theirs.fileno(), self.errors.fileno())
+                self.process: Forked = opened.enter_context(start)
+            self.ends_at = time.monotonic() + self.limits.notebook_seconds
+            self._expect("ready", self.ends_at)
+            for name, content in self.files.items():
+                self._send("file", name=name, content=np.frombuffer(content, np.uint8))
+            self._send(
+                "limits",
+                memory=self.limits.memory,
+                cpu_seconds=int(self.limits.notebook_seconds) + 5,
+                processes=self.limits.processes,
+            )
+            self.opened = opened.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process and everything that it started."""
+        self.opened.close()
+
+    # -- what it can be asked to do -------------------------------------------------------
+
+    def run_cell(self, number: int, code: str, on_check: OnCheck | None = None) -> list[dict[str, Any]]:
+        """Run a cell and give its outputs, as nbformat dictionaries.
+
+        `on_check` is called when a check cell asks to be checked, with the exercise's name
+        and the number of functions; it may use :meth:`run_case`, and returns the score.
+        """
+        self.outputs.begin_cell()
+        self.answers = guard.Answers()
+        self._send("run", number=number, code=code, seconds=self.limits.cell_seconds, is_check=on_check is not None)
+        deadline = time.monotonic() + self.limits.cell_seconds + GRACE
+        while True:
+            kind, fields = self._receive(min(deadline, self.ends_at))
+            if kind == "done" and fields.get("number") == number:
+                return self.outputs.cell
+            if kind != "check" or on_check is None:
+                raise self._broke(f"it sent {kind!r:.40} while a cell ran")
+            name, count = self._field(fields, "name", str), self._field(fields, "count", int)
+            asked = time.monotonic()
+            score = on_check(name, count)
+            self._send("verdict", score=score)
+            deadline += time.monotonic() - asked  # the calls of a check have limits of their own
+
+    def run_case(
+        self, case: Case, names: tuple[str, ...], stand_ins: Mapping[str, Any] | None = None
+    ) -> list[StepOutcome]:
+        """Run the steps of `case`, up to the first that raises; `names` are those of the functions under check.
+
+        `stand_ins` take the places of other functions of the notebook, by name: a function
+        of this side, which is called across the wall, or a Given.
+        """
+        answering = {name: guard.Reference(f) for name, f in (stand_ins or {}).items() if not isinstance(f, Given)}
+        crossing = {name: Callback(reference.parameters) for name, reference in answering.items()}
+        self._send("case", names=list(names), stand_ins={**(stand_ins or {}), **crossing})
+        outcomes = []
+        for step in case.steps:
+            outcomes.append(self._run_step(step, answering))
+            if outcomes[-1].failure:
+                break
+        return outcomes
+
+    def _run_step(self, step: Step, stand_ins: Mapping[str, guard.Reference]) -> StepOutcome:
+        probes = [Probe(value.name, value.constants) for value in step.args if isinstance(value, Probe)]
+        if any(isinstance(value, Probe) for value in step.kwargs.values()) or len(probes) > 1:
+            raise ValueError(f"{step.target}: a step may have one function among its arguments, by position")
+        args = [Callback(value.parameters) if isinstance(value, Probe) else value for value in step.args]
+        answering: dict[str, Probe | guard.Reference] = {**stand_ins, **dict(zip([""], probes, strict=False))}
+        seconds = self.limits.call_seconds
+        # Of a step, this crosses and nothing else: neither `expected` nor the case's title.
+        asked: dict[str, Any] = {"target": step.target, "args": args, "kwargs": dict(step.kwargs)}
+        asked |= {"names": list(step.names), "evaluate": step.evaluate, "save_as": step.save_as}
+        self._send("step", step=asked, seconds=seconds)
+        started = time.monotonic()
+        deadline = min(started + seconds + GRACE, self.ends_at)
+        while True:
+            kind, fields = self._receive(deadline)
+            if kind == "result":
+                outcome = self._outcome(fields, step)
+                outcome.calls = probes[0].calls if probes else []
+                outcome.seconds = time.monotonic() - started
+                return outcome
+            called = answering.get(self._field(fields, "name", str)) if kind == "call" else None
+            if called is None:
+                raise self._broke(f"it sent {kind!r:.40} while a call ran")
+            self._answer(called, fields)
+
+    def _answer(self, probe: Probe | guard.Reference, fields: dict[str, Any]) -> None:
+        args = self._plain(self._field(fields, "args", list))
+        kwargs = self._plain(self._field(fields, "kwargs", dict))
+        try:
+            result, error = guard.call(probe, args, kwargs), None
+        except Exception as problem:  # whatever NumPy makes of the student's arguments
+            result, error = None, [type(problem).__name__, str(problem)[:500]]
+        self._send("answer", result=result, error=error)
+
+    def _outcome(self, fields: dict[str, Any], step: Step) -> StepOutcome:
+        changed = self._plain(self._field(fields, "changed", dict))
+        arrays = [number for number, value in enumerate(step.args) if isinstance(value, np.ndarray)]
+        notes = self._field(fields, "notes", list)
+        return StepOutcome(
+            returned=self._plain(fields.get("returned")),
+            failure=None if fields.get("failure") is None else self._failure(self._field(fields, "failure", list)),
+            changed={n: Opaque("nothing") if changed[n] is None else changed[n] for n in arrays if n in changed},
+            notes=[note[:300] for note in notes[:5] if isinstance(note, str)],
+        )
+
+    def _failure(self, sent: list[Any]) -> Failure:
+        match sent:
+            case [str(kind), str(message), list(where)]:
+                lines = tuple(line[:300] for line in where[:6] if isinstance(line, str))
+                return Failure(kind[:100], message[:1000], lines)
+        raise self._broke("it sent a malformed failure")
+
+    # -- messages ---------------------------------------------------------------------------
+
+    def _send(self, kind: str, **fields: Any) -> None:
+        try:
+            self.channel.send(kind, min(time.monotonic() + 30, self.ends_at), **fields)
+        except (Late, Closed):
+            raise self._died() from None
+
+    def _receive(self, deadline: float) -> tuple[str, dict[str, Any]]:
+        """The next message that is not an output; outputs are kept."""
+        while True:
+            try:
+                kind, fields = self.channel.receive(deadline)
+            except ProtocolError as error:
+                raise self._broke(str(error)) from None
+            except Closed:
+                raise self._died() from None
+            except Late:
+                raise self._late() from None
+            if kind != "output":
+                return kind, fields
+            self.outputs.keep(self._field(fields, "output", dict))
+
+    def _expect(self, kind: str, deadline: float) -> dict[str, Any]:
+        got, fields = self._receive(deadline)
+        if got != kind:
+            raise self._broke(f"it sent {got!r:.40} instead of {kind!r}")
+        return fields
+
+    def _field(self, fields: dict[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
+        try:
+            return messages.field(fields, name, kind)
+        except ProtocolError as error:
+            raise self._broke(str(error)) from None
+
+    def _plain(self, value: Any) -> Any:
+        try:
+            return self.answers.plain(value)
+        except ProtocolError as error:
+            raise self._broke(str(error)) from None
+
+    def _broke(self, what: str) -> BoxDied:
+        return BoxDied(f"was ended: it broke the protocol of the wall ({printable(what)})")
+
+    def _late(self) -> BoxDied:
+        if time.monotonic() >= self.ends_at:
+            return BoxDied("was ended: the time that a whole notebook may take is over", late=True)
+        return BoxDied("was ended: a cell or a call did not finish in time and could not be interrupted", late=True)
+
+    def _died(self) -> Exception:
+        """Why the process is gone."""
+        end = self.process.wait(GRACE)
+        if end is None:
+            if not self.process.server.alive:
+                return ServerDied("the fork server of the wall has ended")
+            return BoxDied("stopped answering")
+        if end.reason:
+            return BoxDied(f"was ended: {end.reason}")
+        size = self.errors.seek(0, os.SEEK_END)
+        self.errors.seek(max(0, size - 2000))
+        tail = printable(self.errors.read().decode(errors="replace").strip())
+        number = end.status - 128 if end.status > 128 else -end.status
+        if number in set(signal.Signals):
+            return BoxDied(f"was killed by signal {number} ({signal.strsignal(number)})")
+        return BoxDied(f"ended by itself with exit status {end.status}" + (f": {tail[-300:]}" if tail else ""))

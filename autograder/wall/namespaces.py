@@ -1,0 +1,158 @@
+"""The kernel's walls between one notebook and the next, for which Python 3.11 has no names.
+
+All of it is done by processes of the grader and of the wall itself, before a line of a student's runs in them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import signal
+import socket
+import struct
+from pathlib import Path
+from typing import NoReturn
+
+import pyseccomp
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+# From <sched.h>
+NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
+# From <sys/mount.h>
+NOSUID, NODEV, NOEXEC, BIND, RECURSIVE, PRIVATE = 2, 4, 8, 0x1000, 0x4000, 0x40000
+# From <linux/sockios.h> and <net/if.h>
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+# From <sys/prctl.h> and <linux/capability.h>
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 4, 24
+CAPABILITY_VERSION_3 = 0x20080522
+
+# What no exercise needs, and what break-outs are made of.
+REFUSED_CALLS = (
+    *("unshare", "setns", "mount", "umount2", "pivot_root", "chroot"),
+    *("open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr"),
+    *("ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp", "process_madvise"),
+    *("bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register"),
+    *("add_key", "request_key", "keyctl", "name_to_handle_at", "open_by_handle_at"),
+    *("kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module"),
+    *("reboot", "swapon", "swapoff", "acct", "quotactl", "syslog", "personality", "settimeofday", "clock_settime"),
+)
+
+
+def isolate() -> None:
+    """Leave the user, mount, IPC, host name and network namespaces; children get a PID namespace of their own."""
+    uid, gid = os.getuid(), os.getgid()
+    _require(_libc.unshare(NEWUSER | NEWNS | NEWIPC | NEWPID | NEWUTS | NEWNET))
+    for name, line in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        Path(f"/proc/self/{name}").write_text(line)
+    with socket.socket() as any_socket:  # the new network has one interface, to itself, which is down
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+
+
+def mount_empty(place: str, size: int) -> None:
+    """An empty file system in memory at `place`, of `size` bytes."""
+    _mount("tmpfs", place, NOSUID | NODEV, f"size={size},mode=0755")
+
+
+def mount_proc() -> None:
+    """A `/proc` that shows this PID namespace alone; where the kernel does not allow one, an empty folder."""
+    try:
+        _mount("proc", "/proc", NOSUID | NODEV | NOEXEC)
+    except OSError:
+        _mount("tmpfs", "/proc", NOSUID | NODEV | NOEXEC, "size=4k,mode=0555")
+        return
+    with contextlib.suppress(OSError):  # not every kernel lets this be said here; seccomp says it too
+        Path("/proc/sys/user/max_user_namespaces").write_text("0")
+
+
+def drop_capabilities() -> None:
+    """Give up every capability, so that no program that is started can get one back."""
+    number = 0
+    while _libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0) == 0:
+        number += 1
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    _require(_libc.capset(header, (ctypes.c_uint32 * 6)()))
+
+
+def die_with_parent() -> None:
+    """Let this process be killed when its parent ends, and be out of reach of others of the same user."""
+    _require(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+    _require(_libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+
+
+def make_filter() -> pyseccomp.SyscallFilter:
+    """The filter of system calls under which students' code runs; `load()` puts it in force."""
+    calls = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+    refused = pyseccomp.ERRNO(errno.EPERM)
+    for name in REFUSED_CALLS:
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # a call that this kernel's library does not know
+            calls.add_rule(refused, name)
+    calls.add_rule(refused, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, NEWUSER, NEWUSER))
+    calls.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")  # its flags cannot be seen; libc then uses clone
+    return calls
+
+
+def trial() -> None:
+    """Do once, in a child, what is done for every notebook: an error says why it cannot be done here.
+
+    Raises
+    ------
+    OSError
+        What the kernel, or its configuration, does not allow.
+    """
+    make_filter()
+    isolate()
+    child = os.fork()
+    if child == 0:
+        try:
+            mount_empty("/tmp", 2**20)
+            mount_proc()
+            drop_capabilities()
+            os._exit(0)
+        except OSError as error:
+            os._exit(error.errno or errno.EPERM)
+    _, status = os.waitpid(child, 0)
+    if number := os.waitstatus_to_exitcode(status):
+        raise OSError(number, os.strerror(number))
+
+
+NOBODY = 65534
+STAGE = "/tmp"
+
+
+def run_as_nobody(sources: str, program: str, *args: str) -> NoReturn:
+    """Run `program` as the user nobody, who finds the `sources` (a JSON list of paths) as /tmp/0, /tmp/1, …
+
+    For a grader that is root: behind the wall there is then nobody who is root outside, and the kernel counts
+    processes.  Where Python lies in a folder that only root may enter, nobody would not reach it by its own path.
+    """
+    _require(_libc.unshare(NEWNS))
+    _mount("none", "/", RECURSIVE | PRIVATE)
+    opened = [os.open(source, os.O_PATH) for source in json.loads(sources)]  # some may lie below what is mounted next
+    _mount("tmpfs", STAGE, NOSUID | NODEV, "mode=0755")
+    for number, source in enumerate(opened):
+        here, place = f"/proc/self/fd/{source}", Path(STAGE, str(number))
+        if os.path.isdir(here):
+            place.mkdir()
+        else:
+            place.touch()
+        _require(_libc.mount(here.encode(), os.fsencode(place), None, ctypes.c_ulong(BIND | RECURSIVE), None))
+        os.close(source)
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    os.execv(program, [program, *args])
+
+
+def _mount(kind: str, place: str, flags: int, options: str = "") -> None:
+    _require(_libc.mount(kind.encode(), place.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode()))
+
+
+def _require(result: int) -> None:
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

@@ -1,0 +1,201 @@
+"""The trusted side of the fork server: starts it behind the wall, orders notebooks from it, ends them."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from coursekit.checks.report import printable
+
+from .sandbox import START_SECONDS, NoWall, Setup, command, environment
+
+GRACE = 3.0  # seconds that a process has to stop by itself after its time is over
+MAX_REPORT = 2**12
+KEPT = 4  # servers of different walls that this process keeps
+
+
+class ServerDied(RuntimeError):
+    """A fork server has ended, and with it the notebooks that were running: none of them is to blame."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How a notebook's process ended: its exit status as a shell gives it, or why it was ended."""
+
+    status: int
+    reason: str | None
+
+
+class Server:
+    """A warm process behind the wall of `setup`, of which notebooks are forks.
+
+    Raises
+    ------
+    NoWall
+        If it does not start.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.walled = setup.kind != "none"
+        with contextlib.ExitStack() as opened:
+            self.errors = opened.enter_context(tempfile.TemporaryFile())
+            home = "/" if self.walled else opened.enter_context(tempfile.TemporaryDirectory(prefix="coursekit-"))
+            # Each message is whole, and descriptors come with theirs.
+            control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self.control = opened.enter_context(control)
+            with theirs:
+                self.process = opened.enter_context(self._started(setup, home, theirs.fileno()))
+            setting = {"forbidden": dict(setup.forbidden), "walled": self.walled}
+            self.control.settimeout(START_SECONDS)
+            try:
+                self.control.send(json.dumps(setting).encode())
+                ready = self.control.recv(MAX_REPORT)
+            except TimeoutError:
+                raise NoWall(f"the process behind the wall did not start within {START_SECONDS:g} s") from None
+            except OSError:
+                ready = b""
+            if not ready:
+                raise NoWall(self._why_it_ended())
+            self.opened = opened.pop_all()
+
+    @contextlib.contextmanager
+    def _started(self, setup: Setup, home: str, descriptor: int) -> Iterator[subprocess.Popen[bytes]]:
+        with tempfile.TemporaryFile() as written:
+            process = subprocess.Popen(
+                command(setup, descriptor, written),
+                pass_fds=[descriptor, written.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self.errors,
+                cwd=home,
+                env={} if self.walled else environment(home),
+                start_new_session=True,
+            )
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be ordered from."""
+        return self.process.poll() is None
+
+    def close(self) -> None:
+        """End it, and all notebooks that are forks of it."""
+        self.opened.close()
+
+    @contextlib.contextmanager
+    def fork(self, order: Mapping[str, Any], channel: int, errors: int) -> Iterator[Forked]:
+        """A new notebook's process, which serves on `channel` and writes its last words to `errors`; and its end.
+
+        Raises
+        ------
+        ServerDied, NoWall
+        """
+        report, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with report:
+            report.settimeout(START_SECONDS)
+            try:
+                with theirs:
+                    text = json.dumps(order).encode()
+                    socket.send_fds(self.control, [text], [channel, errors, theirs.fileno()])
+                begun, descriptors, _, _ = socket.recv_fds(report, MAX_REPORT, 1)
+            except TimeoutError:
+                raise NoWall(f"a notebook's process did not start within {START_SECONDS:g} s") from None
+            except OSError as error:
+                raise ServerDied(f"the fork server of the wall does not answer ({error})") from None
+            if not descriptors:
+                if not begun:
+                    raise ServerDied("the fork server of the wall did not start a notebook's process")
+                raise NoWall(f"no process can be kept apart here: {printable(json.loads(begun)['failed'])}")
+            forked = Forked(self, json.loads(begun)["pid"], descriptors[0], report)
+            try:
+                yield forked
+            finally:
+                forked.kill()
+                os.close(descriptors[0])
+
+    def _why_it_ended(self) -> str:
+        self.process.wait(GRACE)
+        self.errors.seek(0)
+        tail = printable(self.errors.read().decode(errors="replace").strip())[-2000:]
+        trouble = "bubblewrap does not work here" if tail.startswith("bwrap:") else "nothing starts behind the wall"
+        return f"{trouble}: {tail or f'exit status {self.process.returncode}'}"
+
+
+class Forked:
+    """A notebook's process, and everything that it starts."""
+
+    def __init__(self, server: Server, pid: int, ends: int, report: socket.socket) -> None:
+        self.server = server
+        self.pid = pid
+        self.ends = ends  # a descriptor of the process, which no other process can come to mean
+        self.report = report
+
+    def wait(self, seconds: float) -> End | None:
+        """How it ended, or None if that is not known within `seconds`."""
+        self.report.settimeout(seconds)
+        try:
+            said = self.report.recv(MAX_REPORT)
+        except OSError:
+            return None
+        return End(**json.loads(said)) if said else None
+
+    def kill(self) -> None:
+        """End it, and wait until it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            if not self.server.walled:
+                os.killpg(self.pid, signal.SIGKILL)
+            signal.pidfd_send_signal(self.ends, signal.SIGKILL)
+        select.select([self.ends], [], [], GRACE)
+
+
+# -- the servers of this process ----------------------------------------------------------
+
+_servers: dict[Any, Server] = {}
+
+
+@contextlib.contextmanager
+def notebook_process(setup: Setup, order: Mapping[str, Any], channel: int, errors: int) -> Iterator[Forked]:
+    """:meth:`Server.fork` of the server for `setup`, which is started if there is none or it has ended."""
+    with contextlib.ExitStack() as opened:
+        try:
+            forked = opened.enter_context(_server(setup).fork(order, channel, errors))
+        except ServerDied:
+            forked = opened.enter_context(_server(setup, anew=True).fork(order, channel, errors))
+        yield forked
+
+
+def _server(setup: Setup, anew: bool = False) -> Server:
+    # A fork of this process has none of its servers.
+    key = (os.getpid(), setup.kind, tuple(sorted(setup.forbidden.items())), setup.hide)
+    server = _servers.pop(key, None)
+    if server is not None and (anew or not server.alive):
+        server.close()
+        server = None
+    if server is None:
+        while len(_servers) >= KEPT:
+            _servers.pop(next(iter(_servers))).close()
+        server = Server(setup)
+    _servers[key] = server  # the one used last comes last
+    return server
+
+
+@atexit.register
+def close_servers() -> None:
+    """End all servers of this process."""
+    for key in [key for key in _servers if key[0] == os.getpid()]:
+        _servers.pop(key).close()
