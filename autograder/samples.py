@@ -237,7 +237,7 @@ LOGISTIC_REGRESSION = (
         "cleo",
         "a sigmoid that overflows, a mean for a sum, the step up the hill",
         edits=[
-            ("sigmoid", "    e = np", "    return 1 / (1 + np.exp(-x))\n    e = np"),
+            ("sigmoid", "    e = np", "    return np.exp(x) / (1 + np.exp(x))\n    e = np"),
             ("bce_loss", "float(np.sum(", "float(np.mean("),
             ("gradient_descent", "w = w - lr * gradient", "w = w + lr * gradient"),
             ("mlp_backward", "(dH * H * (1 - H))", "dH"),

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..spec import Mistake, Results
 from .general import instead
+from .linear_classifiers import CHOICES
 from .losses import REGULARIZED, SOFTMAX_SCORES, absolute_regularizer, softmax_scores_gradient
 from .nets import TWO_LAYER_NET, relu_backward
 from .subject import Subject
@@ -430,26 +431,7 @@ LOSS = (
 )
 
 PREDICT = (
-    broken(
-        "scores-not-labels",
-        "These are the largest scores; the labels are where they stand: argmax instead of max.",
-        predict=_predicting(lambda S: S.max(axis=1)),
-    ),
-    broken(
-        "wrong-axis",
-        "The largest score is taken over the examples; take it over the classes (axis=1).",
-        predict=_predicting(lambda S: S.argmax(axis=0)),
-    ),
-    broken(
-        "smallest",
-        "The predicted class is the one with the largest score.",
-        predict=_predicting(lambda S: S.argmin(axis=1)),
-    ),
-    broken(
-        "off-by-one",
-        "The labels count from 0: the place of the largest score is the label as it is.",
-        predict=_predicting(lambda S: S.argmax(axis=1) + 1),
-    ),
+    *(broken(code, message, predict=_predicting(choose)) for code, message, choose in CHOICES),
     broken(
         "bias-missing/predict",
         "The biases are missing from `predict`.",

@@ -5,7 +5,7 @@ report.  In a grader's hands the same line is answered by the grader: :func:`ans
 puts the grader's examiner in place of the public cases.
 
 Read on in `probes`, `codec`, `cases` (what a case is), `run` (a student's code meets a
-case), `compare` and `judge` (what came of it), `loops`, `report`.
+case), `values`, `training` and `compare` (is it right?), `judge` (what came of it), `loops`, `report`.
 """
 
 from __future__ import annotations

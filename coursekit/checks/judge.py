@@ -32,8 +32,6 @@ ANYWHERE: dict[str, tuple[str, Callable[[Any], Any]]] = {
 MEANINGS = {
     "returned-none": "The function returns None: is there a `return` at its end?",
     "wrong-number-of-values": "The function does not return the number of values that was asked for.",
-    "no-dictionary": "A dictionary was to be returned.",
-    "no-key": "In a dictionary that is returned a key is missing.",
     "not-a-number": "Something that is not a number came back.",
     "wrong-shape": "A result has the wrong shape.",
     "transposed": "A result has the right size with rows and columns exchanged: it is transposed.",
@@ -324,17 +322,18 @@ def _explains(story: tuple[str, ...], verdicts: list[Verdict]) -> bool:
 
 def _fits(verdict: Verdict, story: tuple[str, ...]) -> bool:
     assert verdict.expected is not None
+    row = bool(verdict.expected.options.get("row"))
     values = [value for value in (_gives(verdict, code) for code in story) if value is not None]
     if not values:
         return verdict.ok  # a mistake that says nothing of this value leaves it right
     if len(values) == 1:
-        return agrees(verdict.got, values[0])
+        return agrees(verdict.got, values[0], row=row)
     right = verdict.expected.value  # two mistakes at once: what each adds to the right value
     if verdict.expected.compare != "close" or any(np.shape(value) != np.shape(right) for value in values):
         return False
     with np.errstate(all="ignore"):
         together = sum((np.asarray(value) - right for value in values), np.asarray(right))
-    return bool(np.isfinite(together).all()) and agrees(verdict.got, together)
+    return bool(np.isfinite(together).all()) and agrees(verdict.got, together, row=row)
 
 
 def _gives(verdict: Verdict, code: str) -> Any:

@@ -19,6 +19,8 @@ from .run import Failure
 SHOWN_CASES = 2  # more than this nobody reads; the record keeps them all
 SHOWN_ENTRIES = 24
 SHOWN_STEPS = 12
+# Where these are found, there is no value that came back in the place of the expected one.
+NOTHING_THERE = ("wrong-number-of-values", "no-dictionary", "no-key")
 
 
 @dataclass(frozen=True)
@@ -263,9 +265,12 @@ def _call(step: Step) -> list[str]:
 
 def _values(verdict: Verdict) -> Iterable[tuple[str, str]]:
     item = verdict.expected
-    if item is None or verdict.failure or item.where != "returned" or verdict.code == "wrong-number-of-values":
+    if item is None or verdict.failure or item.where != "returned" or verdict.code in NOTHING_THERE:
         return []
-    return [("expected", show(item.value)), ("came back", show(verdict.got))]
+    right = item.value
+    if item.options.get("row") and verdict.code is None:  # the shape is not what is wrong, so it is not to look so
+        right = np.reshape(right, np.shape(verdict.got))
+    return [("expected", show(right)), ("came back", show(verdict.got))]
 
 
 def show(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,11 @@ class Assessed:
         exec(compile(source, "<cell>", "exec"), namespace)
         exercise = self.exercise(name, student)
         functions = {function: namespace[function] for function in exercise.functions}
-        return examine(exercise, lambda case: run_case(case, functions), lambda: source)
+        limit = sys.getrecursionlimit()  # each submission has a process of its own, so what one sets is not for others
+        try:
+            return examine(exercise, lambda case: run_case(case, functions), lambda: source)
+        finally:
+            sys.setrecursionlimit(limit)
 
     def answers(self, name: str, student: str, change: Callable[[Expected], Any]) -> Report:
         """The report on somebody who returns `change(expected)` wherever something is expected to be returned."""

@@ -47,6 +47,7 @@ WRITTEN: dict[str, dict[str, str]] = {
         """,
         "clipped": "def sigmoid(x): return 1 / (1 + np.exp(-np.clip(x, -500, 500)))",
         "through the logarithm": "def sigmoid(z): return np.exp(-np.logaddexp(0, -z))",
+        "as on the slide: its overflow leaves 1/∞ = 0": "def sigmoid(x): return 1 / (1 + np.exp(-x))",
         "with nested lists": "def sigmoid(x): return np.vectorize(lambda t: (1 + np.tanh(t / 2)) / 2)(x).tolist()",
     },
     "bce_loss": {
@@ -470,10 +471,9 @@ def edited(name: str, story: str) -> tuple[str, str]:
 
 WRONG: dict[str, dict[str, tuple[str, str]]] = {
     "sigmoid": {
-        "the formula as it is": ("def sigmoid(x): return 1 / (1 + np.exp(-x))", "unstable"),
-        "the other formula": ("def sigmoid(x): return np.exp(x) / (1 + np.exp(x))", "unstable"),
-        "np.where, which computes both": (
-            "def sigmoid(x): return np.where(x >= 0, 1 / (1 + np.exp(-x)), np.exp(x) / (1 + np.exp(x)))",
+        "e^x in both places": ("def sigmoid(x): return np.exp(x) / (1 + np.exp(x))", "unstable"),
+        "np.where, the wrong way round": (
+            "def sigmoid(x): return np.where(x < 0, 1 / (1 + np.exp(-x)), np.exp(x) / (1 + np.exp(x)))",
             "unstable",
         ),
         "math.exp": ("import math\nsigmoid = np.vectorize(lambda t: 1 / (1 + math.exp(-t)))", "error"),
@@ -548,9 +548,19 @@ def test_every_known_mistake_is_rejected_and_named(name: str) -> None:
             assert named == [code.partition("/")[0]], f"{student}, {code}\n{report.text()}"
 
 
+def test_an_overflow_that_leaves_no_trace_costs_nothing_and_is_told() -> None:
+    for source in (
+        "def sigmoid(x): return 1 / (1 + np.exp(-x))",
+        "def sigmoid(x): return np.where(x >= 0, 1 / (1 + np.exp(-x)), np.exp(x) / (1 + np.exp(x)))",
+    ):
+        report = graded("sigmoid", source, FEW[0])
+        assert report.passed
+        assert "RuntimeWarning: overflow encountered in exp" in report.notes
+
+
 def test_who_has_some_of_it_right_gets_those_points() -> None:
     for name, story, score in (
-        ("sigmoid", "the formula as it is", 4),
+        ("sigmoid", "e^x in both places", 4),
         ("sigmoid", "flat", 5),
         ("logistic_backward", "w from the wrong node", 10),
         ("logistic_backward", "no slope", 7),

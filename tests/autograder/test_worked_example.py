@@ -7,6 +7,7 @@ some, and is told why only where that is certain.
 from __future__ import annotations
 
 import functools
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import nbformat
 import numpy as np
 import pytest
 from assessed import Assessed
+
+from autograder.mistakes import worked_example as known
 
 ASSESSED = Assessed("worked_example")
 ASSIGNMENT, FOLDER = ASSESSED.assignment, ASSESSED.folder
@@ -287,11 +290,14 @@ WRONG: dict[str, dict[str, tuple[Edits, tuple[str, ...]]]] = {
             ("slope-sign", "transposed"),
         ),
         "eta in the gradients": ((("g3 = x3 - y", "g3 = 0.2 * (x3 - y)"),), ()),
-        "a key is missing": (((', "dL_dW1": dW1', ""),), ("returned-none",)),
-        "a key is misspelt": ((('"dL_dW0"', '"dL_dw0"'),), ("returned-none",)),
-        "a row's key is misspelt": ((('"dL_dx1"', '"dL_dx_1"'),), ("not-finite",)),
-        "no return": ((("return {", "{"),), ("error",)),
-        "a tuple": ((('return {"dL_dx3": g3,', 'return (g3, g2, g1, dW0, dW1)\n    {"dL_dx3": g3,'),), ("error",)),
+        "a key is missing": (((', "dL_dW1": dW1', ""),), ("no-key",)),
+        "a key is misspelt": ((('"dL_dW0"', '"dL_dw0"'),), ("no-key",)),
+        "a row's key is misspelt": ((('"dL_dx1"', '"dL_dx_1"'),), ("no-key",)),
+        "no return": ((("return {", "{"),), ("returned-none",)),
+        "a tuple": (
+            (('return {"dL_dx3": g3,', 'return (g3, g2, g1, dW0, dW1)\n    {"dL_dx3": g3,'),),
+            ("no-dictionary",),
+        ),
         "raises": ((("g3 @ W1", "g3 @ W2"),), ("error",)),
     },
     "update": {
@@ -378,6 +384,30 @@ def test_whoever_is_wrong_loses_points_and_hears_why_only_where_it_is_certain(na
         assert tuple(finding.code for finding in report.findings) == expected, f"{student}\n{report.text()}"
 
 
+@pytest.mark.parametrize("layout", ["g2", "g2[None]"])
+def test_what_is_expected_is_shown_in_the_layout_that_came_back(layout: str) -> None:
+    source = RIGHT["backward"]["rows of one axis"].replace('"dL_dx2": g2', f'"dL_dx2": 2 * {layout}')
+    shown = re.findall(r"(?:expected|came back): (.*)", graded("backward", source, FEW[0]).text())[:2]
+    assert ["(shape (1, 2))" in line for line in shown] == 2 * [layout == "g2[None]"]
+
+
+def test_a_missing_key_is_told_with_the_keys_that_are_there() -> None:
+    report = graded("backward", RIGHT["backward"]["rows of one axis"].replace('"dL_dW0"', '"dL_dw0"'), FEW[0])
+    assert report.findings[0].message.startswith("dL_dW0 is missing: the dictionary has no key 'dL_dW0'; its keys are")
+    assert "dL_dw0" in report.findings[0].message
+
+
+@pytest.mark.parametrize("layout", ["g2, g1 = g2[None], g1[None]", "g2, g1 = np.asmatrix(g2), np.asmatrix(g1)"])
+def test_a_mistake_is_named_for_rows_of_two_axes_too(layout: str) -> None:
+    right = RIGHT["backward"]["rows of one axis"]
+    for edits, found in WRONG["backward"].values():
+        source = functools.reduce(lambda text, edit: text.replace(*edit), edits, right)
+        source = source.replace("    return {", f"    {layout}\n    return {{")
+        if layout in source and found != ("error",):
+            report = graded("backward", source, FEW[0])
+            assert tuple(finding.code for finding in report.findings) == found, f"{edits}\n{report.text()}"
+
+
 def test_who_has_some_gradients_right_gets_their_points() -> None:
     right = RIGHT["backward"]["rows of one axis"]
     for old, new, score in (
@@ -415,11 +445,18 @@ def test_every_known_mistake_is_rejected_and_named(name: str, code: str) -> None
 
 def test_every_listed_mistake_shows_in_some_case() -> None:
     for name, described in ASSIGNMENT.described.items():
-        listed = {mistake.code for mistake in described.mistakes} - {
-            "returned-none",
-            "not-finite",
-        }  # these two only say what is missing
+        listed = {mistake.code for mistake in described.mistakes}
         assert {code for one, code in BANK if one == name} == listed
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_what_the_mistakes_are_made_from_is_right(name: str) -> None:
+    """The bank has the network by hand, the references have their gradients from the engine."""
+    for made in exercise(name, FEW[0]).cases:
+        result = getattr(known, name)(*made.steps[0].args)
+        for item in made.steps[0].expected:
+            if item.where == "returned":
+                np.testing.assert_allclose(functools.reduce(lambda value, key: value[key], item.at, result), item.value)
 
 
 @pytest.mark.parametrize("name", POINTS)

@@ -10,9 +10,10 @@ import pytest
 
 from coursekit.checks.cases import Expected, Step
 from coursekit.checks.codec import Generator, Opaque
-from coursekit.checks.compare import COMPARISONS, Comparison, agrees, close, labels, unchanged
+from coursekit.checks.compare import COMPARISONS, Comparison, agrees
 from coursekit.checks.probes import Probe
 from coursekit.checks.run import Session, StepOutcome
+from coursekit.checks.values import close, labels, unchanged
 
 Cell = Callable[..., Any]
 RNG = np.random.default_rng(7)
@@ -130,6 +131,19 @@ def test_shapes_are_never_broadcast(have: tuple[int, ...], want: tuple[int, ...]
     assert found.code == "wrong-shape"
     assert str(have) in found.message
     assert str(want) in found.message
+
+
+@pytest.mark.parametrize("want", [np.arange(3.0), np.arange(3.0)[None]])
+def test_a_row_vector_is_right_in_either_layout_where_that_is_said(want: np.ndarray) -> None:
+    row = np.arange(3.0)
+    for have in (row, row[None], row.tolist(), [row.tolist()]):
+        assert compared(have, want, row=True).ok
+        assert agrees(have, want, row=True)
+    for have in (row[:, None], row[None, None], row[:2], 2 * row, row[::-1][None]):
+        assert not compared(have, want, row=True).ok
+        assert not agrees(have, want, row=True)
+    assert not compared(row[None], row).ok
+    assert not agrees(row[None], row)
 
 
 def test_an_array_is_not_one_number() -> None:

@@ -275,6 +275,14 @@ def test_the_form_of_a_mistake_is_not_part_of_its_code() -> None:
     assert [(finding.code, finding.message) for finding in report.findings] == [("sign", MISTAKES["sign/second"])]
 
 
+@pytest.mark.parametrize("layout", [np.ravel, np.atleast_2d])
+def test_a_mistake_is_named_in_either_layout_of_a_row_vector(layout: Callable[[Any], Any]) -> None:
+    exercise = replace(EXERCISE, cases=(square_case([1.0, 2.0], row=True),), parts={"loss": 2.0, "gradient": 3.0})
+    assert judged(lambda x: (np.sum(x**2), layout(2 * x)), exercise).passed
+    report = judged(lambda x: (np.sum(x**2), layout(x)), exercise)
+    assert (report.score, codes(report)) == (2, ["half"])
+
+
 def test_an_overflow_is_named_beside_the_mistake_that_explains_the_rest() -> None:
     def f(x: np.ndarray) -> Any:
         return np.sum(x**2) / 2 * (np.nan if x[0] > 100 else 1), 2 * x

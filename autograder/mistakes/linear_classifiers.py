@@ -1,0 +1,239 @@
+"""What goes wrong around linear classifiers: checking gradients, learning rates, and picking the predicted class.
+
+The losses themselves, the SVM's and softmax, are in ``losses.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..spec import Mistake
+from .general import instead, instead_of, sign
+
+Array = Any
+
+# -- checking gradients -------------------------------------------------------------------
+
+
+def difference_quotient(
+    f: Callable[[Array], float],
+    x: Array,
+    h: float = 1e-5,
+    *,
+    up: float = 1.0,
+    down: float = 1.0,
+    over: float = 2.0,
+    where: Any = None,
+) -> Array:
+    """(f(x + up·h) − f(x − down·h)) / (over·h), in each entry; or moved in the entries `where` at once."""
+    gradient = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        above, below = x.copy(), x.copy()
+        above[where or i] += up * h
+        below[where or i] -= down * h
+        gradient[i] = (f(above) - f(below)) / (over * h)
+    return gradient
+
+
+def _quotient(code: str, message: str, **changes: Any) -> Mistake:
+    return instead(code, message, lambda f, x, h=1e-5: difference_quotient(f, x, h, **changes), "gradient")
+
+
+CENTRAL = "the central one, (f(x + h) − f(x − h)) / 2h, is far more accurate."
+
+NUMERICAL_GRADIENT = (
+    _quotient("one-sided", f"This is the one-sided difference (f(x + h) − f(x)) / h; {CENTRAL}", down=0, over=1),
+    _quotient("one-sided/backward", f"This is the one-sided difference (f(x) − f(x − h)) / h; {CENTRAL}", up=0, over=1),
+    sign("gradient"),
+    instead(
+        "precedence",
+        "`a / 2 * h` divides by 2 and multiplies by h: write a / (2 * h).",
+        lambda f, x, h=1e-5: difference_quotient(f, x, h, over=2 / h**2),
+        "gradient",
+    ),
+    _quotient(
+        "all-at-once",
+        "All entries of x are moved at once: move one, and put it back before the next.",
+        where=...,
+    ),
+    _quotient("scale", "The gradient is twice too large: the two points lie 2h apart, so divide by 2h.", over=1),
+    instead(
+        "h-ignored",
+        "The step h that was given is not the one that is used.",
+        lambda f, x, h=1e-5: difference_quotient(f, x),
+        "gradient",
+    ),
+)
+
+
+def relative_errors(a: Array, b: Array, size: Callable[[Array, Array], Array] = lambda a, b: abs(a) + abs(b)) -> Array:
+    """|a − b| / max(1e-8, size(a, b)), entry by entry."""
+    return np.abs(a - b) / np.maximum(1e-8, size(a, b))
+
+
+_error = instead_of("error")
+
+RELATIVE_ERROR = (
+    _error(
+        "mean-for-max",
+        "This is the mean over the entries; the largest is asked for, so that one wrong entry cannot hide.",
+        lambda a, b: np.mean(relative_errors(a, b)),
+    ),
+    _error(
+        "sum-for-max",
+        "This is the sum over the entries; the largest is asked for.",
+        lambda a, b: np.sum(relative_errors(a, b)),
+    ),
+    _error(
+        "ratio-of-norms",
+        "This divides one norm by others; here the division comes first, entry by entry, and then the maximum.",
+        lambda a, b: np.linalg.norm(a - b) / np.maximum(1e-8, np.linalg.norm(a) + np.linalg.norm(b)),
+    ),
+    _error(
+        "floor-added",
+        "The 1e-8 is added to |a| + |b|; it is a floor: max(1e-8, |a| + |b|).",
+        lambda a, b: np.max(relative_errors(a, b, lambda a, b: 1e-8 + abs(a) + abs(b))),
+    ),
+    _error(
+        "not-relative",
+        "This is the absolute error: divide by |a| + |b|, entry by entry.",
+        lambda a, b: np.max(np.abs(a - b)),
+    ),
+    _error(
+        "max-in-denominator",
+        "The denominator here is |a| + |b|, not the larger of the two.",
+        lambda a, b: np.max(relative_errors(a, b, lambda a, b: np.maximum(abs(a), abs(b)))),
+    ),
+    _error(
+        "sign-in-denominator",
+        "The denominator needs absolute values: |a| + |b|.",
+        lambda a, b: np.max(relative_errors(a, b, lambda a, b: abs(a + b))),
+    ),
+)
+
+# -- learning-rate schedules --------------------------------------------------------------
+
+_rate = instead_of("rate")
+
+
+def _reached(t: int, milestones: list[int]) -> int:
+    return sum(t >= m for m in milestones)
+
+
+STEP_DECAY = (
+    _rate(
+        "off-by-one",
+        "At a milestone itself the rate has already dropped: count the milestones m with t >= m.",
+        lambda t, lr0, milestones, factor=0.1: lr0 * factor ** _reached(t - 1, milestones),
+    ),
+    _rate(
+        "one-drop-only",
+        "The rate drops once for every milestone that is reached, so the factors multiply.",
+        lambda t, lr0, milestones, factor=0.1: lr0 * factor ** min(_reached(t, milestones), 1),
+    ),
+    _rate(
+        "factors-added",
+        "The factor is raised to the number of milestones reached, not multiplied by it.",
+        lambda t, lr0, milestones, factor=0.1: lr0 * (factor * _reached(t, milestones) or 1),
+    ),
+    _rate(
+        "rising",
+        "The rate rises at each milestone: multiply by the factor, do not divide.",
+        lambda t, lr0, milestones, factor=0.1: lr0 / factor ** _reached(t, milestones),
+    ),
+    _rate(
+        "factor-ignored",
+        "The `factor` that was given is not the one that is used.",
+        lambda t, lr0, milestones, factor=0.1: lr0 * 0.1 ** _reached(t, milestones),
+    ),
+)
+
+
+def half_cosine(t: float, T: float, lr0: float, periods: float = 1.0, side: float = 1.0) -> Any:
+    """From lr0 to 0 along half a cosine."""
+    return 0.5 * lr0 * (1 + side * np.cos(periods * np.pi * t / T))
+
+
+def straight_line(t: float, T: float, lr0: float) -> Any:
+    """From lr0 to 0 along a straight line."""
+    return lr0 * (1 - t / T)
+
+
+def one_step_off(formula: Callable[..., Any]) -> tuple[Mistake, ...]:
+    """The schedule `formula` as if time began or ended a step earlier or later."""
+    message = "This is one step off: t runs from 0, where the rate is lr0, to T, where it is 0."
+    return tuple(
+        _rate(f"off-by-one/{form}", message, lambda t, T, lr0, a=a, b=b: formula(t + a, T + b, lr0))
+        for form, a, b in (("start", 1, 0), ("before", -1, 0), ("end", 0, -1), ("after", 0, 1), ("both", 1, 1))
+    )
+
+
+COSINE_DECAY = (
+    _rate("scale", "The ½ is missing: at t = 0 the rate is lr0.", lambda *args: 2 * half_cosine(*args)),
+    _rate("pi-missing", "The cosine runs from 0 to π: cos(πt/T).", partial(half_cosine, periods=1 / np.pi)),
+    _rate(
+        "pi-doubled",
+        "Half a period is asked for, from 0 to π; this is a whole one, and back at lr0 at the end.",
+        partial(half_cosine, periods=2),
+    ),
+    _rate(
+        "reversed",
+        "This rises from 0 to lr0; the rate falls: 1 + cos, not 1 − cos.",
+        partial(half_cosine, side=-1),
+    ),
+    *one_step_off(half_cosine),
+)
+
+LINEAR_DECAY = (
+    _rate(
+        "reversed",
+        "This rises from 0 to lr0; the rate falls: lr0 · (1 − t/T).",
+        lambda t, T, lr0: lr0 * t / T,
+    ),
+    _rate(
+        "integer-division",
+        "t // T is a whole number, 0 until the end: divide with /.",
+        lambda t, T, lr0: lr0 * (1 - t // T),
+    ),
+    *one_step_off(straight_line),
+)
+
+INVERSE_SQRT_DECAY = (
+    _rate("root-missing", "This is lr0 / t: the square root is missing.", lambda t, lr0: lr0 / t),
+    _rate("rising", "This rises: divide by √t.", lambda t, lr0: lr0 * np.sqrt(t)),
+    _rate(
+        "off-by-one",
+        "t counts from 1 already: divide by √t, not √(t + 1).",
+        lambda t, lr0: lr0 / np.sqrt(t + 1),
+    ),
+)
+
+# -- prediction ---------------------------------------------------------------------------
+
+# Code, message, and what is made of the scores (N, C) in place of the place of each row's largest.
+CHOICES: tuple[tuple[str, str, Callable[[Array], Array]], ...] = (
+    (
+        "scores-not-labels",
+        "These are the largest scores; the labels are where they stand: argmax instead of max.",
+        lambda S: S.max(axis=1),
+    ),
+    (
+        "wrong-axis",
+        "The largest score is taken over the examples; take it over the classes (axis=1).",
+        lambda S: S.argmax(axis=0),
+    ),
+    ("smallest", "The predicted class is the one with the largest score.", lambda S: S.argmin(axis=1)),
+    (
+        "off-by-one",
+        "The labels count from 0, so the place of the largest score is the label as it is.",
+        lambda S: S.argmax(axis=1) + 1,
+    ),
+)
+
+PREDICT = tuple(
+    instead(code, message, lambda W, X, choose=choose: choose(X @ W), "labels") for code, message, choose in CHOICES
+)

@@ -1,0 +1,241 @@
+"""Is one value what another should be: numbers, arrays, labels, an order, and if not, what is wrong with it?
+
+How close is close enough: an entry may differ by 1e-5 of itself plus 1e-6 of the
+largest entry.  A gradient from single precision passes; one that is wrong by 0.05 %
+does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .cases import Expected
+from .codec import Opaque
+from .run import StepOutcome
+
+RTOL = 1e-5
+ATOL_OF_LARGEST = 1e-6
+ATOL = 1e-12
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`code` names the mistake where the comparison itself proves one; `error` is relative to the largest entry."""
+
+    ok: bool
+    message: str = ""
+    code: str | None = None
+    error: float | None = None
+
+
+OK = Comparison(True)
+
+
+def agrees(got: Any, value: Any, rtol: float = RTOL, row: bool = False) -> bool:
+    """Whether `got` is, within tolerance, `value` (nan where that is nan): what a known mistake gives, for one.
+
+    With `row`, a row vector is the same as (n,) and as (1, n).
+    """
+    try:
+        a, b = _numbers(got), _numbers(value)
+    except _NotNumbers:
+        return False
+    if a.size == b.size == 1:
+        a, b = a.reshape(()), b.reshape(())
+    if row:
+        a, b = _row(a), _row(b)
+    return a.shape == b.shape and bool(np.allclose(a, b, rtol, _atol(b), equal_nan=True))
+
+
+# -- numbers and arrays -----------------------------------------------------------------
+
+
+def close(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """Numbers within tolerance, of the same shape.
+
+    Options: ``rtol``, ``atol`` in place of the usual ones; ``large``, a phrase such as
+    ``"scores of ±1000"``, where a nan or inf means that the formula is unstable (or the
+    mistake ``code``); ``row``, for a row vector that is right as (n,) and as (1, n).
+    """
+    want = _numbers(expected.value)
+    have = read(got, "a number" if want.ndim == 0 else f"an array of shape {want.shape}")
+    if isinstance(have, Comparison):
+        return have
+    if want.ndim == 0 and have.size == 1:
+        have = have.reshape(())
+    if expected.options.get("row") and _row(have).shape == _row(want).shape:
+        have = have.reshape(want.shape)
+    if have.shape != want.shape:
+        return wrong_shape(have, want.shape)
+    if np.iscomplexobj(have) and not np.iscomplexobj(want):
+        if np.any(have.imag != 0):
+            return Comparison(False, "has imaginary parts", "not-a-number")
+        have = have.real
+    bad = ~np.isfinite(have) & np.isfinite(want)
+    if bad.any():
+        large = expected.options.get("large")
+        first = have[bad].ravel()[0]
+        share = f"{_of(bad, 'its ')} not finite" if bad.size > 1 else "is not finite"
+        at = f" for {large}" if large else ""
+        code = expected.options.get("code", "unstable") if large else "not-finite"
+        return Comparison(False, f"{share} (such as {first}){at}", code, np.inf)
+    with np.errstate(invalid="ignore"):
+        difference = np.where(_same(have, want), 0.0, np.abs(have - want))
+    size = np.where(np.isfinite(want), np.abs(want), 0.0)
+    allowed = expected.options.get("rtol", RTOL) * size + expected.options.get("atol", _atol(want))
+    if np.all(difference <= allowed):
+        return OK
+    finite = np.isfinite(difference)
+    scale = max(float(np.max(size)), float(np.max(np.abs(have[finite]), initial=0)))
+    error = float(np.max(difference)) / scale if finite.all() else np.inf
+    share = f"; {_of(~(difference <= allowed))} wrong" if want.size > 1 else ""
+    return Comparison(False, f"is not right: relative error {error:.2g}{share}", None, error)
+
+
+def one_of(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """As `close`, but the arrays in ``options["others"]`` are right too: where the text leaves several ways open."""
+    first = close(got, expected, step, earlier)
+    return OK if first.ok or any(agrees(got, other) for other in expected.options["others"]) else first
+
+
+def anything(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """What is the student's own business, such as a cache."""
+    return OK
+
+
+def at_least(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """A number that is not less than `value`."""
+    return _bounded(got, float(expected.value), math.inf)
+
+
+def at_most(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """A number that is not more than `value`."""
+    return _bounded(got, -math.inf, float(expected.value))
+
+
+def between(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """A number between the two of `value`, or one of these."""
+    low, high = expected.value
+    return _bounded(got, float(low), float(high))
+
+
+def _bounded(got: Any, low: float, high: float) -> Comparison:
+    have = read(got, "a number")
+    if isinstance(have, Comparison):
+        return have
+    if have.size != 1 or np.iscomplexobj(have):
+        return Comparison(False, f"has shape {have.shape}; expected a single number", "wrong-shape")
+    if low <= (number := have.item()) <= high:
+        return OK
+    wanted = f"at most {high:.6g}" if low == -math.inf else f"at least {low:.6g}"
+    wanted = f"between {low:.6g} and {high:.6g}" if math.isfinite(low) and math.isfinite(high) else wanted
+    return Comparison(False, f"is {number:.6g}; expected {wanted}")
+
+
+def labels(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """Class labels, one whole number for each example."""
+    want = np.asarray(expected.value)
+    have = read(got, f"{want.size} labels")
+    if isinstance(have, Comparison):
+        return have
+    if have.shape != want.shape:
+        return wrong_shape(have, want.shape)
+    wrong = int(np.sum(have != want))
+    if wrong == 0:
+        return OK
+    return Comparison(False, f"{wrong} of {want.size} labels are wrong", None, wrong / want.size)
+
+
+def unchanged(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """An argument after the call, which must be `value`, what it was before, but for rounding: (x + h) − h passes."""
+    if got is None or agrees(got, expected.value, rtol=1e-9):  # None: the step noted no change
+        return OK
+    return Comparison(False, "was changed by the call and not put back exactly as it was", "input-modified")
+
+
+def inputs_first(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """The names of all nodes of a graph, each once and after those of its inputs; `value` is a dict, name -> inputs."""
+    inputs: dict[str, list[str]] = expected.value
+    if got is None:
+        return Comparison(False, "is None; expected a list of nodes. Is a `return` missing?", "returned-none")
+    if not isinstance(got, list | tuple):
+        return Comparison(False, "is not a list of nodes", "no-list")
+    if missing := [name for name in inputs if name not in got]:
+        return Comparison(False, f"misses {', '.join(missing)}", "node-missing")
+    if foreign := [name for name in got if name not in inputs]:
+        return Comparison(False, f"holds {foreign[0]!s:.40}, on which the output does not depend", "node-too-many")
+    if twice := [name for name in inputs if got.count(name) > 1]:
+        return Comparison(False, f"holds {twice[0]} {got.count(twice[0])} times", "node-twice")
+    place = {name: number for number, name in enumerate(got)}
+    early = [(one, name) for name in got for one in inputs[name] if place[one] > place[name]]
+    if not early:
+        return OK
+    if all(place[one] > place[name] for name in got for one in inputs[name]):
+        return Comparison(False, "has the output first and the inputs last: reverse it", "order-reversed")
+    return Comparison(False, "has {1} before {0}, which is one of its inputs".format(*early[0]), "not-topological")
+
+
+# -- what values are ------------------------------------------------------------------------
+
+
+def read(got: Any, wanted: str) -> np.ndarray | Comparison:
+    """The numbers that `got` holds, or the complaint that it holds none, where `wanted` was expected."""
+    if got is None:
+        return Comparison(False, f"is None; expected {wanted}. Is a `return` missing?", "returned-none")
+    try:
+        return _numbers(got)
+    except _NotNumbers as why:
+        hint = "; return the array in it, its `.value`" if isinstance(got, Opaque) and got.kind == "Tensor" else ""
+        return Comparison(False, f"is {why}; expected {wanted}{hint}", "not-a-number")
+
+
+def wrong_shape(have: np.ndarray, want: tuple[int, ...]) -> Comparison:
+    """The complaint about an array that has not the shape `want`."""
+    message = f"has shape {have.shape}; expected {want or 'a single number'}"
+    if len(want) == 2 and have.shape == want[::-1]:
+        return Comparison(False, message + ". Is it transposed?", "transposed")
+    return Comparison(False, message, "wrong-shape")
+
+
+class _NotNumbers(Exception):
+    """Carries a phrase that says what was found instead of numbers."""
+
+
+def _numbers(value: Any) -> np.ndarray:
+    if isinstance(value, Opaque):
+        raise _NotNumbers(f"an object of type {value.kind}")
+    if value is None or isinstance(value, str | dict):
+        raise _NotNumbers("None" if value is None else "text" if isinstance(value, str) else "a dictionary")
+    if isinstance(value, int):
+        value = float(value)  # of any size, where NumPy would make an object of a large one
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise _NotNumbers("a list whose rows differ in length") from None
+    if array.dtype.kind not in "biufc":
+        raise _NotNumbers("a list that holds more than numbers")
+    return array.astype(complex) if array.dtype.kind == "c" else array.astype(float)
+
+
+def _row(array: np.ndarray) -> np.ndarray:
+    """A row vector (1, n), or a number, as (n,); anything else as it is."""
+    return array.ravel() if array.ndim == 0 or (array.ndim == 2 and len(array) == 1) else array
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)))
+
+
+def _atol(want: np.ndarray) -> float:
+    finite = np.abs(want[np.isfinite(want)])
+    return max(ATOL, ATOL_OF_LARGEST * float(np.max(finite, initial=0)))
+
+
+def _of(which: np.ndarray, whose: str = "") -> str:
+    count = int(np.sum(which))
+    return f"{count} of {whose}{which.size} entries {'is' if count == 1 else 'are'}"
