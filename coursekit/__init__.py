@@ -5,7 +5,8 @@
 gradient against a numerical one and name the mistake (:mod:`coursekit.gradcheck`). The engine is
 in :mod:`coursekit.autograd`, with networks on top in :mod:`coursekit.nn`,
 :mod:`coursekit.losses`, :mod:`coursekit.optim` and :mod:`coursekit.training`; the data in
-:mod:`coursekit.data`, the pictures in :mod:`coursekit.plots` and :mod:`coursekit.widgets`.
+:mod:`coursekit.data`, the pictures in :mod:`coursekit.diagrams`, :mod:`coursekit.plots` and
+:mod:`coursekit.widgets`.
 Each part is loaded when it is first used.
 """
 
@@ -19,7 +20,19 @@ if TYPE_CHECKING:
 __all__ = ["CheckFailed", "check", "check_backward", "check_gradient", "when_written"]
 __version__ = "0.1.0"
 
-_PARTS = ("autograd", "checks", "data", "gradcheck", "losses", "nn", "optim", "plots", "training", "widgets")
+_PARTS = (
+    "autograd",
+    "checks",
+    "data",
+    "diagrams",
+    "gradcheck",
+    "losses",
+    "nn",
+    "optim",
+    "plots",
+    "training",
+    "widgets",
+)
 _FROM_GRADCHECK = ("check_backward", "check_gradient")
 
 

@@ -33,11 +33,14 @@ __all__ = [
     "Picture",
     "describe_losses",
     "figure_html",
+    "show_curves",
     "show_decision_regions",
     "show_digits",
+    "show_functions",
     "show_heatmap",
     "show_hinge_and_softmax",
     "show_losses",
+    "show_paths",
     "show_schedules",
     "show_templates",
 ]
@@ -350,6 +353,219 @@ def show_schedules(schedules: Mapping[str, Callable[[int], float]], T: int) -> P
     )
 
 
+# ------------------------------------------------------ functions and paths
+
+
+def show_curves(
+    x: ArrayLike,
+    curves: Mapping[str, ArrayLike],
+    xlabel: str,
+    ylabel: str = "",
+    caption: str = "",
+    log: bool = False,
+) -> Picture:
+    """Compare curves over the same x.
+
+    Parameters
+    ----------
+    x : array, shape (T,)
+    curves : dict of str to array, shape (T,)
+    xlabel, ylabel, caption : str
+    log : bool
+        Both axes logarithmic; values that are not positive leave a gap.
+
+    Examples
+    --------
+    >>> print(show_curves([0, 1, 2], {"x²": [0, 1, 4], "2x": [0, 2, 4]}, "x").text)
+    x²: 0 at x = 0, 4 at x = 2; smallest 0 at x = 0, largest 4 at x = 2.
+    2x: 0 at x = 0, 4 at x = 2; smallest 0 at x = 0, largest 4 at x = 2.
+    """
+    curves = _curves("show_curves", "curves", curves)
+    x = _numbers("show_curves", "x", x, ndim=1)
+    drawn, lines = {}, []
+    for name, curve in curves.items():
+        y = _numbers("show_curves", f"curves[{name!r}]", curve, ndim=1)
+        if len(y) != len(x) or len(x) == 0:
+            raise ValueError(f"show_curves: curves[{name!r}] has {_count(len(y), 'value')} for {len(x)} of x.")
+        drawn[name] = x, y
+        said = f"{name}: {y[0]:.3g} at {xlabel} = {x[0]:.3g}, {y[-1]:.3g} at {xlabel} = {x[-1]:.3g}"
+        if np.isfinite(y).any():
+            low, high = int(np.nanargmin(y)), int(np.nanargmax(y))
+            said += (
+                f"; smallest {y[low]:.3g} at {xlabel} = {x[low]:.3g}, largest {y[high]:.3g} at {xlabel} = {x[high]:.3g}"
+            )
+        lines.append(said + ".")
+
+    figure, ax = _axes(6.4, 3.4)
+    _draw_curves(ax, drawn)
+    if log:
+        ax.set_xscale("log", nonpositive="mask")
+        ax.set_yscale("log", nonpositive="mask")
+    ax.set(xlabel=_plain(xlabel), ylabel=_plain(ylabel))
+    caption = caption or f"{', '.join(curves)} against {xlabel}"
+    return Picture(figure, caption=caption, alt=f"{caption}. Line plot. {' '.join(lines)}", text="\n".join(lines))
+
+
+def show_functions(
+    functions: Mapping[str, Callable[[NDArray[np.float64]], ArrayLike]],
+    slopes: Mapping[str, Callable[[NDArray[np.float64]], ArrayLike]] | None = None,
+    *,
+    x: tuple[float, float] = (-4.0, 4.0),
+    y: tuple[float, float] | None = None,
+    at: float | None = None,
+    points: Mapping[str, Sequence[ArrayLike]] | None = None,
+    caption: str = "",
+) -> Picture:
+    """Show functions of one number, each in a plot of its own, with slopes, tangents and points.
+
+    Parameters
+    ----------
+    functions : dict of str to function
+        Each takes an array and returns the values, in its shape.
+    slopes : dict of str to function, optional
+        By the same names; drawn dashed.
+    x, y : (float, float)
+        The part of the plane that is shown; unless `y` is given, all of the function.
+    at : float, optional
+        Where to mark a point, with the tangent if there is a slope.
+    points : dict of str to sequences, optional
+        By the same names: rows of x that become dots on the curve, for example the steps of a descent. The
+        first dot of each row is larger.
+    caption : str
+
+    Examples
+    --------
+    >>> print(show_functions({"square": lambda x: x**2}, {"square": lambda x: 2 * x}, at=1.0).text)
+    square: 4, 0, 4 at x = -2, 0, 2; slope -4, 0, 4. At x = 1: value 1, slope 2.
+    """
+    functions = _curves("show_functions", "functions", functions)
+    slopes, points = dict(slopes or {}), dict(points or {})
+    for what, names in (("slopes", slopes), ("points", points)):
+        for name in names:
+            if name not in functions:
+                raise ValueError(f"show_functions: {what} names {name!r}, but functions has {', '.join(functions)}.")
+    if not x[0] < x[1]:
+        raise ValueError(f"show_functions: x goes from the smaller number to the larger, not {x}.")
+    columns = min(3, len(functions))
+    rows = math.ceil(len(functions) / columns)
+    figure = _figure(10 if columns == 3 else 5 * columns, 2.5 * rows + 0.3)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes:
+        ax.grid(alpha=0.3)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.set_visible(False)
+    across = np.linspace(*x, 321)
+    told = [x[0] + (x[1] - x[0]) * k / 4 for k in (1, 2, 3)]
+    lines = []
+    for ax, (name, f) in zip(axes, functions.items(), strict=False):
+        ax.set_visible(True)
+
+        def asked(function: Any, where: ArrayLike, name: str = name) -> NDArray[np.float64]:
+            where = np.asarray(where, dtype=np.float64)
+            values = np.asarray(function(where), dtype=np.float64)
+            if values.shape != where.shape:
+                raise ValueError(
+                    f"show_functions: {name} returned the shape {values.shape} for numbers of shape {where.shape}."
+                )
+            return values
+
+        values = asked(f, across)
+        ax.plot(across, _broken_at_jumps(values), color=_COLOURS[0], linewidth=2, label="function")
+        low, high = y or (np.nanmin(values), np.nanmax(values))
+        margin = 0 if y else 0.08 * (high - low or 1.0)
+        ax.set(title=_plain(name), xlim=x, ylim=(low - margin, high + margin))
+        said = f"{name}: {_series(asked(f, told))} at x = {_series(told)}"
+        slope = slopes.get(name)
+        if slope is not None:
+            values = _broken_at_jumps(asked(slope, across))
+            ax.plot(across, values, color=_COLOURS[1], linestyle="--", linewidth=1.6, label="slope")
+            said += f"; slope {_series(asked(slope, told))}"
+        said += "."
+        if at is not None:
+            (height,) = asked(f, [at])
+            said += f" At x = {at:g}: value {height:.3g}"
+            if slope is not None:
+                (steep,) = asked(slope, [at])
+                ax.plot(across, height + steep * (across - at), color="0.4", linestyle=":", label=f"tangent at {at:g}")
+                said += f", slope {steep:.3g}"
+            ax.plot(at, height, "o", color="black")
+            said += "."
+        for row in points.get(name, ()):
+            row = _numbers("show_functions", f"points[{name!r}]", row, ndim=1)
+            ax.plot(row, asked(f, row), "o", color=_COLOURS[1], markersize=4, alpha=0.75)
+            ax.plot(row[:1], asked(f, row[:1]), "o", color=_COLOURS[1], markersize=8)
+            dots = f"Dots from {row[0]:.3g} to {row[-1]:.3g}" if len(row) > 1 else f"A dot at {row[0]:.3g}"
+            said += f" {dots}, value {asked(f, row[-1:])[0]:.3g}."
+        lines.append(said)
+    if slopes:
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    caption = caption or f"{', '.join(functions)}" + (" (solid) and slopes (dashed)" if slopes else "")
+    return Picture(figure, caption=caption, alt=f"{caption}. {' '.join(lines)}", text="\n".join(lines))
+
+
+def show_paths(
+    f: Callable[[NDArray[np.float64]], Any],
+    paths: Mapping[str, ArrayLike],
+    low: tuple[float, float],
+    high: tuple[float, float],
+    caption: str = "",
+    apart: bool = False,
+) -> Picture:
+    """Show ways down a loss of two weights, on the contours of the loss.
+
+    Parameters
+    ----------
+    f : function
+        Takes a point, shape (2,), and returns the loss, a number.
+    paths : dict of str to array, shape (T, 2)
+        The points that each method passed.
+    low, high : (float, float)
+        Two opposite corners of the part of the plane that is shown.
+    caption : str
+    apart : bool
+        Whether each path gets a plot of its own.
+
+    Examples
+    --------
+    >>> print(show_paths(lambda w: w @ w, {"straight": [[1, 1], [0.5, 0.5]]}, (-1, -1), (1, 1)).text)
+    straight: 1 step from (1, 1), loss 2, to (0.5, 0.5), loss 0.5.
+    """
+    paths = _curves("show_paths", "paths", paths)
+    steps = {name: _numbers("show_paths", f"paths[{name!r}]", path, ndim=2) for name, path in paths.items()}
+    for name, path in steps.items():
+        if path.shape[1] != 2 or len(path) == 0:
+            raise ValueError(f"show_paths: paths[{name!r}] is points in the plane, shape (T, 2), not {path.shape}.")
+    across, up = np.meshgrid(np.linspace(low[0], high[0], 100), np.linspace(low[1], high[1], 100))
+    heights = np.array([float(f(point)) for point in np.column_stack([across.ravel(), up.ravel()])]).reshape(
+        across.shape
+    )
+    # Closer together near the bottom, where the paths end.
+    levels = heights.min() + (heights.max() - heights.min()) * np.linspace(0.002, 1, 16) ** 2
+
+    columns = min(2, len(steps)) if apart else 1
+    rows = math.ceil(len(steps) / columns) if apart else 1
+    figure = _figure(10, 2.3 * rows + 0.3) if apart else _figure(7.2, 4.6)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes:
+        ax.contour(across, up, heights, levels=np.unique(levels), colors="#bbbbbb", linewidths=0.8)
+        ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    lines = []
+    for k, (name, path) in enumerate(steps.items()):
+        ax = axes[k] if apart else axes[0]
+        look = {"color": _COLOURS[k % len(_COLOURS)], "linestyle": _STYLES[k % len(_STYLES)]}
+        ax.plot(*path.T, **look, marker=_MARKERS[k % len(_MARKERS)], markersize=3 if apart else 4, label=_plain(name))
+        if apart:
+            ax.set_title(_plain(name), fontsize=10)
+        ends = [f"({a:.3g}, {b:.3g}), loss {float(f(np.array([a, b]))):.3g}" for a, b in (path[0], path[-1])]
+        lines.append(f"{name}: {_count(len(path) - 1, 'step')} from {ends[0]}, to {ends[1]}.")
+    if not apart:
+        axes[0].set(xlabel="first weight", ylabel="second weight")
+        axes[0].legend(frameon=False)
+    caption = caption or f"{_count(len(steps), 'way')} down a loss of two weights"
+    return Picture(figure, caption=caption, alt=f"{caption}, over contours. {' '.join(lines)}", text="\n".join(lines))
+
+
 # ------------------------------------------------- matrices, regions, losses
 
 
@@ -566,6 +782,14 @@ def _draw_curves(ax: Axes, curves: Mapping[str, tuple[NDArray[Any], NDArray[Any]
     ax.legend(lines, [_plain(name) for name in curves], frameon=False, handlelength=3.5)
 
 
+def _broken_at_jumps(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """With a gap where the values jump by a quarter of their range: no line that climbs a step."""
+    finite = values[np.isfinite(values)]
+    limit = 0.25 * np.ptp(finite) if finite.size else 0.0
+    jumps = np.append(np.abs(np.diff(values)) > limit, False) if limit else np.zeros(len(values), dtype=bool)
+    return np.where(jumps, np.nan, values)
+
+
 def _ink_on(image: Any, value: float) -> str:
     """Black or white, whichever is easier to read on the cell's colour."""
     red, green, blue, _ = image.cmap(image.norm(value))
@@ -592,6 +816,10 @@ def _count(number: Any, one: str, many: str | None = None) -> str:
     ('1 run', '2 runs', '2 classes')
     """
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _series(values: ArrayLike) -> str:
+    return ", ".join(f"{value:.3g}" for value in np.asarray(values, dtype=np.float64))
 
 
 def _are(number: Any) -> str:

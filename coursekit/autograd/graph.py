@@ -99,6 +99,16 @@ class Graph:
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
         return "\n".join(line.rstrip() for line in lines)
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """Drawn, where the picture can be read, and the table."""
+        from coursekit.diagrams import show_graph  # not before a notebook asks for the picture
+
+        try:
+            bundle = show_graph(self)._repr_mimebundle_()
+        except ValueError:  # too many nodes
+            bundle = {}
+        return bundle | {"text/plain": repr(self)}
+
 
 def graph(f: Callable[..., Any] | Value, *examples: Any, argnums: Sequence[int] | None = None) -> Graph:
     """The computation of `f` at `examples` as a graph, with values and gradients.
@@ -117,6 +127,7 @@ def graph(f: Callable[..., Any] | Value, *examples: Any, argnums: Sequence[int] 
     -------
     Graph
         Its ``repr`` is a table of the nodes; names are those of the arguments and local variables of `f`.
+        On the last line of a cell it is drawn (:func:`coursekit.diagrams.show_graph`).
 
     Source: the computational graphs of the first and the fifth lecture.
 

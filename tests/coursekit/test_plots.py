@@ -21,6 +21,13 @@ DIVERGED = [2.0, 5.0, float("inf"), float("nan")]
 IMAGES, LABELS = digit_images()
 X, Y = spirals(n_per_class=20)
 RNG = np.random.default_rng(0)
+
+
+def bowl(point: np.ndarray) -> float:
+    assert point.shape == (2,)
+    return float(point @ point)
+
+
 PICTURES: dict[str, Callable[[], plots.Picture]] = {
     "digits": lambda: plots.show_digits(IMAGES[:25], LABELS[:25]),
     "many digits": lambda: plots.show_digits(IMAGES[:200]),
@@ -33,6 +40,12 @@ PICTURES: dict[str, Callable[[], plots.Picture]] = {
     "large heatmap": lambda: plots.show_heatmap(RNG.standard_normal((80, 60)), "i", "j", "A lot of noise"),
     "regions": lambda: plots.show_decision_regions(lambda P: np.arctan2(*P.T) > 0, X, Y),
     "losses of one example": plots.show_hinge_and_softmax,
+    "curves": lambda: plots.show_curves([1.0, 2.0, 3.0], {"a": [1, 2, 4], "b": [0, np.nan, 1]}, "h", "error", log=True),
+    "functions": lambda: plots.show_functions(
+        {"tanh": np.tanh, "relu": lambda x: np.maximum(0, x)}, {"tanh": lambda x: 1 - np.tanh(x) ** 2}, at=1.0
+    ),
+    "paths": lambda: plots.show_paths(bowl, {"down": [[1, 1], [0, 0]], "stays": [[1, 1]]}, (-2, -2), (2, 2)),
+    "paths apart": lambda: plots.show_paths(bowl, {"a": [[1, 1]], "b": [[0, 1]]}, (-2, -2), (2, 2), apart=True),
 }
 
 
@@ -192,9 +205,55 @@ def test_the_two_losses_cross_zero_lead_at_1_and_log_2() -> None:
     assert "lead 0: SVM 1, softmax 0.693." in plots.show_hinge_and_softmax().text
 
 
+def test_curves_name_their_ends_and_extremes() -> None:
+    text = plots.show_curves([0.1, 0.2, 0.3], {"error": [3.0, 1.0, np.nan]}, "h").text
+    assert text == "error: 3 at h = 0.1, nan at h = 0.3; smallest 1 at h = 0.2, largest 3 at h = 0.1."
+
+
+def test_functions_have_a_plot_each_with_slope_tangent_and_points() -> None:
+    picture = plots.show_functions(
+        {"square": lambda x: x**2, "identity": lambda x: x},
+        {"square": lambda x: 2 * x},
+        at=1.0,
+        points={"square": [[2, 1]]},
+    )
+    assert picture.text == (
+        "square: 4, 0, 4 at x = -2, 0, 2; slope -4, 0, 4. At x = 1: value 1, slope 2. Dots from 2 to 1, value 1.\n"
+        "identity: -2, 0, 2 at x = -2, 0, 2. At x = 1: value 1."
+    )
+    square, identity = picture.figure.axes
+    assert [line.get_label() for line in square.lines[:3]] == ["function", "slope", "tangent at 1"]
+    across, tangent = square.lines[2].get_data()
+    np.testing.assert_allclose(tangent, 1 + 2 * (np.asarray(across) - 1))
+    assert len(identity.lines) == 2
+
+
+def test_no_line_climbs_a_jump() -> None:
+    picture = plots.show_functions({"step": lambda x: np.where(x > 0, 1.0, 0.0), "steep": lambda x: np.exp(2 * x)})
+    step, steep = (np.asarray(ax.lines[0].get_ydata(), dtype=float) for ax in picture.figure.axes)
+    assert np.isnan(step).sum() == 1
+    assert not np.isnan(steep).any()
+
+
+def test_paths_say_where_they_began_and_ended() -> None:
+    text = plots.show_paths(bowl, {"down": [[1, 1], [0.5, 0], [0, 0]]}, (-2, -2), (2, 2)).text
+    assert text == "down: 2 steps from (1, 1), loss 2, to (0, 0), loss 0."
+
+
+def test_paths_may_stand_apart() -> None:
+    picture = plots.show_paths(bowl, {"a": [[1, 1]], "b": [[0, 1]]}, (-2, -2), (2, 2), apart=True)
+    assert [ax.get_title() for ax in picture.figure.axes] == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
+        (lambda: plots.show_curves([1, 2], {"a": [1]}, "x"), ValueError, r"curves\['a'\] has 1 value for 2 of x"),
+        (lambda: plots.show_functions({}), ValueError, "functions is empty"),
+        (lambda: plots.show_functions({"a": np.sum}), ValueError, r"a returned the shape \(\) for numbers of shape"),
+        (lambda: plots.show_functions({"a": abs}, {"b": abs}), ValueError, "slopes names 'b', but functions has a"),
+        (lambda: plots.show_functions({"a": abs}, x=(1, 1)), ValueError, "from the smaller number"),
+        (lambda: plots.show_paths(bowl, {"a": [[1, 2, 3]]}, (0, 0), (1, 1)), ValueError, "points in the plane"),
         (lambda: plots.show_digits(np.zeros((5, 64))), ValueError, "images has 3 dimensions"),
         (lambda: plots.show_digits(np.zeros((0, 8, 8))), ValueError, "number of images is 0"),
         (lambda: plots.show_digits(np.zeros((201, 8, 8))), ValueError, "between 1 and 200"),

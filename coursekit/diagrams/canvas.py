@@ -1,0 +1,190 @@
+"""A sheet to draw on, and what comes of it: SVG with a caption, an alt text and a text."""
+
+from __future__ import annotations
+
+import os
+
+from coursekit.diagrams.words import clean, escaped
+from coursekit.plots import figure_html
+
+BLUE, GREEN, ORANGE, GREY = "#0072B2", "#00704f", "#b34700", "#555555"  # all readable on white
+INK, PALE = "#222222", "#f3f3f3"
+
+
+class Diagram:
+    """A drawn diagram, its caption, and its content in words.
+
+    Attributes
+    ----------
+    svg : str
+        The drawing, on a white ground.
+    caption : str
+        The line below it.
+    alt : str
+        What a screen reader says in its place.
+    text : str
+        The numbers of the diagram, in words.
+
+    Examples
+    --------
+    >>> from coursekit.diagrams import show_layers
+    >>> show_layers([3, 4, 1])
+    <Diagram: Fully connected network with layers of 3, 4, 1 units>
+    """
+
+    def __init__(self, svg: str, *, caption: str, alt: str, text: str) -> None:
+        self.svg = svg
+        self.caption = clean(caption)
+        self.alt = clean(alt)
+        self.text = clean(text)
+
+    def __repr__(self) -> str:
+        return f"<Diagram: {self.caption}>"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the diagram to a file, as SVG."""
+        if not os.fspath(path).endswith(".svg"):
+            raise ValueError(f"a diagram is saved as SVG: let the name end in .svg, not {os.fspath(path)!r}")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(self.svg)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {
+            "text/html": figure_html(self.svg.encode(), "image/svg+xml", alt=self.alt, caption=self.caption),
+            "text/plain": f"{self.caption}\n{self.text}",
+        }
+
+
+class Canvas:
+    """A white sheet to draw a diagram on.
+
+    Lines and shapes lie below, words above them, in the order of the calls. Words are plain text: whatever they
+    hold, it is shown as it is.
+
+    Parameters
+    ----------
+    width, height : float
+        In pixels; x runs to the right and y downwards.
+
+    Examples
+    --------
+    >>> canvas = Canvas(200, 60)
+    >>> canvas.box(40, 30, "x")
+    >>> canvas.line(80, 30, 120, 30, tip=True)
+    >>> canvas.box(160, 30, "x²")
+    >>> canvas.diagram(caption="A square", alt="x goes into x squared.")
+    <Diagram: A square>
+    """
+
+    def __init__(self, width: float, height: float) -> None:
+        self.width, self.height = width, height
+        self._shapes: list[str] = []
+        self._words: list[str] = []
+        self._tips: dict[str, str] = {}  # by colour: in SVG an arrow's tip does not take the colour of its line
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        words: object,
+        colour: str = INK,
+        *,
+        size: float = 15,
+        anchor: str = "middle",
+        italic: bool = False,
+        halo: bool = True,
+    ) -> None:
+        """Write words on the line at height `y`, around `x` (or from it, or up to it: `anchor` start or end)."""
+        style = ' font-style="italic"' if italic else ""
+        # A white edge keeps words readable where a line passes below them.
+        style += ' stroke="white" stroke-width="4" paint-order="stroke"' if halo else ""
+        where = f'x="{x:g}" y="{y:g}" font-size="{size:g}" text-anchor="{escaped(anchor)}"'
+        self._words.append(f'<text {where} fill="{escaped(colour)}"{style}>{escaped(words)}</text>')
+
+    def line(
+        self,
+        x1: float,
+        y1: float,
+        x2: float,
+        y2: float,
+        colour: str = GREY,
+        *,
+        tip: bool = False,
+        dashed: bool = False,
+    ) -> None:
+        """Draw a straight line, with an arrow's tip at (x2, y2) if you like."""
+        self._path(f"M{x1:g} {y1:g}L{x2:g} {y2:g}", colour, tip, dashed)
+
+    def curve(
+        self,
+        start: tuple[float, float],
+        control1: tuple[float, float],
+        control2: tuple[float, float],
+        end: tuple[float, float],
+        colour: str = GREY,
+        *,
+        tip: bool = False,
+        dashed: bool = False,
+    ) -> None:
+        """Draw a Bézier curve: it leaves `start` towards `control1` and reaches `end` from `control2`."""
+        points = [f"{x:g} {y:g}" for x, y in (start, control1, control2, end)]
+        self._path(f"M{points[0]}C{' '.join(points[1:])}", colour, tip, dashed)
+
+    def box(
+        self,
+        x: float,
+        y: float,
+        words: object = "",
+        *,
+        width: float = 80,
+        height: float = 40,
+        corner: float = 8,
+        fill: str = PALE,
+        stroke: str = INK,
+        size: float = 15,
+    ) -> None:
+        """Draw a box around (x, y) with words in it; corner 0 makes it sharp."""
+        where = f'x="{x - width / 2:g}" y="{y - height / 2:g}" width="{width:g}" height="{height:g}" rx="{corner:g}"'
+        self._shapes.append(f'<rect {where} fill="{escaped(fill)}" stroke="{escaped(stroke)}"/>')
+        if str(words):
+            self.text(x, y + size / 3, words, size=size, halo=False)
+
+    def circle(
+        self,
+        x: float,
+        y: float,
+        words: object = "",
+        *,
+        radius: float = 20,
+        width: float | None = None,
+        fill: str = PALE,
+        size: float = 15,
+    ) -> None:
+        """Draw a circle (an ellipse, if it has a `width`) around (x, y) with words in it."""
+        across = radius if width is None else width / 2
+        where = f'cx="{x:g}" cy="{y:g}" rx="{across:g}" ry="{radius:g}"'
+        self._shapes.append(f'<ellipse {where} fill="{escaped(fill)}" stroke="{INK}"/>')
+        if str(words):
+            self.text(x, y + size / 3, words, size=size, halo=False)
+
+    def diagram(self, *, caption: str, alt: str, text: str | None = None) -> Diagram:
+        """What has been drawn so far; `text` has the numbers in words, and is `alt` unless given."""
+        tips = "".join(
+            f'<marker id="{name}" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+            f'<path d="M0 0L8 4L0 8z" fill="{colour}"/></marker>'
+            for colour, name in self._tips.items()
+        )
+        size = f'width="{self.width:g}" height="{self.height:g}"'
+        svg = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {self.width:g} {self.height:g}" '
+            f'font-family="sans-serif"><defs>{tips}</defs><rect {size} fill="white"/>'
+            f"{''.join(self._shapes)}{''.join(self._words)}</svg>"
+        )
+        return Diagram(svg, caption=caption, alt=alt, text=alt if text is None else text)
+
+    def _path(self, points: str, colour: str, tip: bool, dashed: bool) -> None:
+        style = ' stroke-dasharray="5 4"' if dashed else ""
+        if tip:
+            name = self._tips.setdefault(escaped(colour), f"tip{len(self._tips)}")
+            style += f' marker-end="url(#{name})"'
+        self._shapes.append(f'<path d="{points}" fill="none" stroke="{escaped(colour)}"{style}/>')
