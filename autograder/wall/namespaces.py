@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -53,9 +54,14 @@ def isolate() -> None:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
 
 
-def mount_empty(place: str, size: int) -> None:
-    """An empty file system in memory at `place`, of `size` bytes."""
+def mount_empty(place: str, size: int, kept: Sequence[str] = ()) -> None:
+    """An empty file system in memory at `place`, of `size` bytes; of what is there now, `kept` folders stay seen."""
+    opened = [(folder, os.open(folder, os.O_PATH)) for folder in kept if Path(folder).is_relative_to(place)]
     _mount("tmpfs", place, NOSUID | NODEV, f"size={size},mode=0755")
+    for folder, there in opened:
+        Path(folder).mkdir(parents=True)
+        _bind(f"/proc/self/fd/{there}", folder)
+        os.close(there)
 
 
 def mount_proc() -> None:
@@ -140,7 +146,7 @@ def run_as_nobody(sources: str, program: str, *args: str) -> NoReturn:
             place.mkdir()
         else:
             place.touch()
-        _require(_libc.mount(here.encode(), os.fsencode(place), None, ctypes.c_ulong(BIND | RECURSIVE), None))
+        _bind(here, str(place))
         os.close(source)
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
@@ -150,6 +156,10 @@ def run_as_nobody(sources: str, program: str, *args: str) -> NoReturn:
 
 def _mount(kind: str, place: str, flags: int, options: str = "") -> None:
     _require(_libc.mount(kind.encode(), place.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode()))
+
+
+def _bind(source: str, place: str) -> None:
+    _require(_libc.mount(os.fsencode(source), os.fsencode(place), None, ctypes.c_ulong(BIND | RECURSIVE), None))
 
 
 def _require(result: int) -> None:

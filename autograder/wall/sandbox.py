@@ -150,11 +150,9 @@ def _wall(setup: Setup) -> list[str]:
             words += ["--ro-bind", str(path), str(path)]
     for etc in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/fonts"):
         words += ["--ro-bind-try", etc, etc]
-    seen = [Path("/usr")]
-    for prefix in dict.fromkeys([sys.base_prefix, sys.prefix]):
-        if not any(Path(prefix).is_relative_to(path) for path in seen):
-            words += ["--ro-bind", prefix, prefix]
-            seen.append(Path(prefix))
+    for prefix in python_folders():
+        words += ["--ro-bind", str(prefix), str(prefix)]
+    seen = [Path("/usr"), *python_folders()]
     for folder in setup.hide:
         if any(folder.is_relative_to(path) for path in seen):
             words += _emptied(folder)
@@ -169,6 +167,15 @@ def _wall(setup: Setup) -> list[str]:
     for name, value in environment(HOME).items():
         words += ["--setenv", name, value]
     return words
+
+
+def python_folders() -> list[Path]:
+    """Where Python and its packages lie, apart from /usr."""
+    found: list[Path] = []
+    for prefix in map(Path, (sys.base_prefix, sys.prefix)):
+        if not any(prefix.is_relative_to(path) for path in (Path("/usr"), *found)):
+            found.append(prefix)
+    return found
 
 
 def _emptied(folder: Path) -> list[str]:

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from autograder.grade import Submission, grade
-from autograder.wall import server
+from autograder.wall import box as box_module
+from autograder.wall import sandbox, server
 from autograder.wall.box import Box, BoxDied, Limits
 from autograder.wall.sandbox import Setup
 from autograder.wall.server import ServerDied
@@ -92,6 +93,20 @@ for family, where in ((socket.AF_UNIX, '\\0meet'), (socket.AF_INET, ('127.0.0.1'
     with two_at_once() as (one, other):
         assert printed(one, leave) == "2\n"
         assert printed(other, look) == "[1, 2] [] []\nConnectionRefusedError\nConnectionRefusedError\n"
+
+
+def test_packages_that_lie_in_tmp_are_seen_there_and_cannot_be_changed(tmp_path, monkeypatch):
+    tmp_path.chmod(0o755)
+    (tmp_path / "file").write_text("of a package")
+    folders = [*sandbox.python_folders(), tmp_path]
+    for module in (sandbox, box_module):
+        monkeypatch.setattr(module, "python_folders", lambda: folders)
+    server.close_servers()
+    with Box(LIMITS, Setup()) as box:
+        assert printed(box, f"print(open('{tmp_path}/file').read())") == "of a package\n"
+        assert printed(box, f"import os\nprint(os.access('{tmp_path}/file', os.W_OK))") == "False\n"
+        assert printed(box, "open('/tmp/new', 'w').close()") == ""
+    server.close_servers()
 
 
 def test_nothing_leads_back_to_the_server():

@@ -1,0 +1,146 @@
+"""HTML from students, made safe for the browser of whoever reads it.
+
+Outputs are cleaned when they are kept (:mod:`autograder.wall.outputs`), Markdown when a page is
+made: `nbgrader_config.py` puts :func:`markdown2html` and :func:`clean` in the place of nbconvert's
+filters of these names, for feedback pages and formgrader alike.
+nh3 parses as browsers do and writes anew only what is listed here: no scripts, no forms, nothing
+that is fetched from elsewhere, nothing that could lie over the page or pass for a part of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import re
+from typing import Any
+
+import nh3
+from jinja2 import pass_context
+from nbconvert.exporters import HTMLExporter
+from pygments.token import STANDARD_TYPES
+
+TEXT = (
+    *("a", "abbr", "b", "bdi", "bdo", "br", "cite", "code", "data", "del", "dfn", "em", "i", "ins", "kbd", "mark", "q"),
+    *("s", "samp", "small", "span", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr"),
+)
+BLOCKS = (
+    *("blockquote", "center", "dd", "details", "div", "dl", "dt", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5"),
+    *("h6", "header", "footer", "hr", "img", "li", "ol", "p", "pre", "section", "summary", "ul"),
+    *("caption", "col", "colgroup", "table", "tbody", "td", "tfoot", "th", "thead", "tr"),
+)
+DRAWING = ("svg", "g", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text", "tspan", "desc")
+OF_ANY = {"class", "dir", "id", "lang", "role", "style", "title"}
+OF_DRAWING = {
+    *("cx", "cy", "d", "dominant-baseline", "dx", "dy", "fill", "fill-opacity", "fill-rule", "font-family", "font-size"),
+    *("font-style", "font-weight", "height", "opacity", "points", "preserveAspectRatio", "r", "rx", "ry", "stroke"),
+    *("stroke-dasharray", "stroke-linecap", "stroke-linejoin", "stroke-opacity", "stroke-width", "text-anchor"),
+    *("transform", "viewBox", "width", "x", "x1", "x2", "xmlns", "y", "y1", "y2"),
+}
+ATTRIBUTES = {
+    "*": OF_ANY,
+    "a": {"href"},
+    "details": {"open"},
+    "img": {"alt", "height", "src", "width"},
+    "ol": {"start", "type"},
+    "table": {"border"},
+    "td": {"align", "colspan", "rowspan"},
+    "th": {"align", "colspan", "rowspan", "scope"},
+    **dict.fromkeys(DRAWING, OF_DRAWING),
+}
+STYLES = {
+    *("background-color", "border", "border-bottom", "border-collapse", "border-color", "border-left", "border-radius"),
+    *("border-right", "border-spacing", "border-style", "border-top", "border-width", "color", "display"),
+    *("font-family", "font-size", "font-style", "font-variant", "font-weight", "height", "line-height"),
+    *("list-style-type", "margin", "margin-bottom", "margin-left", "margin-right", "margin-top", "max-height"),
+    *("max-width", "min-height", "min-width", "overflow", "overflow-wrap", "overflow-x", "overflow-y", "padding"),
+    *("padding-bottom", "padding-left", "padding-right", "padding-top", "text-align", "text-decoration"),
+    *("text-indent", "vertical-align", "white-space", "width", "word-break", "fill", "stroke", "stroke-width"),
+}
+# A class is what the page's own styles and scripts make of it: these mean no harm.
+CLASSES = {"dataframe", "anchor-link", "highlight", *STANDARD_TYPES.values()}
+PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml);base64,[A-Za-z0-9+/=\s]*")
+LINK = re.compile(r"(https?://|mailto:)[^\s]*", re.IGNORECASE)
+# No function but a colour, no negative length (it lies over what stands before), no escapes.
+STYLE = re.compile(r"(?:rgba?\(|hsla?\(|(?<!\d)-(?![\d.])|[^(\\@-])*", re.IGNORECASE)
+PREFIX = "in-notebook-"  # an id must be none of the page's own
+
+# HTML's rules for what is not closed copy and compare: what costs more than this is not cleaned but shown as text.
+COPIED = re.compile(r"<(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)\b", re.IGNORECASE)
+MAX_TAGS = 20_000
+MAX_COPIES = 1_000_000
+MAX_WORDS = 20_000  # between two tags: each might be an attribute
+MAX_SHOWN = 10_000  # characters of what is shown as text
+MAX_MARKDOWN = 50_000
+TOO_INVOLVED = "[This is too involved to be shown as HTML.]"
+
+
+def clean(text: Any) -> str:
+    """HTML that shows what `text` shows, and does nothing.
+
+    >>> clean("<p onclick='f()'>1 <b>2<script>f()</script>")
+    '<p>1 <b>2</b></p>'
+    >>> clean("<a href='javascript:f()' style='position:fixed; color: red'>x</a><img src='http://x.org' alt='y'>")
+    '<a style="color:red" rel="noopener noreferrer nofollow">x</a><img alt="y">'
+    """
+    text = str(text)
+    if _too_involved(text):
+        return as_text(text)
+    return nh3.clean(
+        text,
+        tags={*TEXT, *BLOCKS, *DRAWING},
+        attributes=ATTRIBUTES,
+        attribute_filter=_attribute,
+        generic_attribute_prefixes={"aria-"},
+        filter_style_properties=STYLES,
+        url_schemes={"http", "https", "mailto", "data"},
+        link_rel="noopener noreferrer nofollow",
+    )
+
+
+def as_text(text: str) -> str:
+    """The beginning of `text`, shown as it is written."""
+    return f"<p>{TOO_INVOLVED}</p><pre>{html.escape(text[:MAX_SHOWN])}</pre>"
+
+
+def _too_involved(text: str) -> bool:
+    pieces = re.split(r"<(?=[A-Za-z])", text)
+    tags = len(pieces) - 1
+    words = max(len(re.findall(r"[^\s/\"'>=]+", piece)) for piece in pieces)
+    return tags > MAX_TAGS or words > MAX_WORDS or tags * len(COPIED.findall(text)) > MAX_COPIES
+
+
+def _attribute(tag: str, name: str, value: str) -> str | None:
+    """The value that an attribute has in the end, or None for none."""
+    match name:
+        case "class":
+            return " ".join(word for word in value.split() if word in CLASSES) or None
+        case "id":
+            return PREFIX + value
+        case "style":
+            return value if STYLE.fullmatch(value) else None
+        case "src":
+            return value if PICTURE.fullmatch(value) else None
+        case "href":
+            if value.startswith("#"):
+                return f"#{PREFIX}{value[1:]}"
+            return value if LINK.fullmatch(value) else None
+    return value if "url(" not in value.lower() else None
+
+
+# -- Markdown -----------------------------------------------------------------------------
+
+
+@pass_context
+def markdown2html(context: Any, source: str) -> str:
+    """In place of nbconvert's filter: the same HTML, cleaned."""
+    if len(source) > MAX_MARKDOWN:
+        return as_text(source)
+    try:
+        return clean(_exporter().markdown2html(context, source))
+    except Exception:  # whatever the renderer makes of it, one cell must not cost a page
+        return as_text(source)
+
+
+@functools.cache
+def _exporter() -> HTMLExporter:
+    return HTMLExporter()
