@@ -6,12 +6,11 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .spec import Refused
-from .wall.sandbox import NoWall
+from .errors import NoWall, Refused
 
 DESCRIPTION = """\
 Release assignments, grade submissions behind a wall, write feedback.
@@ -62,6 +61,12 @@ def parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "--sandbox", choices=("bwrap", "none"), help="'none' runs students' code unprotected: only for your own samples"
     )
+    grade.add_argument("--again", action="store_true", help="grade also what has not changed since it was graded")
+    grade.add_argument(
+        "--scheduler",
+        metavar="tcp://HOST:PORT",
+        help="grade on the workers of this Dask scheduler (coursekit[cluster])",
+    )
     command("summary", summarise, "Print which mistakes the class made, from what has been graded so far.")
     command("feedback", write_feedback, "Write a feedback page for every graded submission.")
     return top
@@ -85,8 +90,8 @@ def seconds(text: str) -> float:
 
 
 def start(arguments: argparse.Namespace) -> None:
+    from .course import Course
     from .new import new
-    from .run import Course
 
     slug = arguments.assignment
     folder = shown(new(Course.at(arguments.course), slug))
@@ -94,17 +99,19 @@ def start(arguments: argparse.Namespace) -> None:
 
 
 def release(arguments: argparse.Namespace) -> None:
+    from .course import Course
     from .release import release
-    from .run import Course
 
     folder = release(Course.at(arguments.course), arguments.assignment)
     print(f"Released {arguments.assignment}: hand out {shown(folder)}")
 
 
 def grade_class(arguments: argparse.Namespace) -> None:
-    from .run import ClassRun, Course, read_records
+    from .course import Course
+    from .records import read_all
+    from .run import ClassRun
     from .summary import class_summary
-    from .table import class_table, console, progress_bar
+    from .table import changed_scores, class_table, console, progress_bar
 
     names = ("sandbox", "cell_seconds", "call_seconds", "notebook_seconds")
     settings = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
@@ -113,43 +120,50 @@ def grade_class(arguments: argparse.Namespace) -> None:
     if arguments.report is not None and not arguments.report.absolute().parent.is_dir():
         raise Refused(f"the folder of {arguments.report} does not exist")
     course = Course.at(arguments.course)
-    run = ClassRun(course, arguments.assignment, settings, arguments.student)
-    with progress_bar(f"Grading {arguments.assignment}") as progress:
+    slug = arguments.assignment
+    run = ClassRun(course, slug, settings, arguments.student, arguments.scheduler, arguments.again)
+    with progress_bar(f"Grading {slug}") as progress:
         records = run.run(arguments.jobs or 0, progress)
     if arguments.report is not None:
-        write_report(arguments.report, records)
-    console.print(class_table(arguments.assignment, records))
-    console.print("", class_summary(read_records(course, arguments.assignment)), sep="\n")
+        write_report(arguments.report, read_all(course, slug, {record["student"] for record in records}))
+    console.print(class_table(slug, records))
+    console.print("", class_summary(read_all(course, slug)), sep="\n")
+    if run.unchanged:
+        print(f"\n{len(run.unchanged)} of {len(records)} had been graded before and have not changed since.")
+    if run.changes:
+        console.print("", changed_scores(run.changes), sep="\n")
 
 
 def summarise(arguments: argparse.Namespace) -> None:
-    from .run import Course, read_records
+    from .course import Course
+    from .records import read_all
     from .summary import class_summary
     from .table import console
 
     slug = arguments.assignment
     course = Course.at(arguments.course)
     course.require(slug)
-    records = read_records(course, slug)
+    records = read_all(course, slug)
     if not records:
         raise Refused(f"nothing has been graded for {slug!r} yet: run `autograder grade {slug}` first")
     console.print(class_summary(records))
 
 
 def write_feedback(arguments: argparse.Namespace) -> None:
+    from .course import Course
     from .feedback import feedback
-    from .run import Course
 
     course = Course.at(arguments.course)
     pages = feedback(course, arguments.assignment)
     print(f"Wrote {len(pages)} feedback pages: {shown(course.folder('feedback', '<student>', arguments.assignment))}")
 
 
-def write_report(path: Path, records: list[dict[str, Any]]) -> None:
+def write_report(path: Path, records: Iterable[dict[str, Any]]) -> None:
     """One record per line, whole or not at all."""
     partial = path.with_name(path.name + ".partial")
-    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    partial.write_text(lines, encoding="utf-8")
+    with partial.open("w", encoding="utf-8") as file:
+        for record in records:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
     partial.replace(path)
 
 

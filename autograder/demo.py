@@ -16,14 +16,17 @@ from typing import Any
 import nbformat
 
 from .cli import shown
+from .course import Course
+from .errors import NoWall
 from .feedback import feedback
+from .records import read_all
 from .release import release
-from .run import ClassRun, Course, read_records
+from .run import ClassRun
 from .samples import LIMITS, SAMPLES, Sample
 from .spec import Refused, load
 from .summary import class_summary
 from .table import class_table, console, progress_bar
-from .wall.sandbox import NoWall, why_no_wall
+from .wall.sandbox import why_no_wall
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / "demo-course"
@@ -128,7 +131,7 @@ def grade_samples(course: Course, slug: str, settings: Mapping[str, Any]) -> lis
     with progress_bar(f"Grading {slug}") as progress:
         records = ClassRun(course, slug, {**LIMITS.get(slug, {}), **settings}).run(progress=progress)
     console.print(class_table(slug, records))
-    console.print("", class_summary(read_records(course, slug)), sep="\n")
+    console.print("", class_summary(read_all(course, slug)), sep="\n")
     with console.status("Writing feedback"):
         feedback(course, slug)
     by_student = {record["student"]: record for record in records}

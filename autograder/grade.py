@@ -8,10 +8,11 @@ there cannot earn a point.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from coursekit.checks.report import Report, number, printable
 from coursekit.checks.run import StepOutcome
 
 from . import cases, spec
+from .wall import server
 from .wall.box import Box, BoxDied, Limits
 from .wall.sandbox import Setup
 from .wall.server import ServerDied
@@ -54,12 +56,41 @@ class Graded:
     cases: dict[str, bytes]
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What stays of an earlier grading of the same notebook: results, and the outputs that show them, by exercise."""
+
+    results: Mapping[str, dict[str, Any]]
+    outputs: Mapping[str, list[dict[str, Any]]]
+
+    @classmethod
+    def of(cls, content: str, record: dict[str, Any], names: Iterable[str]) -> Kept:
+        """Of the exercises `names`, from the graded notebook as JSON and its record."""
+        cells = {_grade_id(cell): cell for cell in json.loads(content)["cells"]}
+        kept = [name for name in names if CHECK + name in cells and name in record["exercises"]]
+        return cls(
+            {name: record["exercises"][name] for name in kept},
+            {name: cells[CHECK + name].get("outputs", []) for name in kept},
+        )
+
+
+def grade_all(jobs: Sequence[tuple[Any, ...]]) -> list[Graded]:
+    """:func:`grade` for each notebook of a submission."""
+    return [grade(*job) for job in jobs]
+
+
+def warm_up(checks: str | None, setup: Setup) -> None:
+    """Start what the first submission would otherwise wait for."""
+    server.start(_setup(_assignment(checks, ""), setup))
+
+
 def grade(
     submission: Submission,
     checks: str | None,
     secret: bytes,
     limits: Limits | None = None,
     setup: Setup | None = None,
+    kept: Kept | None = None,
 ) -> Graded:
     """Run and grade a submission.
 
@@ -72,6 +103,8 @@ def grade(
         The course secret, from which the student's cases are drawn.
     limits, setup
         What the submission may use, and how it is walled in.
+    kept : Kept, optional
+        Exercises that are not checked again.
 
     Raises
     ------
@@ -83,13 +116,12 @@ def grade(
         If the processes behind the wall are ended from outside, time and again.
     """
     notebook = json.loads(submission.content)
-    assignment = spec.load(checks, "checks.py") if checks is not None else spec.Assignment(submission.assignment)
+    assignment = _assignment(checks, submission.assignment)
     exercises = _exercises(submission, assignment, secret, notebook)
     references = {name: one.reference for name, one in assignment.described.items()}
-    if checks is not None:
-        setup = replace(setup or Setup(), forbidden=assignment.forbidden)
+    setup = _setup(assignment, setup or Setup())
     for attempt in range(1, 1 + MAX_ATTEMPTS):
-        run = _Run(notebook["cells"], exercises, references, limits or Limits(), setup or Setup(), submission.files)
+        run = _Run(notebook["cells"], exercises, references, limits or Limits(), setup, submission.files, kept)
         try:
             run.all_cells()
             break
@@ -99,11 +131,19 @@ def grade(
     return _graded(submission, notebook, exercises, run.reports, "graded", run)
 
 
+@functools.lru_cache(maxsize=4)
+def _assignment(checks: str | None, name: str) -> spec.Assignment:
+    return spec.load(checks, "checks.py") if checks is not None else spec.Assignment(name)
+
+
+def _setup(assignment: spec.Assignment, setup: Setup) -> Setup:
+    return replace(setup, forbidden=assignment.forbidden) if assignment.described else setup
+
+
 def refuse(submission: Submission, checks: str | None, secret: bytes, reason: str) -> Graded:
     """The record of a submission that cannot be run, for the `reason` given: zero for every check, nothing run."""
     notebook = json.loads(submission.content)
-    assignment = spec.load(checks, "checks.py") if checks is not None else spec.Assignment(submission.assignment)
-    exercises = _exercises(submission, assignment, secret, notebook)
+    exercises = _exercises(submission, _assignment(checks, submission.assignment), secret, notebook)
     reports = {name: Report.unanswered(exercise, "not run", reason) for name, exercise in exercises.items()}
     for cell in notebook["cells"]:
         if name := _checked(cell, exercises):
@@ -122,7 +162,9 @@ class _Run:
         limits: Limits,
         setup: Setup,
         files: Mapping[str, bytes],
+        kept: Kept | None,
     ) -> None:
+        self.kept = kept or Kept({}, {})
         self.cells = cells
         self.exercises = exercises
         self.references = references
@@ -162,6 +204,8 @@ class _Run:
             if not _source(cell).strip():
                 return
             cell["outputs"] = box.run_cell(number, _source(cell))
+        elif name in self.kept.outputs:
+            cell["outputs"] = self.kept.outputs[name]
         elif name in self.reports:  # after a restart, the checks that were answered stay answered
             cell["outputs"] = cell["outputs"] or _check_outputs(self.reports[name], _points(cell), [])
         else:
@@ -210,7 +254,8 @@ class _Run:
         return examine(exercise, run, lambda: self._code_above(number))
 
     def _is_right(self, name: str) -> bool:
-        return name in self.reports and self.reports[name].passed
+        kept = self.kept.results.get(name)
+        return kept["status"] == "passed" if kept else name in self.reports and self.reports[name].passed
 
     def _code_above(self, number: int) -> str:
         """The code that defines what the check in cell `number` sees: what is defined later does not count."""
@@ -248,6 +293,9 @@ class _Run:
             for output in printed:
                 if output["output_type"] == "execute_result":
                     output["execution_count"] = number + 1
+            return
+        if name in self.kept.outputs:
+            cell["outputs"] = self.kept.outputs[name]
             return
         if name not in self.reports:
             text = f"While this was checked, the notebook's process {death.reason}."
@@ -346,7 +394,8 @@ def _graded(
     for cell in notebook["cells"]:
         metadata = _metadata(cell)
         if name := _checked(cell, exercises):
-            results[name] = reports[name].to_dict()
+            kept = run.kept.results.get(name) if run else None
+            results[name] = kept or reports[name].to_dict()
         elif metadata.get("grade"):
             by = "by hand" if metadata.get("solution") else "by nbgrader"
             results[_grade_id(cell)] = {"status": f"graded {by}", "score": None, "max": _points(cell)}

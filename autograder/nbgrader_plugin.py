@@ -15,7 +15,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import uuid
 from pathlib import Path
@@ -31,13 +30,13 @@ from traitlets import Float, Integer, Unicode
 from coursekit.checks.cases import to_files
 from coursekit.checks.report import number
 
-from . import cases, spec
-from .grade import CHECK, Graded, Submission, grade
+from . import cases, records, spec
+from .course import STATE
+from .grade import CHECK, Submission, grade
 from .spec import Refused
 from .wall.box import Limits
 from .wall.sandbox import Setup
 
-STATE = ".autograder"
 LIMITS = Limits()
 MAX_FILES = 48 * 2**20
 
@@ -108,26 +107,30 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         course = course_of(self)
         submission = self.submission(nb, resources)
-        graded = (self.grader or self.grade_now)(submission)
-        save_record(course, graded)
+        if self.grader:
+            graded = self.grader(submission)
+        else:
+            graded = grade(*self.job(submission))
+            records.save(Path(course.root), graded.record, graded.cases)
         return nbformat.from_dict(json.loads(graded.content)), resources
 
     def submission(self, nb: Any, resources: Any) -> Submission:
         """The notebook as it crosses into :func:`autograder.grade.grade`."""
         about = resources["nbgrader"]
         course = course_of(self)
-        folder = Path(course.format_path(course.submitted_directory, about["student"], about["assignment"]))
+        student, slug = about["student"], about["assignment"]
+        files = files_in(Path(course.format_path(course.submitted_directory, student, slug)), course.ignore)
+        # As nbgrader does: what the instructor put beside the source takes the place of what the student handed in.
+        own = files_in(Path(course.format_path(course.source_directory, ".", slug)), [*course.ignore, "checks.py"])
+        handed_in = getattr(self.parent, "exclude_overwriting", {}).get(slug, [])
+        files |= {name: content for name, content in own.items() if name not in handed_in}
         return Submission(
-            student=about["student"],
-            assignment=about["assignment"],
+            student=student,
+            assignment=slug,
             name=about["notebook"],
             content=json.dumps(nb),
-            files=files_beside(folder, course.ignore),
+            files=files,
         )
-
-    def grade_now(self, submission: Submission) -> Graded:
-        """Grade here and now, in this process."""
-        return grade(*self.job(submission))
 
     def job(self, submission: Submission) -> tuple[Submission, str | None, bytes, Limits, Setup]:
         """The arguments of :func:`autograder.grade.grade`."""
@@ -158,8 +161,8 @@ def checks_text(course: Any, slug: str) -> str | None:
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
-def files_beside(folder: Path, ignore: list[str]) -> dict[str, bytes]:
-    """The files that a student handed in beside the notebook, by relative name; links are not followed."""
+def files_in(folder: Path, ignore: list[str]) -> dict[str, bytes]:
+    """The files beside the notebooks in `folder`, by relative name; links are not followed."""
     files: dict[str, bytes] = {}
     total = 0
     for name in sorted(find_all_files(str(folder), [*ignore, "*.ipynb"])):
@@ -171,25 +174,6 @@ def files_beside(folder: Path, ignore: list[str]) -> dict[str, bytes]:
             break
         files[str(path.relative_to(folder))] = path.read_bytes()
     return files
-
-
-def save_record(course: Any, graded: Graded) -> None:
-    """Keep the record and the cases of a grading, so that it can be explained and replayed."""
-    record = graded.record
-    folder = Path(course.root) / STATE / "records" / record["assignment"] / record["student"]
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in graded.cases.items():
-        (folder / name).write_bytes(content)
-    text = json.dumps(record, ensure_ascii=False, indent=1)
-    (folder / f"{record['notebook']}.json").write_text(text + "\n", encoding="utf-8")
-
-
-def key(submission: Submission) -> str:
-    """What identifies a submission between its first reading and nbgrader's: who, and every cell's text and role."""
-    notebook = json.loads(submission.content)
-    cells = [[cell["cell_type"], cell["source"], cell["metadata"].get("nbgrader")] for cell in notebook["cells"]]
-    text = json.dumps([submission.student, submission.assignment, submission.name, cells], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _grade_id(cell: Any) -> str:

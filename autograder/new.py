@@ -6,7 +6,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-from .run import Course
+from .course import Course
 from .spec import Refused
 
 SKELETON = {"notebook.ipynb": "{slug}.ipynb", "checks.py": "checks.py"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .run import Course, must_succeed
+from .course import Course, must_succeed
 
 
 def release(course: Course, slug: str) -> Path:

@@ -1,146 +1,61 @@
 """A class: plan what there is to grade, fan it out, record it in nbgrader's gradebook.
 
-Grading runs in worker processes; this process alone writes.  What it writes, nbgrader
-writes: each submission goes through nbgrader's own Autograde converter, whose execution
-step (:class:`autograder.nbgrader_plugin.WallExecute`) is handed the result that a worker
-has made meanwhile.
+Grading runs in worker processes, here or on other machines; this process alone writes.  What
+was graded before, and of which nothing has changed, is not graded again: a run that was
+killed goes on where it was.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import functools
 import glob
-import json
-import logging
-import multiprocessing
-import os
-import re
-import sys
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
-from dataclasses import dataclass
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
-from nbconvert.exporters import NotebookExporter
-from nbgrader.api import Gradebook, MissingEntry
-from nbgrader.apps import NbGraderAPI
-from nbgrader.converters import Autograde
-from nbgrader.coursedir import CourseDirectory
-from sqlalchemy.exc import SAWarning
-from traitlets.config import Config
-from traitlets.config.loader import PyFileConfigLoader
+from . import fingerprint, records
+from .course import Course
+from .errors import NoWall, Refused
+from .records import Change, Record
 
-from .grade import Graded, Submission, grade, refuse
-from .nbgrader_plugin import STATE, WallExecute, checks_text, key, save_record
-from .spec import Refused, load
-from .wall.sandbox import NoWall, why_no_wall
+if TYPE_CHECKING:
+    from .grade import Graded, Kept, Submission
+    from .gradebook import Recorder
+    from .workers import Workers
 
-CONFIG = "nbgrader_config.py"
 MAX_NOTEBOOK = 50 * 2**20
-
-# nbgrader's own use of SQLAlchemy, which works and warns.
-warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")
+MAX_ATTEMPTS = 3  # of grading a submission whose worker died
+MAX_LATENESS = 120.0  # seconds beyond its own limits after which a worker is taken to be lost
 
 Progress = Callable[[int, int, str], None]
 
 
-# -- the course ---------------------------------------------------------------------------
-
-
 @dataclass
-class Course:
-    """An nbgrader course folder with its configuration."""
-
-    root: Path
-    config: Config
-
-    @classmethod
-    def at(cls, root: Path) -> Course:
-        """The course in the folder `root`.
-
-        Raises
-        ------
-        Refused
-            If it is not a course folder.
-        """
-        root = root.resolve()
-        if not (root / CONFIG).is_file():
-            raise Refused(
-                f"{root} is not a course folder: it has no {CONFIG}. "
-                "Go to your course folder, or name it with --course DIR."
-            )
-        config = PyFileConfigLoader(CONFIG, path=str(root)).load_config()
-        config.CourseDirectory.root = str(root)
-        # nbgrader calls the `alembic` program by its bare name.
-        programs = str(Path(sys.executable).parent)
-        if programs not in os.environ["PATH"].split(os.pathsep):
-            os.environ["PATH"] = programs + os.pathsep + os.environ["PATH"]
-        return cls(root, config)
-
-    def api(self, **settings: dict[str, Any]) -> NbGraderAPI:
-        """nbgrader's API on this course, with `settings` (class name to traits) on top of the configuration."""
-        config = Config(self.config)
-        for name, traits in settings.items():
-            config[name].update(traits)
-        logging.getLogger("traitlets").setLevel(logging.CRITICAL)  # what matters comes back in the result
-        return NbGraderAPI(config=config)
-
-    @property
-    def directory(self) -> CourseDirectory:
-        return CourseDirectory(config=self.config)
-
-    def folder(self, step: str, student: str, slug: str) -> Path:
-        """The folder of one of nbgrader's steps: ``"source"``, ``"release"``, ``"submitted"``, …"""
-        directory = self.directory
-        return Path(directory.format_path(getattr(directory, f"{step}_directory"), student, slug))
-
-    def assignments(self) -> list[str]:
-        """The names of the assignments that have a source notebook."""
-        pattern = self.folder("source", ".", "*") / "*.ipynb"
-        return sorted({Path(path).parent.name for path in glob.glob(str(pattern))})
-
-    def require(self, slug: str) -> None:
-        """Refuse an assignment that does not exist."""
-        known = self.assignments()
-        if slug not in known:
-            place = self.folder("source", ".", "")
-            raise Refused(f"there is no assignment {slug!r} in {place}; there is {', '.join(known) or 'none'}")
-
-
-def must_succeed(result: dict[str, Any], what: str) -> None:
-    """Refuse with nbgrader's own words if one of its steps failed."""
-    if not result["success"]:
-        raise Refused(f"{what} failed. nbgrader says:\n{complaint(result)}")
-
-
-def complaint(result: dict[str, Any]) -> str:
-    """The lines of nbgrader's log that say what went wrong."""
-    lines = [line for part in ("log", "error") for line in str(result.get(part, "")).splitlines()]
-    start = next((i for i, line in enumerate(lines) if "Refused:" in line), None)
-    if start is not None:  # our own message, which may go on over several lines
-        rest = [lines[start].split("Refused:", 1)[1].strip()]
-        for line in lines[start + 1 :]:
-            if not line.strip().startswith("- "):
-                break
-            rest.append("  " + line.strip())
-        return "\n".join(rest)
-    raised = [line for line in lines if re.match(r"\s*[\w.]+(Error|Exception|Entry)\b", line)]
-    return "\n".join(raised[-1:] or [line for line in lines if "[ERROR]" in line][-3:] or lines[-3:])
-
-
-# -- grading a class ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
 class Planned:
-    """A submission to grade; `refused` says why it cannot be."""
+    """A submission to grade.
+
+    Attributes
+    ----------
+    refused : dict
+        Notebooks that cannot be graded, and why.
+    key : str
+        What its grade depends on, but for `checks.py`.
+    kept : dict
+        By notebook and exercise: what stays of the last grading, because only other exercises' checks changed.
+    """
 
     student: str
-    refused: str | None = None
+    key: str
+    refused: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, Kept] = field(default_factory=dict)
+    submissions: list[Submission] = field(default_factory=list)
+    attempts: int = 0
 
 
 class ClassRun:
@@ -155,62 +70,304 @@ class ClassRun:
         Traits of `WallExecute` that this run sets (``sandbox``, ``cell_seconds``, …).
     students : list of str, optional
         Whom to grade; all by default.
+    scheduler : str, optional
+        The address of a Dask scheduler, whose workers then do the grading.
+    again : bool
+        Grade also what has not changed since it was graded.
+
+    Attributes
+    ----------
+    unchanged : list of str
+        After a run: the students whose grades were there already.
+    changes : list of Change
+        After a run: the scores that were different before.
     """
 
     def __init__(
-        self, course: Course, slug: str, settings: dict[str, Any] | None = None, students: list[str] | None = None
+        self,
+        course: Course,
+        slug: str,
+        settings: Mapping[str, Any] | None = None,
+        students: list[str] | None = None,
+        scheduler: str | None = None,
+        again: bool = False,
     ) -> None:
         course.require(slug)
         self.course = course
         self.slug = slug
         self.settings = dict(settings or {})
         self.students = students
-        # A function and not the bound method: traitlets copies its configuration, and with a method its object.
-        self.api = course.api(WallExecute={**self.settings, "grader": lambda submission: self._result(submission)})
-        self.execute = WallExecute(parent=self.api)
-        self.futures: dict[str, Future[Graded]] = {}
-        self.refusals: dict[str, str] = {}
-        self.records: dict[str, dict[str, Any]] = {}
-        if self.execute.sandbox == "bwrap" and (trouble := why_no_wall()):
-            raise NoWall(f"Grading needs its wall: {trouble}")
-        self._require_release()
+        self.scheduler = scheduler
+        self.again = again
+        self.names = course.notebooks(slug)
+        self.checks = course.checks(slug)
+        self.unchanged: list[str] = []
+        self.changes: list[Change] = []
+        self.records: dict[tuple[str, str], Record] = {}
 
-    def run(self, jobs: int = 0, progress: Progress | None = None) -> list[dict[str, Any]]:
-        """Grade and record; gives the records in the order of the students' names.
+    def run(self, jobs: int = 0, progress: Progress | None = None) -> list[Record]:
+        """Grade and record; gives the records, in the order of the students' names, without the cases that hold.
 
         `progress` is called after each submission with the number done, the number of all
         and the student's name.
         """
-        plan = self.plan()
-        context = multiprocessing.get_context("forkserver")
-        with ProcessPoolExecutor(jobs or os.cpu_count() or 1, mp_context=context) as pool:
-            waiting = {self._start(pool, planned): planned for planned in plan}
-            for done, finished in enumerate(as_completed(waiting), start=1):
-                student = waiting[finished].student
-                self._record(student, finished)
-                if progress:
-                    progress(done, len(plan), student)
-        return [self.records[planned.student] for planned in plan]
+        with self._alone():
+            self._require_release()
+            todo = self.plan()
+            if todo:
+                self._grade(todo, jobs, progress or (lambda done, total, student: None))
+        return [self.records[key] for key in sorted(self.records)]
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One run at a time grades this assignment; a second one waits, and then finds little to do."""
+        self.course.state.mkdir(exist_ok=True)
+        with (self.course.state / f"{self.slug}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"Another run is grading {self.slug}; waiting for its end.")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     # -- plan ---------------------------------------------------------------------------
 
     def plan(self) -> list[Planned]:
-        """All submissions, and what is wrong with those that cannot be graded."""
+        """The submissions that have to be graded."""
+        from .cases import course_secret
+
+        of_all = fingerprint.of_assignment(self.course, self.slug, self.settings, course_secret(self.course.state))
+        recorded = recorded_notebooks(self.course, self.slug)
+        todo = []
+        for student in self._students():
+            folder = self.course.folder("submitted", student, self.slug)
+            due = recorded.get(student, {}).get("due", "")
+            key = fingerprint.digest([of_all.encode(), fingerprint.of_submission(folder).encode(), due.encode()])
+            planned = Planned(student, key)
+            if self.again or not self._stands(planned, recorded.get(student, {})):
+                todo.append(planned)
+            else:
+                self.unchanged.append(student)
+        return todo
+
+    def _students(self) -> list[str]:
         base = self.course.folder("submitted", "*", self.slug)
         found = sorted(Path(path).parent.name for path in glob.glob(str(base)) if Path(path).is_dir())
-        if self.students is not None:
-            for student in self.students:
-                if student not in found:
-                    raise Refused(f"{student!r} has handed in nothing for {self.slug!r}")
-            found = [student for student in found if student in self.students]
+        for student in self.students or ():
+            if student not in found:
+                raise Refused(f"{student!r} has handed in nothing for {self.slug!r}")
         if not found:
             raise Refused(f"nothing has been handed in for {self.slug!r}: no folder matches {base}")
-        return [Planned(student, self._trouble(student)) for student in found]
+        return [student for student in found if self.students is None or student in self.students]
 
-    def _trouble(self, student: str) -> str | None:
-        """Why the notebook of `student` cannot be graded, in words for the student and the instructor."""
+    def _stands(self, planned: Planned, recorded: Mapping[str, Any]) -> bool:
+        """Whether the last grading of a submission still holds; if only some of its exercises do, they are `kept`."""
+        olds: list[Record] = []
+        for name in self.names:
+            old = records.load(self.course.root, self.slug, planned.student, name)
+            if old is None or old.get("key") != planned.key or name not in recorded.get("notebooks", ()):
+                return False
+            if not (self.course.folder("autograded", planned.student, self.slug) / f"{name}.ipynb").is_file():
+                return False
+            olds.append(old)
+        for old in olds:
+            if old.get("checks") != self._checks_key and not self._same_exercises(planned, old):
+                return False
+        for old in olds:
+            self.records[planned.student, old["notebook"]] = records.slim(old)
+        return True
+
+    def _same_exercises(self, planned: Planned, old: Record) -> bool:
+        """Whether what `checks.py` says now is what it said about every exercise; the others are `kept`."""
+        from .grade import Kept
+
+        digests = old.get("digests") or {}
+        same = {name for name in old["exercises"] if name in digests and digests[name] == self._digests.get(name)}
+        if same == set(self._digests) & set(old["exercises"]) == set(digests):
+            return True
+        path = self.course.folder("autograded", planned.student, self.slug) / f"{old['notebook']}.ipynb"
+        planned.kept[old["notebook"]] = Kept.of(path.read_text(encoding="utf-8"), old, same)
+        return False
+
+    @functools.cached_property
+    def _checks_key(self) -> str:
+        return hashlib.sha256((self.checks or "").encode()).hexdigest()
+
+    @functools.cached_property
+    def _digests(self) -> dict[str, str]:
+        """For each exercise, what `checks.py` says about it and about those that it uses, in one number."""
+        if self.checks is None:
+            return {}
+        from coursekit.checks.cases import to_files
+
+        from .cases import public
+        from .spec import load
+
+        exercises = {one.name: one for one in public(load(self.checks, f"{self.slug}/checks.py"))}
+        own = {name: fingerprint.digest(to_files(name, (one,)).values()) for name, one in exercises.items()}
+        return {
+            name: fingerprint.digest(own[used].encode() for used in (name, *one.uses))
+            for name, one in exercises.items()
+        }
+
+    def _require_release(self) -> None:
+        released = [self.course.folder("release", ".", self.slug) / f"{name}.ipynb" for name in self.names]
+        if not all(path.is_file() for path in released):
+            raise Refused(f"{self.slug!r} has not been released here: run `autograder release {self.slug}` first")
+
+    # -- grade ----------------------------------------------------------------------------
+
+    def _grade(self, todo: list[Planned], jobs: int, progress: Progress) -> None:
+        from .grade import warm_up
+        from .spec import load
+        from .wall.sandbox import Setup, why_no_wall
+        from .workers import workers
+
+        if self.checks is not None:
+            load(self.checks, f"{self.slug}/checks.py")  # a broken one is told once, not for every student
+        walled = self.settings.get("sandbox", "bwrap") != "none"
+        if walled and self.scheduler is None and (trouble := why_no_wall()):
+            raise NoWall(f"Grading needs its wall: {trouble}")
+        with workers(min(jobs or 10**6, len(todo)) if jobs else 0, self.scheduler) as pool:
+            if self.scheduler is None:
+                setup = Setup(self.settings.get("sandbox", "bwrap"), hide=(self.course.root,))
+                for _ in range(pool.count):  # while nbgrader is imported here
+                    pool.submit(warm_up, self.checks, setup)
+            from .gradebook import Recorder
+
+            with Recorder(self.course, self.slug, self.settings) as recorder:
+                recorder.require_release(self.names)
+                self._fan_out(deque(todo), pool, recorder, progress)
+
+    def _fan_out(self, queue: deque[Planned], pool: Workers, recorder: Recorder, progress: Progress) -> None:
+        from .workers import lost
+
+        total, done = len(queue), 0
+        suspects: deque[Planned] = (
+            deque()
+        )  # whose worker died: each is tried again alone, so that none is blamed for it
+        running: dict[Future[list[Graded]], Planned] = {}
+        patience = 4 * recorder.execute.notebook_seconds + MAX_LATENESS
+
+        def again(planned: Planned, reason: str) -> None:
+            planned.attempts += 1
+            if planned.attempts < MAX_ATTEMPTS:
+                suspects.append(planned)
+                return
+            nonlocal done
+            done += 1
+            self._refuse(recorder, planned, dict.fromkeys(self.names, f"grading it failed in the grader: {reason}"))
+            progress(done, total, planned.student)
+
+        while queue or suspects or running:
+            while (queue and not suspects and len(running) < 2 * pool.count) or (suspects and not running):
+                planned = suspects.popleft() if suspects else queue.popleft()
+                running[self._started(planned, pool, recorder)] = planned
+            finished, _ = wait(running, timeout=patience, return_when=FIRST_COMPLETED)
+            if not finished:
+                pool.restart()
+                stuck, running = list(running.values()), {}
+                for planned in stuck:
+                    again(planned, "its worker did not answer any more")
+                continue
+            for future in finished:
+                planned = running.pop(future)
+                problem = None if future.cancelled() else future.exception()
+                if future.cancelled() or lost(problem):
+                    pool.restart()
+                    again(planned, "its worker died, time and again")
+                    continue
+                done += 1
+                self._finish(recorder, planned, future, problem)
+                progress(done, total, planned.student)
+
+    def _started(self, planned: Planned, pool: Workers, recorder: Recorder) -> Future[list[Graded]]:
+        """Begin to grade one submission, as far as it can be."""
+        from .grade import grade_all
+        from .gradebook import NotConverted
+
+        if not planned.submissions and not planned.refused:
+            for name in self.names:
+                reason = self._trouble(planned.student, name)
+                if reason is None:
+                    try:
+                        planned.submissions.append(recorder.sanitised(planned.student, name))
+                    except NotConverted as error:
+                        reason = f"nbgrader cannot read the notebook ({error})"
+                if reason is not None:
+                    planned.refused[name] = reason
+        jobs = [(*recorder.execute.job(one), planned.kept.get(one.name)) for one in planned.submissions]
+        return pool.submit(grade_all, jobs) if jobs else _done([])
+
+    def _finish(
+        self, recorder: Recorder, planned: Planned, future: Future[list[Graded]], problem: BaseException | None
+    ) -> None:
+        """Record what came of a submission; what cannot be recorded is refused."""
+        from .gradebook import NotConverted
+
+        if isinstance(problem, Refused | NoWall):
+            raise problem
+        if problem is not None:
+            reason = f"grading it failed in the grader itself ({type(problem).__name__}: {problem})"
+            self._refuse(recorder, planned, dict.fromkeys(self.names, reason))
+            return
+        graded = {one.record["notebook"]: one for one in future.result()}
+        if planned.refused:
+            self._refuse(recorder, planned, planned.refused, graded)
+            return
+        try:
+            recorder.record(planned.student, graded)
+        except NotConverted as error:
+            reason = f"nbgrader could not convert it: {error}"
+            self._refuse(recorder, planned, dict.fromkeys(self.names, reason))
+        else:
+            self._keep(planned, graded)
+
+    def _refuse(
+        self,
+        recorder: Recorder,
+        planned: Planned,
+        reasons: dict[str, str],
+        graded: Mapping[str, Graded] | None = None,
+    ) -> None:
+        """Record zero for the notebooks in `reasons`, and what was `graded` for the others."""
+        from .grade import refuse
+        from .gradebook import NotConverted
+
+        student = planned.student
+
+        def refused(submission: Submission) -> Graded:
+            _, checks, secret, *_ = recorder.execute.job(submission)
+            return refuse(submission, checks, secret, reasons[submission.name])
+
+        with recorder.instead(student, reasons):
+            try:
+                both = {**(graded or {}), **{name: refused(recorder.sanitised(student, name)) for name in reasons}}
+                recorder.record(student, both)
+            except (
+                NotConverted
+            ) as error:  # not even that: it is told in the report and the table, and the class goes on
+                for name in reasons:
+                    reasons[name] += f"; nbgrader could not record that ({error})"
+                both = {name: refused(recorder.blank(student, name)) for name in reasons}
+        self._keep(planned, both)
+
+    def _keep(self, planned: Planned, graded: Mapping[str, Graded]) -> None:
+        """The last step of a grading, which makes it one that is not repeated."""
+        for name, one in graded.items():
+            before = records.load(self.course.root, self.slug, planned.student, name)
+            digests = {name: self._digests[name] for name in one.record["exercises"] if name in self._digests}
+            record = {**one.record, "key": planned.key, "checks": self._checks_key, "digests": digests}
+            records.save(self.course.root, record, one.cases)
+            self.records[planned.student, name] = records.slim(record)
+            self.changes += records.changes(before, record)
+
+    def _trouble(self, student: str, name: str) -> str | None:
+        """Why the notebook `name` of `student` cannot be graded, in words for the student and the instructor."""
+        import nbformat
+
         folder = self.course.folder("submitted", student, self.slug)
-        path = folder / f"{self.slug}.ipynb"
+        path = folder / f"{name}.ipynb"
         if glob.has_magic(student):
             return "nbgrader cannot work with a student's name that holds any of * ? [: rename the folder"
         if not path.is_file():
@@ -232,131 +389,35 @@ class ClassRun:
             return f"{path.name} is not a notebook that can be read ({type(error).__name__})"
         return None
 
-    def _released(self) -> Path:
-        return self.course.folder("release", ".", self.slug) / f"{self.slug}.ipynb"
 
-    def _require_release(self) -> None:
-        directory = self.course.directory
-        try:
-            with Gradebook(directory.db_url, directory.course_id) as gradebook:
-                gradebook.find_notebook(self.slug, self.slug)
-            known = True
-        except MissingEntry:
-            known = False
-        if not known or not self._released().is_file():
-            raise Refused(f"{self.slug!r} has not been released here: run `autograder release {self.slug}` first")
-        text = checks_text(directory, self.slug)
-        if text is not None:
-            load(text, f"{self.slug}/checks.py")  # a broken checks.py is told once, not for every student
+def recorded_notebooks(course: Course, slug: str) -> dict[str, dict[str, Any]]:
+    """By student: the ``notebooks`` of `slug` that the gradebook holds, and when the assignment was ``due``."""
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.exc import SQLAlchemyError
 
-    # -- fan out ------------------------------------------------------------------------
-
-    def _start(self, pool: Executor, planned: Planned) -> Future[Graded]:
-        """Begin to grade one submission, if it can be."""
-        if planned.refused is None:
-            try:
-                submission = self._sanitised(planned.student)
-            except Exception as error:  # whatever nbgrader makes of strange metadata
-                first = (str(error).strip() or "no further message").splitlines()[0]
-                reason = f"nbgrader cannot read the notebook ({type(error).__name__}: {first[:150]})"
-                planned = Planned(planned.student, reason)
-            else:
-                future = pool.submit(grade, *self.execute.job(submission))
-                self.futures[key(submission)] = future
-                return future
-        self.refusals[planned.student] = str(planned.refused)
-        return done_future()
-
-    def _sanitised(self, student: str) -> Submission:
-        """The submission as nbgrader's sanitising preprocessors leave it."""
-        path = self.course.folder("submitted", student, self.slug) / f"{self.slug}.ipynb"
-        converter = Autograde(coursedir=self.api.coursedir, parent=self.api)
-        exporter = NotebookExporter(parent=converter, config=converter.config)
-        for preprocessor in converter.sanitize_preprocessors:
-            exporter.register_preprocessor(preprocessor, enabled=True)
-        about = {
-            "student": student,
-            "assignment": self.slug,
-            "notebook": self.slug,
-            "db_url": self.api.coursedir.db_url,
-        }
-        content, resources = exporter.from_filename(str(path), resources={"nbgrader": about})
-        return self.execute.submission(nbformat.reads(content, as_version=4), resources)
-
-    def _result(self, submission: Submission) -> Graded:
-        """What `WallExecute` asks for: the result that a worker has made, or the refusal."""
-        if submission.student in self.refusals:
-            _, checks, secret, _, _ = self.execute.job(submission)
-            graded = refuse(submission, checks, secret, self.refusals[submission.student])
-        else:
-            future = self.futures.get(key(submission))
-            graded = future.result() if future else self.execute.grade_now(submission)
-        self.records[submission.student] = graded.record
-        return graded
-
-    # -- record -------------------------------------------------------------------------
-
-    def _record(self, student: str, finished: Future[Graded]) -> None:
-        """Put one result through nbgrader, into the gradebook and `autograded/`; what fails becomes a refusal."""
-        problem = finished.exception()
-        if isinstance(problem, Refused | NoWall):
-            raise problem
-        if problem is not None:
-            self.refusals[student] = f"grading it failed in the grader itself ({type(problem).__name__}: {problem})"
-        if student not in self.refusals:
-            result = self.api.autograde(self.slug, glob.escape(student), force=True)
-            if result["success"] and student in self.records:
-                return
-            self.refusals[student] = f"nbgrader could not convert it: {complaint(result)[:500]}"
-        with self._placeholder(student):
-            result = self.api.autograde(self.slug, glob.escape(student), force=True)
-        if not result["success"]:  # not even that: it is told in the report and the table, and the class goes on
-            self.refusals[student] += f"; nbgrader could not record that ({complaint(result)[:300]})"
-            blank = Submission(student, self.slug, self.slug, self._released().read_text(encoding="utf-8"))
-            save_record(self.course.directory, self._result(blank))
-
-    @contextmanager
-    def _placeholder(self, student: str) -> Iterator[None]:
-        """While this lasts, nbgrader sees the released notebook with a notice in place of what `student` handed in."""
-        nb = nbformat.read(self._released(), as_version=4)
-        notice = f"# This submission could not be graded\n\nThe reason: {self.refusals[student]}."
-        notice += "\n\nBelow is the assignment as it was released. Please hand your work in again."
-        nb.cells.insert(0, nbformat.v4.new_markdown_cell(notice))
-        coursedir = self.api.coursedir
-        real = coursedir.submitted_directory
-        with tempfile.TemporaryDirectory() as staging:
-            coursedir.submitted_directory = staging
-            try:
-                folder = Path(coursedir.format_path(staging, student, self.slug))
-                folder.mkdir(parents=True)
-                nbformat.write(nb, folder / f"{self.slug}.ipynb")
-                yield
-            finally:
-                coursedir.submitted_directory = real
+    query = """
+        SELECT submitted_assignment.student_id, notebook.name, assignment.duedate
+        FROM submitted_notebook
+        JOIN submitted_assignment ON submitted_notebook.assignment_id = submitted_assignment.id
+        JOIN assignment ON submitted_assignment.assignment_id = assignment.id
+        JOIN notebook ON submitted_notebook.notebook_id = notebook.id
+        WHERE assignment.name = :slug
+    """
+    found: dict[str, dict[str, Any]] = {}
+    engine = create_engine(course.db_url)
+    try:
+        with engine.connect() as connection:
+            for student, name, due in connection.execute(text(query), {"slug": slug}):
+                found.setdefault(student, {"notebooks": set(), "due": str(due)})["notebooks"].add(name)
+    except SQLAlchemyError:
+        return {}  # there is none yet, or it cannot be read: whoever writes it says so
+    finally:
+        engine.dispose()
+    return found
 
 
-def done_future() -> Future[Any]:
+def _done(result: Any) -> Future[Any]:
     """A future that is already done, for what need not be waited for."""
     future: Future[Any] = Future()
-    future.set_result(None)
+    future.set_result(result)
     return future
-
-
-def read_records(course: Course, slug: str) -> list[dict[str, Any]]:
-    """The records of the last grading of each submission that is there, by student.
-
-    Raises
-    ------
-    Refused
-        If a record is damaged.
-    """
-    records = []
-    for path in sorted((course.root / STATE / "records" / slug).glob("*/*.json")):
-        student = path.parent.name
-        if path.name == "cases.json" or not course.folder("submitted", student, slug).is_dir():
-            continue
-        try:
-            records.append(json.loads(path.read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise Refused(f"{path} is damaged ({error}): grade {student!r} again, which renews it") from error
-    return records

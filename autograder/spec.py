@@ -53,6 +53,8 @@ from coursekit.checks.judge import observed
 from coursekit.checks.probes import Probe
 from coursekit.checks.run import run_case
 
+from .errors import Refused
+
 __all__ = [
     "ANYTHING",
     "FROM_REFERENCE",
@@ -73,10 +75,6 @@ CasesFor = Callable[[np.random.Generator], Iterable[Case]]
 
 # Nothing in a course on writing gradients needs these, and each of them has the gradients ready made.
 ENGINES = ("torch", "jax", "tensorflow", "autograd", "theano", "mxnet")
-
-
-class Refused(Exception):
-    """Something an instructor handed over cannot be used; the message says what, where and what to do."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,11 +46,12 @@ class Tally:
         return _line(self.messages.most_common(1)[0][0])
 
 
-def class_summary(records: Sequence[Record]) -> Group:
+def class_summary(records: Iterable[Record]) -> Group:
     """The mistakes of a class, then what gave no result: each code with how many students, where, and an example.
 
     It names no student; read the examples before you show it to the class, for one may quote a file's name.
     """
+    records = list(records)
     tallies = tally(records)
     everybody = len({record["student"] for record in records})
 

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from coursekit.checks.report import number, printable
 
-from .summary import Record, findings
+from .records import Change, Record
+from .summary import findings
 
 console = Console(width=None if sys.stdout.isatty() else 140)  # a log has no width of its own
 WIDE = 120  # from here on the findings fit beside the scores
@@ -85,3 +86,14 @@ def _score(result: Record | None) -> str:
 
 def _plain(text: str) -> str:
     return escape(printable(text))
+
+
+def changed_scores(changes: Sequence[Change]) -> Table:
+    """Whose scores are not what they were at the last grading, and by how much."""
+    table = Table(title="Changed since the last grading", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    for name in ("student", "exercise", "before", "now", "difference"):
+        table.add_column(name, justify="left" if name in ("student", "exercise") else "right", no_wrap=True)
+    for one in changes:
+        difference = f"{one.after - one.before:+g}".replace("-", "−")
+        table.add_row(_plain(one.student), _plain(one.exercise), number(one.before), number(one.after), difference)
+    return table

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import functools
 import html
+import logging
 import re
+import time
 from typing import Any
 
 import nh3
 from jinja2 import pass_context
-from nbconvert.exporters import HTMLExporter
 from pygments.token import STANDARD_TYPES
 
 TEXT = (
@@ -31,9 +32,17 @@ BLOCKS = (
 DRAWING = ("svg", "g", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text", "tspan", "desc")
 OF_ANY = {"class", "dir", "id", "lang", "role", "style", "title"}
 OF_DRAWING = {
-    *("cx", "cy", "d", "dominant-baseline", "dx", "dy", "fill", "fill-opacity", "fill-rule", "font-family", "font-size"),
-    *("font-style", "font-weight", "height", "opacity", "points", "preserveAspectRatio", "r", "rx", "ry", "stroke"),
-    *("stroke-dasharray", "stroke-linecap", "stroke-linejoin", "stroke-opacity", "stroke-width", "text-anchor"),
+    *("cx", "cy", "d", "dominant-baseline", "dx", "dy", "fill", "fill-opacity", "fill-rule", "font-family"),
+    *("font-size", "font-style", "font-weight", "height", "opacity", "points", "preserveAspectRatio", "r", "rx", "ry"),
+    *(
+        "stroke",
+        "stroke-dasharray",
+        "stroke-linecap",
+        "stroke-linejoin",
+        "stroke-opacity",
+        "stroke-width",
+        "text-anchor",
+    ),
     *("transform", "viewBox", "width", "x", "x1", "x2", "xmlns", "y", "y1", "y2"),
 }
 ATTRIBUTES = {
@@ -64,14 +73,20 @@ LINK = re.compile(r"(https?://|mailto:)[^\s]*", re.IGNORECASE)
 STYLE = re.compile(r"(?:rgba?\(|hsla?\(|(?<!\d)-(?![\d.])|[^(\\@-])*", re.IGNORECASE)
 PREFIX = "in-notebook-"  # an id must be none of the page's own
 
-# HTML's rules for what is not closed copy and compare: what costs more than this is not cleaned but shown as text.
+# HTML's rules for what is not closed copy and compare: what could cost seconds is not cleaned but shown as text.
 COPIED = re.compile(r"<(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)\b", re.IGNORECASE)
+MAX_HTML = 2_000_000
 MAX_TAGS = 20_000
+MAX_ENTITIES = 100_000
 MAX_COPIES = 1_000_000
-MAX_WORDS = 20_000  # between two tags: each might be an attribute
-MAX_SHOWN = 10_000  # characters of what is shown as text
-MAX_MARKDOWN = 50_000
-TOO_INVOLVED = "[This is too involved to be shown as HTML.]"
+MAX_COMPARED = 4 * 10**8  # every word before the next tag might be an attribute, compared with all others
+MAX_MARKDOWN = 20_000
+MAX_PAGE_SECONDS = 20.0  # for the Markdown of one page
+MAX_SHOWN = 20_000  # characters of what is shown as text
+TOO_INVOLVED = "This is shown as text: as a page it is too large, too involved or broken."
+SPENT = "autograder_markdown_seconds"
+
+log = logging.getLogger(__name__)
 
 
 def clean(text: Any) -> str:
@@ -103,10 +118,12 @@ def as_text(text: str) -> str:
 
 
 def _too_involved(text: str) -> bool:
+    if len(text) > MAX_HTML or text.count("&") > MAX_ENTITIES:
+        return True
     pieces = re.split(r"<(?=[A-Za-z])", text)
     tags = len(pieces) - 1
-    words = max(len(re.findall(r"[^\s/\"'>=]+", piece)) for piece in pieces)
-    return tags > MAX_TAGS or words > MAX_WORDS or tags * len(COPIED.findall(text)) > MAX_COPIES
+    compared = sum(len(re.findall(r"[^\s/\"'>=]+", piece)) ** 2 for piece in pieces)
+    return tags > MAX_TAGS or compared > MAX_COMPARED or tags * len(COPIED.findall(text)) > MAX_COPIES
 
 
 def _attribute(tag: str, name: str, value: str) -> str | None:
@@ -133,14 +150,21 @@ def _attribute(tag: str, name: str, value: str) -> str | None:
 @pass_context
 def markdown2html(context: Any, source: str) -> str:
     """In place of nbconvert's filter: the same HTML, cleaned."""
-    if len(source) > MAX_MARKDOWN:
+    page = context.get("resources", {})
+    started = time.monotonic()
+    if len(source) > MAX_MARKDOWN or page.get(SPENT, 0.0) > MAX_PAGE_SECONDS:
         return as_text(source)
     try:
         return clean(_exporter().markdown2html(context, source))
-    except Exception:  # whatever the renderer makes of it, one cell must not cost a page
+    except Exception as error:  # whatever a renderer makes of it, one cell must not cost the page
+        log.warning("Markdown is shown as text, for it could not be rendered: %s", error)
         return as_text(source)
+    finally:
+        page[SPENT] = page.get(SPENT, 0.0) + time.monotonic() - started
 
 
 @functools.cache
-def _exporter() -> HTMLExporter:
+def _exporter() -> Any:
+    from nbconvert.exporters import HTMLExporter  # takes a while, and grading has no use for it
+
     return HTMLExporter()

@@ -1,12 +1,16 @@
 """The outputs of cells, as a notebook can hold them.
 
 What comes out of a student's process is an output only if nbformat would say so, and only
-as long as there is not too much of it.
+as long as there is not too much of it.  It is shown in the browsers of others, so HTML is
+cleaned and what else a page might run is not kept.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+from .markup import clean
 
 MAX_OF_CELL = 8 * 2**20  # characters kept of one cell's outputs
 MAX_OF_NOTEBOOK = 32 * 2**20  # … and of all together
@@ -14,7 +18,9 @@ MAX_OUTPUTS = 500  # of one cell
 MAX_LINE = 10_000
 MAX_LAST_WORDS = 1000  # of an error after there was too much
 TOO_MUCH = "\n[There was more output than is kept; the rest was cut.]\n"
-HIDDEN_MIMES = {"application/vnd.jupyter.widget-view+json", "application/javascript"}
+TEXT_MIMES = {"text/plain", "text/html", "text/markdown", "text/latex", "image/svg+xml"}  # SVG is shown as a picture
+PICTURE_MIMES = {"image/png", "image/jpeg", "image/gif"}
+BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
 
 Output = dict[str, Any]
 
@@ -47,6 +53,9 @@ class Outputs:
             return
         if self.clear_before_next:
             self._clear()
+        data = output.get("data", {})
+        if "text/html" in data and not self.full:  # cleaning takes its time
+            data["text/html"] = clean(data["text/html"])
         size = _size(output)
         room = min(MAX_OF_CELL, MAX_OF_NOTEBOOK - self.size_of_others) - self.size_of_cell
         if self.full or size > room or len(self.cell) >= MAX_OUTPUTS:
@@ -98,7 +107,7 @@ def _valid(kind: Any, sent: Output) -> Output | None:
         bundle = {
             mime: value
             for mime, value in (data.items() if isinstance(data, dict) else ())
-            if isinstance(mime, str) and isinstance(value, str) and mime not in HIDDEN_MIMES
+            if isinstance(value, str) and (mime in TEXT_MIMES or (mime in PICTURE_MIMES and BASE64.fullmatch(value)))
         }
         output = _of(kind, data=bundle, metadata={})
         return output | {"execution_count": None} if kind == "execute_result" else output

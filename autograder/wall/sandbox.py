@@ -22,6 +22,7 @@ from typing import IO
 import coursekit
 from coursekit.checks.report import printable
 
+from ..errors import NoWall
 from .namespaces import STAGE
 
 START_SECONDS = 60.0
@@ -39,10 +40,6 @@ class Setup:
     kind: str = "bwrap"
     forbidden: Mapping[str, str] = field(default_factory=dict)
     hide: tuple[Path, ...] = ()
-
-
-class NoWall(RuntimeError):
-    """bubblewrap is missing, or no process can be started behind it here."""
 
 
 HOW_TO_GET_BWRAP = "Install bubblewrap (Debian and Ubuntu: apt-get install bubblewrap) and try again."
@@ -90,6 +87,7 @@ def environment(home: str) -> dict[str, str]:
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "MPLCONFIGDIR": f"{home}/.matplotlib",
         "IPYTHONDIR": f"{home}/.ipython",
+        "NBGRADER_EXECUTION": "autograde",  # as nbgrader sets it
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",  # a set of texts has the same order whenever it is graded
         # One thread each: notebooks run side by side, and threads count as processes.

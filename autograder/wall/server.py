@@ -17,7 +17,8 @@ from typing import Any
 
 from coursekit.checks.report import printable
 
-from .sandbox import START_SECONDS, NoWall, Setup, command, environment
+from ..errors import NoWall
+from .sandbox import START_SECONDS, Setup, command, environment
 
 GRACE = 3.0  # seconds that a process has to stop by itself after its time is over
 MAX_REPORT = 2**12
@@ -177,6 +178,11 @@ def notebook_process(setup: Setup, order: Mapping[str, Any], channel: int, error
         except ServerDied:
             forked = opened.enter_context(_server(setup, anew=True).fork(order, channel, errors))
         yield forked
+
+
+def start(setup: Setup) -> None:
+    """Start the server for `setup`, if it does not run yet."""
+    _server(setup)
 
 
 def _server(setup: Setup, anew: bool = False) -> Server:

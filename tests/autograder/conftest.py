@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from autograder import demo
-from autograder.run import Course
+from autograder.course import Course
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

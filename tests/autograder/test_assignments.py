@@ -19,7 +19,7 @@ from nbgrader.utils import determine_grade
 from nbgrader.validator import Validator
 
 from autograder import demo
-from autograder.run import Course
+from autograder.course import Course
 from coursekit.checks.judge import MEANINGS
 
 # The contract with the curriculum: the exercises with their points, and the written question.

@@ -16,8 +16,10 @@ from nbgrader.api import Gradebook
 from rich.console import Console
 
 from autograder import cli, demo, samples
+from autograder.course import Course
 from autograder.feedback import feedback
-from autograder.run import ClassRun, Course, read_records
+from autograder.records import read_all
+from autograder.run import ClassRun
 from autograder.spec import Refused
 from autograder.summary import class_summary
 
@@ -106,7 +108,7 @@ def test_nbgrader_autograde_gives_the_same_scores(graded, tmp_path: Path) -> Non
 def test_the_readme_shows_what_is_printed_of_the_class(graded, repository: Path) -> None:
     console = Console(width=120)
     with console.capture() as capture:
-        console.print(class_summary(read_records(graded[0], SLUG)))
+        console.print(class_summary(read_all(graded[0], SLUG)))
     printed = [line.rstrip() for line in capture.get().splitlines()]
     block = re.search(r"```\n(Mistakes: .*?)```", (repository / "README.md").read_text(), re.DOTALL)
     assert block
@@ -289,7 +291,7 @@ def test_without_bubblewrap_nothing_runs_and_one_line_says_why(
     course: Course, short: nbformat.NotebookNode, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     hand_in(course, "ada", short)
-    monkeypatch.setattr("autograder.run.why_no_wall", lambda: "bubblewrap is not installed.")
+    monkeypatch.setattr("autograder.wall.sandbox.why_no_wall", lambda: "bubblewrap is not installed.")
     assert cli.main(["grade", SLUG, "--course", str(course.root)]) == 1
     assert capsys.readouterr().err == "autograder: Grading needs its wall: bubblewrap is not installed.\n"
     assert cli.main(["grade", SLUG, "--course", str(course.root), "--sandbox", "none"]) == 0
@@ -302,7 +304,7 @@ def test_grading_before_releasing_is_refused(course: Course, short: nbformat.Not
     (course.root / "gradebook.db").unlink()
     hand_in(course, "ada", short)
     with pytest.raises(Refused, match="has not been released here: run `autograder release"):
-        ClassRun(course, SLUG)
+        ClassRun(course, SLUG).run()
 
 
 def test_a_broken_checks_file_is_told_once_and_grades_nobody(course: Course, short: nbformat.NotebookNode) -> None:
@@ -310,5 +312,5 @@ def test_a_broken_checks_file_is_told_once_and_grades_nobody(course: Course, sho
     checks = course.folder("source", ".", SLUG) / "checks.py"
     checks.write_text("import nonsense\n")
     with pytest.raises(Refused, match=r"checks.py cannot be run: ModuleNotFoundError: No module named 'nonsense'"):
-        ClassRun(course, SLUG)
+        ClassRun(course, SLUG).run()
     assert not scores(course)

@@ -8,9 +8,9 @@ import nbformat
 import pytest
 
 from autograder.cli import main
+from autograder.course import Course
 from autograder.grade import Graded, Submission, grade
 from autograder.new import new
-from autograder.run import Course
 from autograder.spec import Refused, load
 from autograder.wall.box import Limits
 

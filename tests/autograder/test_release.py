@@ -9,9 +9,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from autograder.course import Course
 from autograder.nbgrader_plugin import compare_with_notebook
 from autograder.release import release
-from autograder.run import Course
 from autograder.spec import Assignment, Refused, case
 from coursekit.checks.cases import load
 

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 import coursekit
+from autograder.errors import NoWall
 from autograder.wall import box as box_module
 from autograder.wall import guard, outputs
 from autograder.wall.box import Box, BoxDied, Limits
 from autograder.wall.messages import Channel, Closed
-from autograder.wall.sandbox import NoWall, Setup
+from autograder.wall.sandbox import Setup
 from autograder.wall.server import close_servers
 from coursekit.checks.cases import Case, Expected, Step
 from coursekit.checks.codec import Generator, Opaque, Ref

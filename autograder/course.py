@@ -1,0 +1,158 @@
+"""An nbgrader course folder: its configuration, its folders, nbgrader's API on it.
+
+nbgrader takes a second to import, so that is done only where it is needed.
+"""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+import re
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from traitlets.config import Config
+from traitlets.config.loader import PyFileConfigLoader
+
+from .errors import Refused
+
+if TYPE_CHECKING:
+    from nbgrader.apps import NbGraderAPI
+    from nbgrader.coursedir import CourseDirectory
+
+CONFIG = "nbgrader_config.py"
+STATE = ".autograder"
+
+# Those of nbgrader's CourseDirectory; a test compares them.
+DEFAULTS = {
+    "directory_structure": os.path.join("{nbgrader_step}", "{student_id}", "{assignment_id}"),
+    "source_directory": "source",
+    "release_directory": "release",
+    "submitted_directory": "submitted",
+    "autograded_directory": "autograded",
+    "feedback_directory": "feedback",
+}
+
+
+@dataclass
+class Course:
+    """An nbgrader course folder with its configuration."""
+
+    root: Path
+    config: Config
+
+    @classmethod
+    def at(cls, root: Path) -> Course:
+        """The course in the folder `root`.
+
+        Raises
+        ------
+        Refused
+            If it is not a course folder.
+        """
+        root = root.resolve()
+        if not (root / CONFIG).is_file():
+            raise Refused(
+                f"{root} is not a course folder: it has no {CONFIG}. "
+                "Go to your course folder, or name it with --course DIR."
+            )
+        config = PyFileConfigLoader(CONFIG, path=str(root)).load_config()
+        config.CourseDirectory.root = str(root)
+        # nbgrader calls the `alembic` program by its bare name.
+        programs = str(Path(sys.executable).parent)
+        if programs not in os.environ["PATH"].split(os.pathsep):
+            os.environ["PATH"] = programs + os.pathsep + os.environ["PATH"]
+        return cls(root, config)
+
+    @property
+    def state(self) -> Path:
+        """Where grading keeps the course secret and its records."""
+        return self.root / STATE
+
+    @property
+    def db_url(self) -> str:
+        """The URL of the gradebook's database."""
+        return str(self._setting("db_url", f"sqlite:///{self.root / 'gradebook.db'}"))
+
+    def folder(self, step: str, student: str, slug: str) -> Path:
+        """The folder of one of nbgrader's steps: ``"source"``, ``"release"``, ``"submitted"``, …"""
+        structure = str(self._setting("directory_structure", DEFAULTS["directory_structure"]))
+        name = str(self._setting(f"{step}_directory", DEFAULTS[f"{step}_directory"]))
+        return self.root / structure.format(nbgrader_step=name, student_id=student, assignment_id=slug)
+
+    def _setting(self, name: str, default: object) -> object:
+        return self.config.CourseDirectory.get(name, default)
+
+    def notebooks(self, slug: str) -> list[str]:
+        """The names of the notebooks of the assignment `slug`."""
+        return sorted(path.stem for path in self.folder("source", ".", slug).glob("*.ipynb"))
+
+    def assignments(self) -> list[str]:
+        """The names of the assignments that have a source notebook."""
+        pattern = self.folder("source", ".", "*") / "*.ipynb"
+        return sorted({Path(path).parent.name for path in glob.glob(str(pattern))})
+
+    def require(self, slug: str) -> None:
+        """Refuse an assignment that does not exist."""
+        known = self.assignments()
+        if slug not in known:
+            place = self.folder("source", ".", "")
+            raise Refused(f"there is no assignment {slug!r} in {place}; there is {', '.join(known) or 'none'}")
+
+    def checks(self, slug: str) -> str | None:
+        """The text of the assignment's `checks.py`, or None if it has none."""
+        path = self.folder("source", ".", slug) / "checks.py"
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
+    # -- nbgrader -----------------------------------------------------------------------
+
+    @property
+    def directory(self) -> CourseDirectory:
+        quick_nbgrader()
+        from nbgrader.coursedir import CourseDirectory
+
+        return CourseDirectory(config=self.config)
+
+    def api(self, **settings: dict[str, Any]) -> NbGraderAPI:
+        """nbgrader's API on this course, with `settings` (class name to traits) on top of the configuration."""
+        quick_nbgrader()
+        from nbgrader.apps import NbGraderAPI
+
+        config = Config(self.config)
+        for name, traits in settings.items():
+            config[name].update(traits)
+        logging.getLogger("traitlets").setLevel(logging.CRITICAL)  # what matters comes back in the result
+        return NbGraderAPI(config=config)
+
+
+def quick_nbgrader() -> None:
+    """Prepare the import of nbgrader; to be called before it."""
+    # jsonschema builds 38 grammars of it on import, 1.5 s long, for formats of addresses that no notebook has.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    # nbgrader's own use of SQLAlchemy, which works and warns.
+    warnings.filterwarnings("ignore", message="(?s).*", module="nbgrader", append=True)
+
+
+def must_succeed(result: dict[str, Any], what: str) -> None:
+    """Refuse with nbgrader's own words if one of its steps failed."""
+    if not result["success"]:
+        raise Refused(f"{what} failed. nbgrader says:\n{complaint(result)}")
+
+
+def complaint(result: dict[str, Any]) -> str:
+    """The lines of nbgrader's log that say what went wrong."""
+    lines = [line for part in ("log", "error") for line in str(result.get(part, "")).splitlines()]
+    start = next((i for i, line in enumerate(lines) if "Refused:" in line), None)
+    if start is not None:  # our own message, which may go on over several lines
+        rest = [lines[start].split("Refused:", 1)[1].strip()]
+        for line in lines[start + 1 :]:
+            if not line.strip().startswith("- "):
+                break
+            rest.append("  " + line.strip())
+        return "\n".join(rest)
+    raised = [line for line in lines if re.match(r"\s*[\w.]+(Error|Exception|Entry)\b", line)]
+    return "\n".join(raised[-1:] or [line for line in lines if "[ERROR]" in line][-3:] or lines[-3:])

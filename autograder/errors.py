@@ -1,0 +1,9 @@
+"""What goes wrong and is told in one line, without a traceback."""
+
+
+class Refused(Exception):
+    """Something an instructor handed over cannot be used; the message says what, where and what to do."""
+
+
+class NoWall(RuntimeError):
+    """bubblewrap is missing, or no process can be started behind it here."""

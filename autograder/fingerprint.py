@@ -1,0 +1,59 @@
+"""What a grade depends on, in one number: while that stays the same, nothing is graded again."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from .course import CONFIG, Course
+
+PACKAGES = ("numpy", "scipy", "matplotlib", "ipython", "nbgrader")
+
+
+def digest(parts: Iterable[bytes]) -> str:
+    """One number for all of `parts`, in this order."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(len(part).to_bytes(8))
+        total.update(part)
+    return total.hexdigest()
+
+
+def of_assignment(course: Course, slug: str, settings: Mapping[str, Any], secret: bytes) -> str:
+    """Of what is the same for all submissions: release, limits, software, secret; but for `checks.py`."""
+    described = [f"{name} {version(name)}" for name in PACKAGES]
+    described += [platform.python_version(), repr(sorted(settings.items()))]
+    source = course.folder("source", ".", slug)
+    others = [path for path in _files(source) if path.suffix != ".ipynb" and path.name != "checks.py"]
+    released = [course.folder("release", ".", slug) / f"{name}.ipynb" for name in course.notebooks(slug)]
+    paths = [course.root / CONFIG, *others, *released, *_own_sources()]
+    return digest([secret, *(text.encode() for text in described), *(path.read_bytes() for path in paths)])
+
+
+def of_submission(folder: Path) -> str:
+    """Of everything that was handed in."""
+    parts: list[bytes] = []
+    for path in _files(folder):
+        parts += [str(path.relative_to(folder)).encode("utf-8", "surrogateescape")]
+        parts += [b"link" if path.is_symlink() else path.read_bytes()]
+    return digest(parts)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
+
+
+def _own_sources() -> list[Path]:
+    """The code of the grader and of what students import."""
+    found: list[Path] = []
+    for package in ("autograder", "coursekit"):
+        spec = importlib.util.find_spec(package)
+        assert spec is not None
+        assert spec.submodule_search_locations is not None
+        found += sorted(Path(spec.submodule_search_locations[0]).rglob("*.py"))
+    return found

@@ -1,0 +1,247 @@
+"""What nbgrader does with a submission, by nbgrader's own classes, and in one transaction.
+
+nbgrader's Autograde reads a submission, sanitises it, runs it, and writes its grades cell by
+cell.  A :class:`Recorder` takes this apart: what sanitising gives is graded somewhere else
+meanwhile, and all that the gradebook learns about a submission, it learns at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import glob
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .course import Course, quick_nbgrader
+from .errors import Refused
+from .grade import Graded, Submission
+
+quick_nbgrader()
+
+import nbformat  # noqa: E402
+from nbconvert.exporters import NotebookExporter  # noqa: E402
+from nbconvert.writers import FilesWriter  # noqa: E402
+from nbgrader.api import Gradebook, MissingEntry  # noqa: E402
+from nbgrader.converters import Autograde, autograde  # noqa: E402
+from nbgrader.preprocessors import latesubmissions, overwritecells, overwritekernelspec, saveautogrades  # noqa: E402
+from sqlalchemy.exc import OperationalError  # noqa: E402
+
+from .nbgrader_plugin import WallExecute  # noqa: E402
+
+# Where nbgrader opens a gradebook of its own, for each step again.
+OPENING = (autograde, overwritecells, overwritekernelspec, saveautogrades, latesubmissions)
+# What stops a class and not a submission.
+OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+WAIT_FOR_LOCK = 60  # seconds
+
+
+class NotConverted(Exception):
+    """nbgrader cannot work with a submission; the message says why."""
+
+
+class Recorder:
+    """Reads the submissions of one assignment and records their grades; a context manager.
+
+    Parameters
+    ----------
+    course : Course
+    slug : str
+        The assignment.
+    settings : dict
+        Traits of `WallExecute`.
+    """
+
+    def __init__(self, course: Course, slug: str, settings: Mapping[str, Any]) -> None:
+        self.course = course
+        self.slug = slug
+        self.graded: Mapping[str, Graded] = {}  # of the submission that is being recorded, by notebook
+        # A function and not a bound method: traitlets copies its configuration, and with a method its object.
+        self.api = course.api(WallExecute={**settings, "grader": lambda submission: self.graded[submission.name]})
+        self.api.coursedir.assignment_id = slug
+        self.execute = WallExecute(parent=self.api)
+        self.converter = _Converter(self.api)
+
+    def __enter__(self) -> Recorder:
+        directory = self.api.coursedir
+        with _machine(f"the gradebook {directory.db_url}"):
+            self.gradebook = _Gradebook(directory.db_url, directory.course_id)
+        self.own = {module: module.Gradebook for module in OPENING}
+        for module in OPENING:
+            module.Gradebook = lambda *anything: self.gradebook
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for module, own in self.own.items():
+            module.Gradebook = own
+        self.gradebook.shut()
+
+    def require_release(self, names: list[str]) -> None:
+        """Refuse an assignment of which the gradebook knows nothing."""
+        for name in names:
+            try:
+                self.gradebook.find_notebook(name, self.slug)
+            except MissingEntry:
+                raise Refused(
+                    f"{self.slug!r} has not been released here: run `autograder release {self.slug}` first"
+                ) from None
+
+    def sanitised(self, student: str, name: str) -> Submission:
+        """The notebook as nbgrader's sanitising preprocessors leave it, with the files beside it.
+
+        Raises
+        ------
+        NotConverted
+        """
+        directory = self.api.coursedir  # which may say that submissions are somewhere else just now
+        path = Path(directory.format_path(directory.submitted_directory, student, self.slug)) / f"{name}.ipynb"
+        with self._undone(), contextlib.chdir(self.course.root):
+            return self.execute.submission(*self.converter.sanitised(str(path)))
+
+    def record(self, student: str, graded: Mapping[str, Graded]) -> None:
+        """Put what was graded through the rest of nbgrader's Autograde, into `autograded/` and the gradebook.
+
+        Raises
+        ------
+        NotConverted
+            Nothing has been written then.
+        """
+        self.graded = graded
+        try:
+            with self._undone(), contextlib.chdir(self.course.root):
+                self.converter.convert(student)
+                self.gradebook.save()
+        except BaseException:
+            # As nbgrader does: what is not in the gradebook is not in the folder either.
+            shutil.rmtree(self.course.folder("autograded", student, self.slug), ignore_errors=True)
+            raise
+
+    @contextlib.contextmanager
+    def instead(self, student: str, notices: Mapping[str, str]) -> Iterator[None]:
+        """While this lasts, nbgrader sees released notebooks with a notice in place of those named in `notices`."""
+        coursedir = self.api.coursedir
+        real = coursedir.submitted_directory
+        with tempfile.TemporaryDirectory() as staging:
+            coursedir.submitted_directory = staging
+            try:
+                folder = Path(coursedir.format_path(staging, student, self.slug))
+                if len(notices) < len(self.course.notebooks(self.slug)):
+                    shutil.copytree(self.course.folder("submitted", student, self.slug), folder)
+                folder.mkdir(parents=True, exist_ok=True)
+                for name, reason in notices.items():
+                    nbformat.write(self._notice(name, reason), folder / f"{name}.ipynb")
+                yield
+            finally:
+                coursedir.submitted_directory = real
+
+    def blank(self, student: str, name: str) -> Submission:
+        """The released notebook, as if `student` had handed it in."""
+        text = (self.course.folder("release", ".", self.slug) / f"{name}.ipynb").read_text(encoding="utf-8")
+        return Submission(student, self.slug, name, text)
+
+    def _notice(self, name: str, reason: str) -> Any:
+        nb = nbformat.reads(self.blank("", name).content, as_version=4)
+        text = f"# This submission could not be graded\n\nThe reason: {reason}."
+        text += "\n\nBelow is the assignment as it was released. Please hand your work in again."
+        nb.cells.insert(0, nbformat.v4.new_markdown_cell(text))
+        return nb
+
+    @contextlib.contextmanager
+    def _undone(self) -> Iterator[None]:
+        """What fails in here leaves the gradebook as it was, and ends this submission or, if it must, the run."""
+        try:
+            with _machine(f"the gradebook {self.api.coursedir.db_url}"):
+                yield
+        except Refused:
+            raise
+        except Exception as error:  # whatever nbgrader makes of strange metadata
+            first = (str(error).strip() or "no further message").splitlines()[0]
+            raise NotConverted(f"{type(error).__name__}: {first[:300]}") from error
+        finally:
+            self.gradebook.undo()
+
+
+class _Gradebook(Gradebook):  # type: ignore[misc]
+    """One gradebook for all steps, which writes when it is told to."""
+
+    def __init__(self, url: str, course_id: str) -> None:
+        if url.startswith("sqlite:") and "?" not in url:
+            url += f"?timeout={WAIT_FOR_LOCK}"
+        super().__init__(url, course_id)
+        self.db.commit = self._commit_later
+
+    def _commit_later(self) -> None:
+        """What a commit does but for the commit: objects are read anew."""
+        self.db.flush()
+        self.db.expire_all()
+
+    def close(self) -> None:
+        """nbgrader's steps close what they opened; this stays open for the next."""
+
+    def save(self) -> None:
+        """Write everything since the last time, all or nothing."""
+        self.db().commit()
+
+    def undo(self) -> None:
+        """Forget what has not been saved."""
+        self.db.remove()
+
+    def shut(self) -> None:
+        """Close it for good."""
+        super().close()
+
+
+class _Converter(Autograde):  # type: ignore[misc]
+    """nbgrader's Autograde, with a step of its own for what comes before a notebook is run."""
+
+    def __init__(self, api: Any) -> None:
+        super().__init__(coursedir=api.coursedir, parent=api)
+        self.force = self.create_student = True
+        self.writer = FilesWriter(parent=self, config=self.config)
+        self.exporters = {}
+        for step in ("sanitize", "autograde"):
+            self.exporters[step] = NotebookExporter(parent=self, config=self.config)
+            for preprocessor in getattr(self, f"{step}_preprocessors"):
+                self.exporters[step].register_preprocessor(preprocessor)
+        self.exporter = self.exporters["autograde"]
+
+    def sanitised(self, path: str) -> tuple[Any, Any]:
+        resources = self.init_single_notebook_resources(path)
+        content, resources = self.exporters["sanitize"].from_filename(path, resources=resources)
+        return nbformat.reads(content, as_version=4), resources
+
+    def convert(self, student: str) -> None:
+        """nbgrader's `convert_notebooks` for one submission; what goes wrong is raised."""
+        folder = self._format_source(self.coursedir.assignment_id, student)
+        self.notebooks = sorted(glob.glob(f"{glob.escape(folder)}/*.ipynb"))
+        if self.init_destination(self.coursedir.assignment_id, student):
+            self.run_pre_convert_hook()
+            self.init_assignment(self.coursedir.assignment_id, student)
+            for path in self.notebooks:
+                self.convert_single_notebook(path)
+            self.set_permissions(self.coursedir.assignment_id, student)
+            self.run_post_convert_hook()
+
+    def convert_single_notebook(self, notebook_filename: str) -> None:
+        # WallExecute puts the graded notebook, which was sanitised before it was graded, in the place of this one.
+        resources = self.init_single_notebook_resources(notebook_filename)
+        nb = nbformat.v4.new_notebook()
+        output, resources = self.exporter.from_notebook_node(nb, resources)
+        self.write_single_notebook(output, resources)
+
+
+@contextlib.contextmanager
+def _machine(what: str) -> Iterator[None]:
+    """Errors that are no submission's fault become refusals, which end the run; it can be taken up again."""
+    again = "What was recorded stays; run the same command again when that is mended."
+    try:
+        yield
+    except OperationalError as error:
+        raise Refused(f"{what} cannot be used: {error.orig}. {again}") from error
+    except OSError as error:
+        if error.errno in OF_THE_MACHINE:
+            raise Refused(f"cannot write {error.filename or ''}: {error.strerror}. {again}") from error
+        raise

@@ -1,0 +1,100 @@
+"""The records of gradings: a file for each notebook, whole or not at all, and what can be said from them."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .course import STATE, Course
+from .errors import Refused
+
+Record = dict[str, Any]
+CASES = "cases.json"
+
+
+class Change(NamedTuple):
+    """A score that is not what it was at the last grading."""
+
+    student: str
+    exercise: str
+    before: float
+    after: float
+
+
+def folder(root: Path, slug: str, student: str) -> Path:
+    """Where the records of one submission are, with the cases that it was graded on."""
+    return root / STATE / "records" / slug / student
+
+
+def save(root: Path, record: Record, cases: Mapping[str, bytes]) -> None:
+    """Keep the record and the cases of a grading, so that it can be explained and replayed."""
+    place = folder(root, record["assignment"], record["student"])
+    place.mkdir(parents=True, exist_ok=True)
+    for name, content in cases.items():
+        _write(place / name, content)
+    # Last: a record says that everything else is there.
+    text = json.dumps(record, ensure_ascii=False, indent=1) + "\n"
+    _write(place / f"{record['notebook']}.json", text.encode("utf-8", "replace"))
+
+
+def load(root: Path, slug: str, student: str, notebook: str) -> Record | None:
+    """The record of the last grading of a notebook, or None if there is none that can be read."""
+    try:
+        found = json.loads((folder(root, slug, student) / f"{notebook}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def read_all(course: Course, slug: str, students: Collection[str] | None = None) -> Iterator[Record]:
+    """The records of the last grading of each submission that is there, or of those of `students`, by student.
+
+    Raises
+    ------
+    Refused
+        If a record is damaged.
+    """
+    for path in sorted((course.root / STATE / "records" / slug).glob("*/*.json")):
+        student = path.parent.name
+        if path.name == CASES or (students is not None and student not in students):
+            continue
+        if not course.folder("submitted", student, slug).is_dir():
+            continue
+        try:
+            yield json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise Refused(f"{path} is damaged ({error}): grade {student!r} again, which renews it") from error
+
+
+def slim(record: Record) -> Record:
+    """`record` without the cases that hold, which a class of thousands would fill the memory with."""
+    exercises = {
+        name: {**result, "cases": [case for case in result.get("cases", []) if not case["ok"]]}
+        for name, result in record["exercises"].items()
+    }
+    return {**record, "exercises": exercises}
+
+
+def changes(before: Record | None, after: Record) -> Iterable[Change]:
+    """The scores that `after` has and `before` had otherwise."""
+    for name, result in after["exercises"].items():
+        old = ((before or {}).get("exercises") or {}).get(name)
+        if old and old.get("score") is not None and result["score"] is not None and old["score"] != result["score"]:
+            yield Change(after["student"], name, old["score"], result["score"])
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace `path` at once: what is read there is the old content or the new one, even after a power cut."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
