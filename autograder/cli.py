@@ -143,7 +143,7 @@ def summarise(arguments: argparse.Namespace) -> None:
     slug = arguments.assignment
     course = Course.at(arguments.course)
     course.require(slug)
-    records = read_all(course, slug)
+    records = list(read_all(course, slug))
     if not records:
         raise Refused(f"nothing has been graded for {slug!r} yet: run `autograder grade {slug}` first")
     console.print(class_summary(records))

@@ -21,7 +21,7 @@ from coursekit.checks.judge import examine, inherited
 from coursekit.checks.report import Report, number, printable
 from coursekit.checks.run import StepOutcome
 
-from . import cases, spec
+from . import cases, plain, spec
 from .wall import server
 from .wall.box import Box, BoxDied, Limits
 from .wall.sandbox import Setup
@@ -148,6 +148,8 @@ def refuse(submission: Submission, checks: str | None, secret: bytes, reason: st
     for cell in notebook["cells"]:
         if name := _checked(cell, exercises):
             cell["outputs"] = _check_outputs(reports[name], _points(cell), [])
+        elif cell["cell_type"] == "code" and _metadata(cell).get("grade") and not _metadata(cell).get("solution"):
+            cell["outputs"] = [_error("NotRun", reason)]  # nbgrader gives full marks to a test cell that says nothing
     return _graded(submission, notebook, exercises, reports, f"refused: {reason}", None)
 
 
@@ -345,6 +347,12 @@ def _checked(cell: Cell, exercises: Mapping[str, Any]) -> str | None:
     return name if name in exercises else None
 
 
+def _is_plain_test(cell: Cell) -> bool:
+    """Whether nbgrader would score `cell` by its outputs."""
+    metadata = _metadata(cell)
+    return cell["cell_type"] == "code" and bool(metadata.get("grade")) and not metadata.get("solution")
+
+
 def _source(cell: Cell) -> str:
     source = cell["source"]
     return source if isinstance(source, str) else "".join(source)
@@ -396,9 +404,11 @@ def _graded(
         if name := _checked(cell, exercises):
             kept = run.kept.results.get(name) if run else None
             results[name] = kept or reports[name].to_dict()
+        elif _is_plain_test(cell):
+            score = plain.settle(cell, _points(cell))
+            results[_grade_id(cell)] = {"status": "graded by its test", "score": score, "max": _points(cell)}
         elif metadata.get("grade"):
-            by = "by hand" if metadata.get("solution") else "by nbgrader"
-            results[_grade_id(cell)] = {"status": f"graded {by}", "score": None, "max": _points(cell)}
+            results[_grade_id(cell)] = {"status": "graded by hand", "score": None, "max": _points(cell)}
     checked = [result for result in results.values() if result["score"] is not None]
     record = {
         "student": submission.student,

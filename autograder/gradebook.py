@@ -62,12 +62,12 @@ class Recorder:
         # A function and not a bound method: traitlets copies its configuration, and with a method its object.
         self.api = course.api(WallExecute={**settings, "grader": lambda submission: self.graded[submission.name]})
         self.api.coursedir.assignment_id = slug
-        self.execute = WallExecute(parent=self.api)
         self.converter = _Converter(self.api)
+        self.execute = WallExecute(parent=self.converter)
 
     def __enter__(self) -> Recorder:
         directory = self.api.coursedir
-        with _machine(f"the gradebook {directory.db_url}"):
+        with trouble_of_the_machine(f"the gradebook {directory.db_url}"):
             self.gradebook = _Gradebook(directory.db_url, directory.course_id)
         self.own = {module: module.Gradebook for module in OPENING}
         for module in OPENING:
@@ -153,7 +153,7 @@ class Recorder:
     def _undone(self) -> Iterator[None]:
         """What fails in here leaves the gradebook as it was, and ends this submission or, if it must, the run."""
         try:
-            with _machine(f"the gradebook {self.api.coursedir.db_url}"):
+            with trouble_of_the_machine(f"the gradebook {self.api.coursedir.db_url}"):
                 yield
         except Refused:
             raise
@@ -217,6 +217,7 @@ class _Converter(Autograde):  # type: ignore[misc]
         """nbgrader's `convert_notebooks` for one submission; what goes wrong is raised."""
         folder = self._format_source(self.coursedir.assignment_id, student)
         self.notebooks = sorted(glob.glob(f"{glob.escape(folder)}/*.ipynb"))
+        self.writer.build_directory = ""  # it makes a folder only if that is another one than before
         if self.init_destination(self.coursedir.assignment_id, student):
             self.run_pre_convert_hook()
             self.init_assignment(self.coursedir.assignment_id, student)
@@ -234,14 +235,17 @@ class _Converter(Autograde):  # type: ignore[misc]
 
 
 @contextlib.contextmanager
-def _machine(what: str) -> Iterator[None]:
+def trouble_of_the_machine(what: str) -> Iterator[None]:
     """Errors that are no submission's fault become refusals, which end the run; it can be taken up again."""
     again = "What was recorded stays; run the same command again when that is mended."
     try:
         yield
-    except OperationalError as error:
-        raise Refused(f"{what} cannot be used: {error.orig}. {again}") from error
-    except OSError as error:
-        if error.errno in OF_THE_MACHINE:
-            raise Refused(f"cannot write {error.filename or ''}: {error.strerror}. {again}") from error
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:  # nbgrader wraps some of them
+            if isinstance(cause, OperationalError):
+                raise Refused(f"{what} cannot be used: {cause.orig}. {again}") from error
+            if isinstance(cause, OSError) and cause.errno in OF_THE_MACHINE:
+                raise Refused(f"cannot write {cause.filename or what}: {cause.strerror}. {again}") from error
+            cause = cause.__cause__ or cause.__context__
         raise

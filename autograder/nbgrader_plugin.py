@@ -22,6 +22,7 @@ from typing import Any
 
 import nbformat
 from nbgrader import utils
+from nbgrader.converters import Autograde
 from nbgrader.preprocessors import DeduplicateIds, NbGraderPreprocessor, OverwriteCells
 from nbgrader.utils import find_all_files
 from traitlets import Any as AnyTrait
@@ -122,8 +123,8 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         files = files_in(Path(course.format_path(course.submitted_directory, student, slug)), course.ignore)
         # As nbgrader does: what the instructor put beside the source takes the place of what the student handed in.
         own = files_in(Path(course.format_path(course.source_directory, ".", slug)), [*course.ignore, "checks.py"])
-        handed_in = getattr(self.parent, "exclude_overwriting", {}).get(slug, [])
-        files |= {name: content for name, content in own.items() if name not in handed_in}
+        kept = self.exclude_overwriting().get(slug, [])
+        files |= {name: content for name, content in own.items() if name not in kept}
         return Submission(
             student=student,
             assignment=slug,
@@ -131,6 +132,15 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
             content=json.dumps(nb),
             files=files,
         )
+
+    def exclude_overwriting(self) -> dict[str, list[str]]:
+        """nbgrader's setting: by assignment, the files of which the student's own version stays."""
+        found = self
+        while found is not None:
+            if isinstance(found, Autograde):
+                return dict(found.exclude_overwriting)
+            found = found.parent
+        return {}
 
     def job(self, submission: Submission) -> tuple[Submission, str | None, bytes, Limits, Setup]:
         """The arguments of :func:`autograder.grade.grade`."""

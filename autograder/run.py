@@ -116,6 +116,7 @@ class ClassRun:
             todo = self.plan()
             if todo:
                 self._grade(todo, jobs, progress or (lambda done, total, student: None))
+        self.changes.sort()
         return [self.records[key] for key in sorted(self.records)]
 
     @contextlib.contextmanager
@@ -137,14 +138,13 @@ class ClassRun:
         from .cases import course_secret
 
         of_all = fingerprint.of_assignment(self.course, self.slug, self.settings, course_secret(self.course.state))
-        recorded = recorded_notebooks(self.course, self.slug)
+        due, recorded = recorded_notebooks(self.course, self.slug)
         todo = []
         for student in self._students():
             folder = self.course.folder("submitted", student, self.slug)
-            due = recorded.get(student, {}).get("due", "")
             key = fingerprint.digest([of_all.encode(), fingerprint.of_submission(folder).encode(), due.encode()])
             planned = Planned(student, key)
-            if self.again or not self._stands(planned, recorded.get(student, {})):
+            if self.again or not self._stands(planned, recorded.get(student, set())):
                 todo.append(planned)
             else:
                 self.unchanged.append(student)
@@ -160,12 +160,12 @@ class ClassRun:
             raise Refused(f"nothing has been handed in for {self.slug!r}: no folder matches {base}")
         return [student for student in found if self.students is None or student in self.students]
 
-    def _stands(self, planned: Planned, recorded: Mapping[str, Any]) -> bool:
+    def _stands(self, planned: Planned, recorded: set[str]) -> bool:
         """Whether the last grading of a submission still holds; if only some of its exercises do, they are `kept`."""
         olds: list[Record] = []
         for name in self.names:
             old = records.load(self.course.root, self.slug, planned.student, name)
-            if old is None or old.get("key") != planned.key or name not in recorded.get("notebooks", ()):
+            if old is None or old.get("key") != planned.key or name not in recorded:
                 return False
             if not (self.course.folder("autograded", planned.student, self.slug) / f"{name}.ipynb").is_file():
                 return False
@@ -274,7 +274,6 @@ class ClassRun:
                 planned = running.pop(future)
                 problem = None if future.cancelled() else future.exception()
                 if future.cancelled() or lost(problem):
-                    pool.restart()
                     again(planned, "its worker died, time and again")
                     continue
                 done += 1
@@ -354,11 +353,14 @@ class ClassRun:
 
     def _keep(self, planned: Planned, graded: Mapping[str, Graded]) -> None:
         """The last step of a grading, which makes it one that is not repeated."""
+        from .gradebook import trouble_of_the_machine
+
         for name, one in graded.items():
             before = records.load(self.course.root, self.slug, planned.student, name)
             digests = {name: self._digests[name] for name in one.record["exercises"] if name in self._digests}
             record = {**one.record, "key": planned.key, "checks": self._checks_key, "digests": digests}
-            records.save(self.course.root, record, one.cases)
+            with trouble_of_the_machine("the record of a grading"):
+                records.save(self.course.root, record, one.cases)
             self.records[planned.student, name] = records.slim(record)
             self.changes += records.changes(before, record)
 
@@ -390,30 +392,31 @@ class ClassRun:
         return None
 
 
-def recorded_notebooks(course: Course, slug: str) -> dict[str, dict[str, Any]]:
-    """By student: the ``notebooks`` of `slug` that the gradebook holds, and when the assignment was ``due``."""
+def recorded_notebooks(course: Course, slug: str) -> tuple[str, dict[str, set[str]]]:
+    """When the assignment is due, and the notebooks that the gradebook holds, by student."""
     from sqlalchemy import create_engine, text
     from sqlalchemy.exc import SQLAlchemyError
 
-    query = """
-        SELECT submitted_assignment.student_id, notebook.name, assignment.duedate
+    submitted = """
+        SELECT submitted_assignment.student_id, notebook.name
         FROM submitted_notebook
         JOIN submitted_assignment ON submitted_notebook.assignment_id = submitted_assignment.id
         JOIN assignment ON submitted_assignment.assignment_id = assignment.id
         JOIN notebook ON submitted_notebook.notebook_id = notebook.id
         WHERE assignment.name = :slug
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, set[str]] = {}
     engine = create_engine(course.db_url)
     try:
         with engine.connect() as connection:
-            for student, name, due in connection.execute(text(query), {"slug": slug}):
-                found.setdefault(student, {"notebooks": set(), "due": str(due)})["notebooks"].add(name)
+            due = connection.execute(text("SELECT duedate FROM assignment WHERE name = :slug"), {"slug": slug}).scalar()
+            for student, name in connection.execute(text(submitted), {"slug": slug}):
+                found.setdefault(student, set()).add(name)
     except SQLAlchemyError:
-        return {}  # there is none yet, or it cannot be read: whoever writes it says so
+        return "", {}  # there is none yet, or it cannot be read: whoever writes it says so
     finally:
         engine.dispose()
-    return found
+    return str(due), found
 
 
 def _done(result: Any) -> Future[Any]:

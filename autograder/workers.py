@@ -64,7 +64,11 @@ class _Processes:
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         if self.pool is None:
             self.pool = ProcessPoolExecutor(self.count, mp_context=self.context)
-        return self.pool.submit(function, *args)
+        try:
+            return self.pool.submit(function, *args)
+        except BrokenExecutor:  # one of its processes has died, and all its futures with it
+            self._end()
+            return self.submit(function, *args)
 
     def restart(self) -> None:
         self._end()

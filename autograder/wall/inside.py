@@ -59,7 +59,7 @@ class Inside:
     process: int
 
     def __init__(self) -> None:
-        self.cell_is_check = False
+        self.cell_is_check = self.error_shown = False
         self.armed = self.in_message = self.is_late = False
         self.lock = threading.RLock()
         self.shell = make_shell(self)
@@ -95,14 +95,17 @@ class Inside:
                 self.run_cell(**fields)
 
     def run_cell(self, number: int, code: str, seconds: float, is_check: bool) -> None:
-        self.cell_is_check = is_check
+        self.cell_is_check, self.error_shown = is_check, False
         if is_check:
             self.shell.user_ns["check"] = check  # a student may well have called a variable `check`
         with self._streams_to_outside():
             try:
                 # A check's calls have limits of their own.
                 with contextlib.nullcontext() if is_check else self.limit(seconds):
-                    self.shell.run_cell(code, store_history=True)
+                    result = self.shell.run_cell(code, store_history=True)
+                error = result.error_before_exec or result.error_in_exec
+                if error is not None and not self.error_shown:  # IPython can be told not to show any
+                    self.show_error(type(error), error, traceback.format_exception(error))
             except Timeout as late:  # a second one, while IPython was busy showing the first
                 self.show_error(Timeout, late, [str(late)])
             except Exception as error:  # IPython itself, on what the student's code has done to it
@@ -219,6 +222,7 @@ class Inside:
         except Exception as second:
             message = f"(its message could not be made: {type(second).__name__})"
         name = str(getattr(kind, "__name__", kind))
+        self.error_shown = True
         self.send_output(output_type="error", ename=name, evalue=message, traceback=[str(line) for line in lines])
 
     def _flush(self) -> None:

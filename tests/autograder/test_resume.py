@@ -1,0 +1,402 @@
+"""Nothing is lost, and nothing is done twice: what is graded again and what is not, and what interruptions cost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbgrader.api import Gradebook
+from nbgrader.coursedir import CourseDirectory
+
+from autograder import cli, course, gradebook, records, workers
+from autograder.course import Course
+from autograder.errors import Refused
+from autograder.run import ClassRun
+
+pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow, pytest.mark.xdist_group("resume")]
+
+SLUG = "tiny"
+CHECKS = '''
+"""What is graded in `tiny`."""
+
+from autograder.spec import Assignment, Mistake, case
+
+assignment = Assignment("tiny")
+
+
+@assignment.exercise("double", parts={"y": 2}, mistakes=[])
+def double_cases(rng):
+    x = float(rng.normal())
+    yield case("a number", "double", {"x": x}, {"y": 2 * x})
+
+
+@assignment.exercise("triple", parts={"y": 3}, mistakes=[])
+def triple_cases(rng):
+    x = float(rng.normal())
+    yield case("a number", "triple", {"x": x}, {"y": 3 * x})
+'''
+RUNS = "import os\nprint('run', os.urandom(8).hex())"  # what this prints is another text whenever it is run
+STUDENTS = ("ada", "ben", "cleo")
+
+
+def cell(source: str, grade_id: str = "", **nbgrader: object) -> nbformat.NotebookNode:
+    found = nbformat.v4.new_code_cell(source, id=grade_id or "cell")
+    if grade_id:
+        role = {"grade": False, "solution": False, "locked": False, "task": False, "schema_version": 3}
+        found.metadata["nbgrader"] = {**role, "grade_id": grade_id, **nbgrader}
+    return found
+
+
+def notebook(triple: str = "3 * x") -> nbformat.NotebookNode:
+    cells = [
+        cell("from coursekit import check\n" + RUNS),
+        cell("def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION", "double", solution=True),
+        cell('check("double", double)', "check_double", grade=True, locked=True, points=2),
+        cell(
+            f"def triple(x):\n    ### BEGIN SOLUTION\n    return {triple}\n    ### END SOLUTION",
+            "triple",
+            solution=True,
+        ),
+        cell('check("triple", triple)', "check_triple", grade=True, locked=True, points=3),
+    ]
+    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": spec})
+
+
+def hand_in(here: Course, student: str, nb: nbformat.NotebookNode) -> None:
+    folder = here.folder("submitted", student, SLUG)
+    folder.mkdir(parents=True, exist_ok=True)
+    nbformat.write(nb, folder / f"{SLUG}.ipynb")
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, repository: Path) -> Course:
+    """A course with a class of three, of whom the last has a mistake."""
+    root = tmp_path / "course"
+    source = root / "solutions" / SLUG
+    source.mkdir(parents=True)
+    shutil.copy(repository / "nbgrader_config.py", root)
+    (source / "checks.py").write_text(CHECKS)
+    nbformat.write(notebook(), source / f"{SLUG}.ipynb")
+    here = Course.at(root)
+    assert cli.main(["release", SLUG, "--course", str(root)]) == 0
+    for student in STUDENTS:
+        hand_in(here, student, notebook("4 * x" if student == "cleo" else "3 * x"))
+    return here
+
+
+def scores(here: Course) -> dict[tuple[str, str], tuple[float, float]]:
+    """By student and cell: the automatic score and the score with what was changed by hand."""
+    with Gradebook(here.db_url) as gradebook_:
+        return {
+            (submission.student.id, grade.name): (grade.auto_score, grade.score)
+            for submission in gradebook_.find_assignment(SLUG).submissions
+            for notebook_ in submission.notebooks
+            for grade in notebook_.grades
+        }
+
+
+RIGHT = {
+    (student, f"check_{name}"): (points, points) if (student, name) != ("cleo", "triple") else (0.0, 0.0)
+    for student in STUDENTS
+    for name, points in (("double", 2.0), ("triple", 3.0))
+}
+
+
+def when_run(here: Course) -> dict[str, str]:
+    """What each graded notebook printed while it was run."""
+    found = {}
+    for student in STUDENTS:
+        path = here.folder("autograded", student, SLUG) / f"{SLUG}.ipynb"
+        if path.is_file():
+            found[student] = nbformat.read(path, as_version=4).cells[0].outputs[0]["text"]
+    return found
+
+
+def test_the_folders_are_those_that_nbgrader_means(tiny: Course) -> None:
+    directory = CourseDirectory()
+    for name, default in course.DEFAULTS.items():
+        assert getattr(directory, name) == default
+    assert tiny.db_url == tiny.directory.db_url
+    assert str(tiny.folder("submitted", "ada", SLUG)) == tiny.directory.format_path("submitted", "ada", SLUG)
+
+
+# -- what is graded again ------------------------------------------------------------------
+
+
+def test_a_second_run_grades_nobody_and_gives_the_same_records(tiny: Course) -> None:
+    first = ClassRun(tiny, SLUG).run()
+    before = when_run(tiny)
+    second = ClassRun(tiny, SLUG)
+    assert second.run() == first
+    assert second.unchanged == list(STUDENTS)
+    assert when_run(tiny) == before
+    assert scores(tiny) == RIGHT
+
+
+def change_notebook(here: Course) -> None:
+    hand_in(here, "ben", notebook("3.0 * x"))
+
+
+def add_file(here: Course) -> None:
+    (here.folder("submitted", "ben", SLUG) / "data.txt").write_text("new")
+
+
+def lose_record(here: Course) -> None:
+    (records.folder(here.root, SLUG, "ben") / f"{SLUG}.json").unlink()
+
+
+def damage_record(here: Course) -> None:
+    (records.folder(here.root, SLUG, "ben") / f"{SLUG}.json").write_text('{"key": ')
+
+
+def lose_graded_notebook(here: Course) -> None:
+    (here.folder("autograded", "ben", SLUG) / f"{SLUG}.ipynb").unlink()
+
+
+def lose_submission_in_gradebook(here: Course) -> None:
+    with Gradebook(here.db_url) as gradebook_:
+        gradebook_.remove_submission(SLUG, "ben")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [change_notebook, add_file, lose_record, damage_record, lose_graded_notebook, lose_submission_in_gradebook],
+)
+def test_only_the_submission_that_changed_is_graded_again(tiny: Course, change: Callable[[Course], None]) -> None:
+    ClassRun(tiny, SLUG).run()
+    before = when_run(tiny)
+    change(tiny)
+    run = ClassRun(tiny, SLUG)
+    run.run()
+    assert run.unchanged == ["ada", "cleo"]
+    after = when_run(tiny)
+    assert {student for student in STUDENTS if before[student] != after[student]} == {"ben"}
+    assert scores(tiny) == RIGHT
+
+
+@pytest.mark.parametrize("what", ["secret", "limits", "release", "again"])
+def test_what_concerns_everybody_has_everybody_graded_again(tiny: Course, what: str, monkeypatch) -> None:
+    ClassRun(tiny, SLUG).run()
+    settings = {"cell_seconds": 7.0} if what == "limits" else {}
+    if what == "secret":
+        monkeypatch.setenv("AUTOGRADER_SECRET", "another one")
+    if what == "release":
+        path = tiny.folder("source", ".", SLUG) / f"{SLUG}.ipynb"
+        nb = nbformat.read(path, as_version=4)
+        nb.cells.append(nbformat.v4.new_markdown_cell("The end.", id="end"))
+        nbformat.write(nb, path)
+        assert cli.main(["release", SLUG, "--course", str(tiny.root)]) == 0
+    run = ClassRun(tiny, SLUG, settings, again=what == "again")
+    run.run()
+    assert run.unchanged == []
+    assert scores(tiny) == RIGHT
+
+
+def test_after_a_fix_in_checks_what_it_touches_is_graded_again_and_changes_are_printed(tiny: Course, capsys) -> None:
+    ClassRun(tiny, SLUG).run()
+    checks = tiny.folder("source", ".", SLUG) / "checks.py"
+    checks.write_text(CHECKS + "# a comment changes nothing\n")
+    run = ClassRun(tiny, SLUG)
+    run.run()
+    assert run.unchanged == list(STUDENTS)
+
+    checks.write_text(CHECKS.replace('"y": 3 * x', '"y": 4 * x'))
+    reports = {s: outputs_of(tiny, s, "check_double") for s in STUDENTS}
+    capsys.readouterr()
+    assert cli.main(["grade", SLUG, "--course", str(tiny.root)]) == 0
+    printed = capsys.readouterr().out
+    lines = [line.split() for line in printed[printed.index("Changed since") :].splitlines()]
+    assert [line for line in lines if line and line[0] in STUDENTS] == [
+        ["ada", "triple", "3", "0", "−3"],
+        ["ben", "triple", "3", "0", "−3"],
+        ["cleo", "triple", "0", "3", "+3"],
+    ]
+    assert {s: outputs_of(tiny, s, "check_double") for s in STUDENTS} == reports
+    assert {key: score for key, score in scores(tiny).items() if key[1] == "check_triple"} == {
+        ("ada", "check_triple"): (0.0, 0.0),
+        ("ben", "check_triple"): (0.0, 0.0),
+        ("cleo", "check_triple"): (3.0, 3.0),
+    }
+
+
+def outputs_of(here: Course, student: str, grade_id: str) -> list[dict]:
+    nb = json.loads((here.folder("autograded", student, SLUG) / f"{SLUG}.ipynb").read_text())
+    return next(c["outputs"] for c in nb["cells"] if c["metadata"].get("nbgrader", {}).get("grade_id") == grade_id)
+
+
+def test_manual_scores_and_comments_stay(tiny: Course) -> None:
+    ClassRun(tiny, SLUG).run()
+    with Gradebook(tiny.db_url) as gradebook_:
+        grade = gradebook_.find_grade("check_triple", SLUG, SLUG, "cleo")
+        grade.manual_score = 1.5
+        gradebook_.find_comment("triple", SLUG, SLUG, "cleo").manual_comment = "nearly"
+        gradebook_.db.commit()
+    ClassRun(tiny, SLUG, again=True).run()
+    assert scores(tiny)["cleo", "check_triple"] == (0.0, 1.5)
+    with Gradebook(tiny.db_url) as gradebook_:
+        assert gradebook_.find_comment("triple", SLUG, SLUG, "cleo").manual_comment == "nearly"
+
+
+def test_a_course_that_was_moved_is_not_graded_again(tiny: Course, tmp_path: Path) -> None:
+    ClassRun(tiny, SLUG).run()
+    moved = Course.at(shutil.move(tiny.root, tmp_path / "elsewhere"))
+    run = ClassRun(moved, SLUG)
+    run.run()
+    assert run.unchanged == list(STUDENTS)
+
+
+# -- what stops a run ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def killed_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[Course, int], int]:
+    """Lets the coordinator die at the nth of its steps that write; gives how many there were."""
+    steps: list[str] = []
+    dies = [0]
+
+    class Died(BaseException):
+        pass
+
+    def watched(owner: object, name: str) -> None:
+        own = getattr(owner, name)
+
+        def step(*args: object, **kwargs: object) -> object:
+            steps.append(name)
+            if len(steps) == dies[0]:
+                raise Died
+            return own(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, step)
+
+    for owner, name in (
+        (gradebook._Converter, "init_assignment"),
+        (gradebook._Converter, "write_single_notebook"),
+        (gradebook._Gradebook, "_commit_later"),
+        (gradebook._Gradebook, "save"),
+        (records, "_write"),
+    ):
+        watched(owner, name)
+
+    def run(here: Course, at: int) -> int:
+        steps.clear()
+        dies[0] = at
+        with contextlib.suppress(Died):
+            ClassRun(here, SLUG, {"sandbox": "none"}).run(jobs=1)
+        return len(steps)
+
+    return run
+
+
+def test_wherever_the_coordinator_dies_a_second_run_gives_every_submission_one_right_grade(tiny, killed_at) -> None:
+    pristine = shutil.copytree(tiny.root, tiny.root.with_name("pristine"))
+    count = killed_at(tiny, 0)
+    assert count > 10
+    assert scores(tiny) == RIGHT
+    for at in sorted({1, 2, 3, *range(4, count, max(1, count // 12)), count - 1, count}):
+        shutil.rmtree(tiny.root)
+        shutil.copytree(pristine, tiny.root)
+        assert killed_at(tiny, at) == at
+        run = ClassRun(tiny, SLUG, {"sandbox": "none"})
+        found = run.run(jobs=1)
+        assert [record["score"] for record in found] == [5.0, 5.0, 2.0], f"killed at write {at} of {count}"
+        assert scores(tiny) == RIGHT, f"killed at write {at} of {count}"
+
+
+def test_kill_9_costs_nothing(tiny: Course) -> None:
+    command = [sys.executable, "-m", "autograder.cli", "grade", SLUG, "--course", str(tiny.root), "--jobs", "1"]
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    end = time.monotonic() + 60
+    while not list((tiny.root / ".autograder").glob("records/*/*/*.json")) and time.monotonic() < end:
+        time.sleep(0.01)
+    run.kill()
+    run.wait()
+    again = ClassRun(tiny, SLUG)
+    again.run()
+    assert scores(tiny) == RIGHT
+
+
+def test_a_worker_that_is_killed_costs_a_retry(tiny: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[int] = []
+    honest = workers._Processes.submit
+
+    def submit(self, function, *args):
+        future = honest(self, function, *args)
+        if function.__name__ == "grade_all" and len(killed) < 2:
+            process = next(iter(self.pool._processes.values()))
+            killed.append(process.pid)
+            os.kill(process.pid, signal.SIGKILL)
+        return future
+
+    monkeypatch.setattr(workers._Processes, "submit", submit)
+    ClassRun(tiny, SLUG).run(jobs=2)
+    assert len(killed) == 2
+    assert scores(tiny) == RIGHT
+
+
+def test_a_submission_that_kills_every_worker_is_refused_and_the_others_are_graded(tiny, monkeypatch) -> None:
+    honest = workers._Processes.submit
+
+    def submit(self, function, *args):
+        future = honest(self, function, *args)
+        if function.__name__ == "grade_all" and args[0][0][0].student == "ben":
+            for process in list(self.pool._processes.values()):
+                os.kill(process.pid, signal.SIGKILL)
+        return future
+
+    monkeypatch.setattr(workers._Processes, "submit", submit)
+    found = {record["student"]: record for record in ClassRun(tiny, SLUG).run(jobs=2)}
+    assert found["ben"]["status"] == "refused: grading it failed in the grader: its worker died, time and again"
+    assert (found["ada"]["score"], found["cleo"]["score"]) == (5.0, 2.0)
+
+
+def test_two_runs_at_once_grade_everybody_once(tiny: Course) -> None:
+    command = [sys.executable, "-m", "autograder.cli", "grade", SLUG, "--course", str(tiny.root), "--jobs", "1"]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    printed = [run.communicate(timeout=120)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert sum("3 of 3 had been graded before" in text for text in printed) == 1
+    assert sum("Another run is grading tiny; waiting for its end." in text for text in printed) == 1
+    assert scores(tiny) == RIGHT
+
+
+def test_a_locked_gradebook_is_waited_for_and_then_told(tiny: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sqlite3
+
+    monkeypatch.setattr(gradebook, "WAIT_FOR_LOCK", 0.5)
+    other = sqlite3.connect(tiny.root / "gradebook.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Refused, match=r"gradebook .* cannot be used: database is locked. What was recorded stays"):
+        ClassRun(tiny, SLUG).run()
+    other.execute("ROLLBACK")
+    other.close()
+    ClassRun(tiny, SLUG).run()
+    assert scores(tiny) == RIGHT
+
+
+def test_a_full_disk_ends_the_run_with_what_to_do_and_loses_nothing(tiny: Course, monkeypatch) -> None:
+    honest = records._write
+    written: list[Path] = []
+
+    def write(path: Path, content: bytes) -> None:
+        written.append(path)
+        if len(written) == 4:
+            raise OSError(28, "No space left on device", str(path))
+        honest(path, content)
+
+    monkeypatch.setattr(records, "_write", write)
+    with pytest.raises(Refused, match=r"cannot write .*: No space left on device. What was recorded stays"):
+        ClassRun(tiny, SLUG).run()
+    monkeypatch.undo()
+    ClassRun(tiny, SLUG).run()
+    assert scores(tiny) == RIGHT
