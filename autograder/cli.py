@@ -1,4 +1,4 @@
-"""The `autograder` command: new, release, grade, summary, feedback."""
+"""The `autograder` command: new, release, grade, summary, replay, feedback."""
 
 from __future__ import annotations
 
@@ -40,10 +40,11 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    def command(name: str, run: Any, text: str, of_assignment: bool = True) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(run=run)
-        sub.add_argument("assignment", help="its folder's name in solutions/")
+        if of_assignment:
+            sub.add_argument("assignment", help="its folder's name in solutions/")
         sub.add_argument("--course", type=Path, default=Path(), metavar="DIR", help="the course folder (default: here)")
         return sub
 
@@ -68,6 +69,11 @@ def parser() -> argparse.ArgumentParser:
         help="grade on the workers of this Dask scheduler (coursekit[cluster])",
     )
     command("summary", summarise, "Print which mistakes the class made, from what has been graded so far.")
+    text = "Make one check of one student again, with the stored arguments, and show what the grader saw."
+    again = command("replay", replay_check, text, of_assignment=False)
+    again.add_argument("student", help="whose submission")
+    again.add_argument("exercise", help="which exercise")
+    again.add_argument("--assignment", metavar="NAME", help="needed where several assignments have such an exercise")
     command("feedback", write_feedback, "Write a feedback page for every graded submission.")
     return top
 
@@ -147,6 +153,14 @@ def summarise(arguments: argparse.Namespace) -> None:
     if not records:
         raise Refused(f"nothing has been graded for {slug!r} yet: run `autograder grade {slug}` first")
     console.print(class_summary(records))
+
+
+def replay_check(arguments: argparse.Namespace) -> None:
+    from .course import Course
+    from .replay import replay
+
+    report = replay(Course.at(arguments.course), arguments.student, arguments.exercise, arguments.assignment)
+    print(report.transcript())
 
 
 def write_feedback(arguments: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,11 +23,13 @@ from .grade import Graded, Submission
 
 quick_nbgrader()
 
+import jsonschema  # noqa: E402
 import nbformat  # noqa: E402
 from nbconvert.exporters import NotebookExporter  # noqa: E402
 from nbconvert.writers import FilesWriter  # noqa: E402
 from nbgrader.api import Gradebook, MissingEntry  # noqa: E402
 from nbgrader.converters import Autograde, autograde  # noqa: E402
+from nbgrader.nbgraderformat import common as nbgraderformat  # noqa: E402
 from nbgrader.preprocessors import latesubmissions, overwritecells, overwritekernelspec, saveautogrades  # noqa: E402
 from sqlalchemy.exc import OperationalError  # noqa: E402
 
@@ -69,15 +72,20 @@ class Recorder:
         directory = self.api.coursedir
         with trouble_of_the_machine(f"the gradebook {directory.db_url}"):
             self.gradebook = _Gradebook(directory.db_url, directory.course_id)
-        self.own = {module: module.Gradebook for module in OPENING}
+        self.restored = contextlib.ExitStack()
         for module in OPENING:
-            module.Gradebook = lambda *anything: self.gradebook
+            self._replace(module, "Gradebook", lambda *anything: self.gradebook)
+        self._replace(nbgraderformat, "jsonschema", _Schemas())
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for module, own in self.own.items():
-            module.Gradebook = own
+        self.restored.close()
         self.gradebook.shut()
+
+    def _replace(self, module: Any, name: str, new: Any) -> None:
+        """Let nbgrader's `module` use `new`, until this recorder is left."""
+        self.restored.callback(setattr, module, name, getattr(module, name))
+        setattr(module, name, new)
 
     def require_release(self, names: list[str]) -> None:
         """Refuse an assignment of which the gradebook knows nothing."""
@@ -192,6 +200,24 @@ class _Gradebook(Gradebook):  # type: ignore[misc]
     def shut(self) -> None:
         """Close it for good."""
         super().close()
+
+
+class _Schemas:
+    """In place of the module jsonschema, which checks the schema itself whenever it checks a cell."""
+
+    def __init__(self) -> None:
+        self.validators: dict[str, Any] = {}
+
+    def validate(self, instance: Any, schema: Any) -> None:
+        """Raise jsonschema's ValidationError if `instance` is not what `schema` says."""
+        key = json.dumps(schema, sort_keys=True)
+        if key not in self.validators:
+            kind = jsonschema.validators.validator_for(schema)
+            kind.check_schema(schema)
+            self.validators[key] = kind(schema)
+        error = jsonschema.exceptions.best_match(self.validators[key].iter_errors(instance))
+        if error is not None:
+            raise error
 
 
 class _Converter(Autograde):  # type: ignore[misc]

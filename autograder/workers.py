@@ -90,7 +90,7 @@ class _Cluster:
         except ImportError:
             raise Refused("--scheduler needs Dask: pip install 'coursekit[cluster]'") from None
         try:
-            self.client = Client(scheduler, timeout=20, set_as_default=False)
+            self.client = Client(scheduler, timeout=10, set_as_default=False)
         except (OSError, ValueError) as error:
             raise Refused(f"there is no Dask scheduler at {scheduler}: {error}") from error
 

@@ -153,17 +153,8 @@ def show_digits(images: ArrayLike, labels: ArrayLike | None = None, columns: int
     _between("show_digits", "columns", columns, 1, 50)
     names = _names("show_digits", "labels", labels, len(images))
     columns = min(columns, len(images))
-    rows = math.ceil(len(images) / columns)
-
-    figure = _figure(0.62 * columns + 0.1, (0.82 if names else 0.62) * rows + 0.1)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax in axes:
-        ax.set_axis_off()
     darkest = images.max()
-    for i, image in enumerate(images):
-        axes[i].imshow(image, cmap="gray_r", vmin=0, vmax=darkest or 1, interpolation="nearest")
-        if names:
-            axes[i].set_title(_plain(names[i]), fontsize=10, pad=2)
+    figure = _draw_grid(images, names, columns, 0.62, cmap="gray_r", vmin=0, vmax=darkest or 1)
 
     count = _count(len(images), "image")
     said = f" Labels, row by row: {', '.join(names)}." if names else ""
@@ -209,15 +200,9 @@ def show_templates(
     limit = np.abs(W[np.isfinite(W)]).max(initial=0.0) or 1.0
 
     columns = min(5, len(templates))
-    rows = math.ceil(len(templates) / columns)
-    figure = _figure(1.25 * columns + 0.9, 1.45 * rows + 0.1)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for ax in axes.flat:
-        ax.set_axis_off()
-    for ax, template, name in zip(axes.flat, templates, names, strict=False):
-        image = ax.imshow(template, cmap=_DIVERGING, vmin=-limit, vmax=limit, interpolation="nearest")
-        ax.set_title(_plain(name), fontsize=10, pad=3)
-    figure.colorbar(image, ax=axes, shrink=0.8, label="weight")
+    figure = _draw_grid(templates, names, columns, 1.25, cmap=_DIVERGING, vmin=-limit, vmax=limit)
+    (ax,) = figure.axes
+    figure.colorbar(ax.images[0], ax=ax, shrink=0.8, label="weight")
 
     lines = []
     for name, template in zip(names, templates, strict=True):
@@ -753,6 +738,27 @@ def _axes(width: float, height: float, grid: bool = True) -> tuple[Figure, Axes]
         ax.grid(alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)
     return figure, ax
+
+
+def _draw_grid(images: NDArray[Any], names: Sequence[str], columns: int, inches: float, **how: Any) -> Figure:
+    """Draw equally large images row by row, `inches` wide each, with their names above them.
+
+    They are drawn as one large image: axes for each would take a hundred times as long.
+    """
+    count, height, width = images.shape
+    rows, gap = math.ceil(count / columns), max(1, width // 8)
+    above = max(2, round(0.24 * width / inches)) if names else gap  # a line of text is 0.24 inches high
+    whole = np.full((rows * (height + above), columns * (width + gap)), np.nan)  # what is not a number stays white
+    figure = _figure(inches * columns + 0.1, inches * whole.shape[0] / (width + gap) + 0.1)
+    ax = figure.subplots()
+    ax.set_axis_off()
+    for i, image in enumerate(images):
+        top, left = i // columns * (height + above) + above, i % columns * (width + gap)
+        whole[top : top + height, left : left + width] = image
+        if names:
+            ax.text(left + width / 2 - 0.5, top - 0.9, _plain(names[i]), fontsize=10, ha="center", va="bottom")
+    ax.imshow(whole, interpolation="nearest", **how)
+    return figure
 
 
 def _png(figure: Figure) -> bytes:

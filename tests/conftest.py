@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,10 @@ def _program(name: str) -> Callable[[], str | None]:
     return lambda: None if shutil.which(name) else f"the program {name} is not installed"
 
 
+def _no_postgres() -> str | None:
+    return None if any(Path("/usr/lib/postgresql").glob("*/bin/postgres")) else "PostgreSQL is not installed"
+
+
 def _module(name: str) -> Callable[[], str | None]:
     return lambda: None if importlib.util.find_spec(name) else f"the Python package {name} is not installed"
 
@@ -30,6 +35,7 @@ NEEDS = {
     "chromium": _program("chromium"),
     "git": _program("git"),
     "playwright": _module("playwright"),
+    "postgres": _no_postgres,
     "repo2docker": _module("repo2docker"),
 }
 

@@ -14,6 +14,7 @@ calls; of the server it can neither see nor reach anything.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -53,6 +54,9 @@ def main(descriptor: int) -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     calls = namespaces.make_filter() if setting["walled"] else None
+    # What is here now is never garbage, and looking at it again would copy it in every fork.
+    gc.collect()
+    gc.freeze()
     control.send(b"ready")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # how a notebook ended is its warden's to say
     while True:

@@ -150,6 +150,23 @@ class Report:
         lines.extend(f"Note: {printable(note)}" for note in self.notes)
         return "\n".join(lines)
 
+    def transcript(self) -> str:
+        """Everything that was looked at, case by case: what was called, what was expected, what came back."""
+        lines = [self.text()]
+        case, called = "", None
+        for verdict in self.verdicts:
+            if verdict.case != case:
+                case, called = verdict.case, None
+                lines += ["", f"Case '{case}'"]
+            if verdict.step is not None and verdict.step is not called:
+                called = verdict.step
+                lines += [f"  {line}" for line in _call(called)]
+            told = "ok" if verdict.ok else f"{printable(verdict.message)}" + f" [{verdict.code}]" * bool(verdict.code)
+            lines.append(f"  {verdict.name} ({verdict.part}): {told}")
+            for label, value in _values(verdict):
+                lines.extend(f"    {line}" for line in _indent(f"{label}: ", value))
+        return "\n".join(lines)
+
     def html(self) -> str:
         """The report as HTML that stands alone: inline styles, no scripts, everything of the student's escaped."""
         if self.status in ("not written", "not defined", "not run"):

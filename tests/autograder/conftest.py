@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from tiny import make
 
 from autograder import demo
 from autograder.course import Course
@@ -29,3 +30,9 @@ def solution(repository: Path) -> nbformat.NotebookNode:
     """The instructor's notebook of `linear_classifiers`."""
     path = repository / "solutions" / "linear_classifiers" / "linear_classifiers.ipynb"
     return nbformat.read(path, as_version=4)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, repository: Path) -> Course:
+    """A released course with a class of three, in which nobody has been graded."""
+    return make(tmp_path / "course", repository)

@@ -17,6 +17,7 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 from nbgrader.coursedir import CourseDirectory
+from tiny import CHECKS, RIGHT, SLUG, STUDENTS, hand_in, notebook, scores
 
 from autograder import cli, course, gradebook, records, workers
 from autograder.course import Course
@@ -24,93 +25,6 @@ from autograder.errors import Refused
 from autograder.run import ClassRun
 
 pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow, pytest.mark.xdist_group("resume")]
-
-SLUG = "tiny"
-CHECKS = '''
-"""What is graded in `tiny`."""
-
-from autograder.spec import Assignment, Mistake, case
-
-assignment = Assignment("tiny")
-
-
-@assignment.exercise("double", parts={"y": 2}, mistakes=[])
-def double_cases(rng):
-    x = float(rng.normal())
-    yield case("a number", "double", {"x": x}, {"y": 2 * x})
-
-
-@assignment.exercise("triple", parts={"y": 3}, mistakes=[])
-def triple_cases(rng):
-    x = float(rng.normal())
-    yield case("a number", "triple", {"x": x}, {"y": 3 * x})
-'''
-RUNS = "import os\nprint('run', os.urandom(8).hex())"  # what this prints is another text whenever it is run
-STUDENTS = ("ada", "ben", "cleo")
-
-
-def cell(source: str, grade_id: str = "", **nbgrader: object) -> nbformat.NotebookNode:
-    found = nbformat.v4.new_code_cell(source, id=grade_id or "cell")
-    if grade_id:
-        role = {"grade": False, "solution": False, "locked": False, "task": False, "schema_version": 3}
-        found.metadata["nbgrader"] = {**role, "grade_id": grade_id, **nbgrader}
-    return found
-
-
-def notebook(triple: str = "3 * x") -> nbformat.NotebookNode:
-    cells = [
-        cell("from coursekit import check\n" + RUNS),
-        cell("def double(x):\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION", "double", solution=True),
-        cell('check("double", double)', "check_double", grade=True, locked=True, points=2),
-        cell(
-            f"def triple(x):\n    ### BEGIN SOLUTION\n    return {triple}\n    ### END SOLUTION",
-            "triple",
-            solution=True,
-        ),
-        cell('check("triple", triple)', "check_triple", grade=True, locked=True, points=3),
-    ]
-    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": spec})
-
-
-def hand_in(here: Course, student: str, nb: nbformat.NotebookNode) -> None:
-    folder = here.folder("submitted", student, SLUG)
-    folder.mkdir(parents=True, exist_ok=True)
-    nbformat.write(nb, folder / f"{SLUG}.ipynb")
-
-
-@pytest.fixture
-def tiny(tmp_path: Path, repository: Path) -> Course:
-    """A course with a class of three, of whom the last has a mistake."""
-    root = tmp_path / "course"
-    source = root / "solutions" / SLUG
-    source.mkdir(parents=True)
-    shutil.copy(repository / "nbgrader_config.py", root)
-    (source / "checks.py").write_text(CHECKS)
-    nbformat.write(notebook(), source / f"{SLUG}.ipynb")
-    here = Course.at(root)
-    assert cli.main(["release", SLUG, "--course", str(root)]) == 0
-    for student in STUDENTS:
-        hand_in(here, student, notebook("4 * x" if student == "cleo" else "3 * x"))
-    return here
-
-
-def scores(here: Course) -> dict[tuple[str, str], tuple[float, float]]:
-    """By student and cell: the automatic score and the score with what was changed by hand."""
-    with Gradebook(here.db_url) as gradebook_:
-        return {
-            (submission.student.id, grade.name): (grade.auto_score, grade.score)
-            for submission in gradebook_.find_assignment(SLUG).submissions
-            for notebook_ in submission.notebooks
-            for grade in notebook_.grades
-        }
-
-
-RIGHT = {
-    (student, f"check_{name}"): (points, points) if (student, name) != ("cleo", "triple") else (0.0, 0.0)
-    for student in STUDENTS
-    for name, points in (("double", 2.0), ("triple", 3.0))
-}
 
 
 def when_run(here: Course) -> dict[str, str]:
@@ -400,3 +314,37 @@ def test_a_full_disk_ends_the_run_with_what_to_do_and_loses_nothing(tiny: Course
     monkeypatch.undo()
     ClassRun(tiny, SLUG).run()
     assert scores(tiny) == RIGHT
+
+
+# -- replay ------------------------------------------------------------------------------------
+
+
+def test_a_check_is_replayed_with_its_stored_arguments(tiny: Course, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    ClassRun(tiny, SLUG).run()
+    before = {path: path.read_bytes() for path in (tiny.root / ".autograder").rglob("*") if path.is_file()}
+    monkeypatch.setenv("AUTOGRADER_SECRET", "lost and replaced")  # the arguments are not drawn again
+    capsys.readouterr()
+    assert cli.main(["replay", "cleo", "triple", "--course", str(tiny.root)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "triple: 0 of 3 points"
+    stored = json.loads((records.folder(tiny.root, SLUG, "cleo") / "cases.json").read_text())
+    (case,) = stored["exercises"][1]["cases"]
+    x = case["steps"][0]["args"][0]
+    assert "Case 'a number'" in lines
+    assert f"    x = {x:.6g}" in lines
+    assert f"    expected: {3 * x:.6g}" in lines
+    assert f"    came back: {4 * x:.6g}" in lines
+    assert {path: path.read_bytes() for path in (tiny.root / ".autograder").rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("student", "exercise", "complaint"),
+    [
+        ("ada", "quadruple", "there is no record of 'quadruple' for 'ada'; there are double, triple"),
+        ("eve", "double", "there is no record of 'double' for 'eve'; nothing of this student has been graded"),
+    ],
+)
+def test_what_was_never_graded_cannot_be_replayed(tiny: Course, capsys, student, exercise, complaint) -> None:
+    ClassRun(tiny, SLUG, {"sandbox": "none"}).run()
+    assert cli.main(["replay", student, exercise, "--course", str(tiny.root)]) == 1
+    assert complaint in capsys.readouterr().err

