@@ -18,7 +18,7 @@ from typing import Any
 
 from coursekit.checks.cases import Case, Exercise, to_files
 from coursekit.checks.judge import examine, inherited
-from coursekit.checks.report import Report, number, printable
+from coursekit.checks.report import Report, printable
 from coursekit.checks.run import StepOutcome
 
 from . import cases, plain, spec
@@ -168,7 +168,9 @@ def _assignment(checks: str | None, name: str) -> spec.Assignment:
 
 
 def _setup(assignment: spec.Assignment, setup: Setup) -> Setup:
-    return replace(setup, forbidden=assignment.forbidden) if assignment.described else setup
+    if not assignment.described:
+        return setup
+    return replace(setup, forbidden=assignment.forbidden, withheld=tuple(assignment.withheld))
 
 
 def refuse(submission: Submission, checks: str | None, secret: bytes, reason: str) -> Graded:
@@ -454,8 +456,3 @@ def _graded(
     }
     used = to_files(submission.assignment, tuple(exercises.values())) if exercises else {}
     return Graded(json.dumps(notebook), record, used)
-
-
-def summary(record: Mapping[str, Any]) -> str:
-    """A record in one line."""
-    return f"{record['student']}: {number(record['score'])} of {number(record['max'])} ({record['status']})"

@@ -148,10 +148,14 @@ class Assignment:
         The assignment's folder in `solutions/`.
     engine_allowed : bool
         Whether students may import `coursekit.autograd`, and `coursekit.gradcheck`, which has gradients from it.
+    withheld : list of str
+        Functions of the kit that an exercise asks to write, such as ``"coursekit.autograd.hvp"``:
+        calling them raises an error that says so.
     """
 
     name: str
     engine_allowed: bool = False
+    withheld: Sequence[str] = ()
     described: dict[str, _Described] = field(default_factory=dict)
 
     def exercise(

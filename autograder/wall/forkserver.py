@@ -48,7 +48,7 @@ def main(descriptor: int) -> None:
     """Serve orders on the inherited socket `descriptor` until the other side closes it."""
     control = socket.socket(fileno=descriptor)
     setting = json.loads(control.recv(MAX_ORDER))
-    prepare(setting["forbidden"])
+    prepare(setting["forbidden"], setting["withheld"])
     inside = Inside()
     for name in WARM:
         with contextlib.suppress(ImportError):

@@ -14,6 +14,7 @@ import base64
 import builtins
 import contextlib
 import functools
+import importlib
 import importlib.abc
 import io
 import os
@@ -393,11 +394,19 @@ def put_file(name: str, content: Any) -> None:
         path.write_bytes(content.tobytes())
 
 
-def prepare(forbidden: Mapping[str, str]) -> None:
-    """Make this process one for notebooks, in which the modules `forbidden` are missing, each for the reason given."""
+def prepare(forbidden: Mapping[str, str], withheld: Sequence[str]) -> None:
+    """Make this process one for notebooks.
+
+    The modules `forbidden` are missing, each for the reason given; the functions `withheld` raise when they are called.
+    """
     sys.meta_path.insert(0, Forbidden(forbidden))
     if absent.CHECKER in forbidden:
         absent.stand_in()
+    for full_name in withheld:
+        place, _, name = full_name.rpartition(".")
+        own = getattr(importlib.import_module(place), name)
+        for module in (sys.modules[place], sys.modules[own.__module__]):
+            setattr(module, name, functools.partial(_withheld, full_name))
     sys.path.insert(0, "")
     builtins.input = _no_input
 
@@ -415,6 +424,10 @@ def set_limits(memory: int, cpu_seconds: int, processes: int) -> None:
         hard = resource.getrlimit(limit)[1]
         lower = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(limit, (lower, lower))
+
+
+def _withheld(full_name: str, *args: object, **kwargs: object) -> None:
+    raise RuntimeError(f"{full_name} is what you are asked to write here, so it is not there while that is graded")
 
 
 def _no_input(prompt: object = "") -> str:

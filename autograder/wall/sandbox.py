@@ -33,12 +33,14 @@ class Setup:
     """How the process is walled in.
 
     `kind` is ``"bwrap"``, or ``"none"`` for trusted samples only; `forbidden` holds the
-    modules that do not exist there, each with the reason that a student is told; `hide`
-    the folders that must not be seen even if they lie inside a folder that must.
+    modules that do not exist there, each with the reason that a student is told; `withheld`
+    functions that cannot be called, because an exercise asks to write them; `hide` the
+    folders that must not be seen even if they lie inside a folder that must.
     """
 
     kind: str = "bwrap"
     forbidden: Mapping[str, str] = field(default_factory=dict)
+    withheld: tuple[str, ...] = ()
     hide: tuple[Path, ...] = ()
 
 

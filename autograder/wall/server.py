@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,11 @@ class Server:
             self.control = opened.enter_context(control)
             with theirs:
                 self.process = opened.enter_context(self._started(setup, home, theirs.fileno()))
-            setting = {"forbidden": dict(setup.forbidden), "walled": self.walled}
+            setting = {
+                "forbidden": dict(setup.forbidden),
+                "withheld": list(setup.withheld),
+                "walled": self.walled,
+            }
             self.control.settimeout(START_SECONDS)
             try:
                 self.control.send(json.dumps(setting).encode())
@@ -167,6 +172,7 @@ class Forked:
 # -- the servers of this process ----------------------------------------------------------
 
 _servers: dict[Any, Server] = {}
+_one_at_a_time = threading.Lock()  # a Dask worker may have several threads
 
 
 @contextlib.contextmanager
@@ -186,8 +192,13 @@ def start(setup: Setup) -> None:
 
 
 def _server(setup: Setup, anew: bool = False) -> Server:
+    with _one_at_a_time:
+        return _kept_server(setup, anew)
+
+
+def _kept_server(setup: Setup, anew: bool) -> Server:
     # A fork of this process has none of its servers.
-    key = (os.getpid(), setup.kind, tuple(sorted(setup.forbidden.items())), setup.hide)
+    key = (os.getpid(), setup.kind, tuple(sorted(setup.forbidden.items())), setup.withheld, setup.hide)
     server = _servers.pop(key, None)
     if server is not None and (anew or not server.alive):
         server.close()

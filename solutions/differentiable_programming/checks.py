@@ -14,7 +14,7 @@ from autograder.spec import FROM_REFERENCE, Assignment, Case, Expected, call, ca
 from coursekit.autograd import grad, hvp, value_and_grad
 from coursekit.checks.given import Given
 
-assignment = Assignment("differentiable_programming", engine_allowed=True)
+assignment = Assignment("differentiable_programming", engine_allowed=True, withheld=["coursekit.autograd.hvp"])
 
 
 # -- functions to differentiate -------------------------------------------------------------
