@@ -117,7 +117,7 @@ def main() -> int:
         "course": FOLDER,
         "released": course.folder("release", ".", "."),
         "gradebook": FOLDER / "gradebook.db",
-        "feedback": course.folder("feedback", ".", ".").parent,
+        "feedback": FOLDER / "feedback",
     }
     for name, path in where.items():
         console.print(f"{name:>10}  {shown(path)}", markup=False, highlight=False, soft_wrap=True)

@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from .wall.box import Limits
 from .wall.sandbox import Setup
 
 LIMITS = Limits()
+ASKS = re.compile(r"\s*check\(")
 MAX_FILES = 48 * 2**20
 
 
@@ -49,7 +51,13 @@ class PublicCases(NbGraderPreprocessor):  # type: ignore[misc]
         course = course_of(self)
         slug, name = resources["nbgrader"]["assignment"], resources["nbgrader"]["notebook"]
         text = checks_text(course, slug)
-        if text is not None and name == slug:
+        if text is None:
+            asking = [_grade_id(cell) for cell in nb.cells if _grade_id(cell) and ASKS.match(cell.source)]
+            if asking:
+                raise Refused(
+                    f"{slug}: {asking[0]!r} asks for a check, but there is no {slug}/checks.py to say what is right"
+                )
+        elif name == slug:
             assignment = spec.load(text, f"{slug}/checks.py")
             compare_with_notebook(assignment, slug, nb)
             resources.setdefault("outputs", {}).update(to_files(slug, cases.public(assignment)))

@@ -182,6 +182,8 @@ class ClassRun:
         from .grade import Kept
 
         digests = old.get("digests") or {}
+        if bool(digests) != bool(self._digests):
+            return False  # there was no `checks.py`, or there is none any more
         same = {name for name in old["exercises"] if name in digests and digests[name] == self._digests.get(name)}
         if same == set(self._digests) & set(old["exercises"]) == set(digests):
             return True

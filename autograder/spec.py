@@ -340,7 +340,8 @@ def load(source: str, filename: str) -> Assignment:
     except Refused:
         raise
     except Exception as error:
-        raise Refused(f"{filename} cannot be run: {type(error).__name__}: {error}") from error
+        message = str(error).replace(own_name.removeprefix(filename), "")
+        raise Refused(f"{filename} cannot be run: {type(error).__name__}: {message}") from error
     found = getattr(module, "assignment", None)
     if not isinstance(found, Assignment):
         raise Refused(f"{filename} defines no `assignment = Assignment(...)`")

@@ -129,7 +129,9 @@ def figure_html(image: bytes, mime_type: str, *, alt: str, caption: str) -> str:
 # --------------------------------------------------------- digits and weights
 
 
-def show_digits(images: ArrayLike, labels: ArrayLike | None = None, columns: int = 10) -> Picture:
+def show_digits(
+    images: ArrayLike, labels: ArrayLike | None = None, columns: int = 10, caption: str | None = None
+) -> Picture:
     """Show images in a grid, row by row.
 
     Parameters
@@ -140,6 +142,8 @@ def show_digits(images: ArrayLike, labels: ArrayLike | None = None, columns: int
         What to write above each image: labels, or predictions.
     columns : int
         Images in a row.
+    caption : str, optional
+        The line below the picture, if it should say more than how many there are.
 
     Examples
     --------
@@ -161,14 +165,17 @@ def show_digits(images: ArrayLike, labels: ArrayLike | None = None, columns: int
     ink = f"Each is {images.shape[1]}×{images.shape[2]}, with values from {images.min():g} to {darkest:g}."
     return Picture(
         figure,
-        caption=f"{count}, {columns} in a row",
+        caption=caption or f"{count}, {columns} in a row",
         alt=f"{count} in a grid, {columns} in a row.{said}",
         text=ink + said,
     )
 
 
 def show_templates(
-    W: ArrayLike, image_shape: tuple[int, int] = (8, 8), class_names: Sequence[object] | None = None
+    W: ArrayLike,
+    image_shape: tuple[int, int] = (8, 8),
+    class_names: Sequence[object] | None = None,
+    caption: str | None = None,
 ) -> Picture:
     """Show each class's weights as an image: its template.
 
@@ -184,6 +191,8 @@ def show_templates(
         Height and width of an image.
     class_names : sequence, optional
         C names; 0 … C − 1 if left out.
+    caption : str, optional
+        The line below the picture, for columns that are no classes.
     """
     W = _numbers("show_templates", "W", W, ndim=2)
     height, width = image_shape
@@ -216,9 +225,12 @@ def show_templates(
         )
     return Picture(
         figure,
-        caption=f"Templates of {_count(len(templates), 'class', 'classes')}: "
+        caption=caption
+        or f"Templates of {_count(len(templates), 'class', 'classes')}: "
         f"red speaks for the class, blue against it (weights from {-limit:.3g} to {limit:.3g})",
-        alt=f"The weights of {_count(len(templates), 'class', 'classes')} as images. " + " ".join(lines),
+        alt=(caption or f"The weights of {_count(len(templates), 'class', 'classes')} as images")
+        + ". "
+        + " ".join(lines),
         text="\n".join(lines),
     )
 
@@ -746,10 +758,13 @@ def _draw_grid(images: NDArray[Any], names: Sequence[str], columns: int, inches:
     They are drawn as one large image: axes for each would take a hundred times as long.
     """
     count, height, width = images.shape
-    rows, gap = math.ceil(count / columns), max(1, width // 8)
+    rows = math.ceil(count / columns)
+    longest = max(map(len, names), default=0) * 0.09 * width / inches  # a letter is 0.09 inches wide
+    gap = max(1, width // 8, math.ceil(longest) - width)
     above = max(2, round(0.24 * width / inches)) if names else gap  # a line of text is 0.24 inches high
     whole = np.full((rows * (height + above), columns * (width + gap)), np.nan)  # what is not a number stays white
-    figure = _figure(inches * columns + 0.1, inches * whole.shape[0] / (width + gap) + 0.1)
+    inches_each = inches / (width + max(1, width // 8))
+    figure = _figure(inches_each * whole.shape[1] + 0.1, inches_each * whole.shape[0] + 0.1)
     ax = figure.subplots()
     ax.set_axis_off()
     for i, image in enumerate(images):

@@ -123,7 +123,9 @@ def inherited(own: Report, repeated: Report, wrong: Sequence[str]) -> Report:
 def mend_first(wrong: Sequence[str]) -> str:
     """What to tell somebody whose exercise may fail for the mistakes in earlier ones."""
     names = " and ".join(f"`{name}`" for name in wrong)
-    return f"if this calls your {names}, mend that first: it does not pass its own check"
+    that, it = ("that", "it does") if len(wrong) == 1 else ("those", "they do")
+    own = "its own check" if len(wrong) == 1 else "their own checks"
+    return f"if this calls your {names}, mend {that} first: {it} not pass {own}"
 
 
 def _judge_case(case: Case, outcomes: list[StepOutcome]) -> Iterator[Verdict]:

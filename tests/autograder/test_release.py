@@ -108,3 +108,18 @@ def test_the_release_command_shows_what_does_not_fit(course: Course) -> None:
 def test_an_unknown_assignment_is_refused_with_the_names_there_are(course: Course) -> None:
     with pytest.raises(Refused, match=r"no assignment 'linear_clasifiers'.*there is linear_classifiers"):
         release(course, "linear_clasifiers")
+
+
+def test_a_release_that_fails_leaves_what_was_released_before(course: Course) -> None:
+    folder = course.folder("release", ".", SLUG)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (course.folder("source", ".", SLUG) / "checks.py").write_text("assignment = ")
+    with pytest.raises(Refused, match=r"checks.py cannot be run: SyntaxError: .*\(checks.py, line 1\)"):
+        release(course, SLUG)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_notebook_with_checks_is_not_released_without_its_checks_file(course: Course) -> None:
+    (course.folder("source", ".", SLUG) / "checks.py").unlink()
+    with pytest.raises(Refused, match=r"asks for a check, but there is no linear_classifiers/checks.py"):
+        release(course, SLUG)
