@@ -303,6 +303,7 @@ def test_the_reference_takes_no_arguments_that_would_cost_the_grader_much():
 WRONG = "def double(x):\n    return 0 * x"
 FIND = """
 import gc, os, socket, struct, json
+gc.unfreeze()
 inside = next(o for o in gc.get_objects() if type(o).__name__ == "Inside")
 channel = inside.channel
 numbers = [int(n) for n in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{n}")]
