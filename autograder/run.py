@@ -374,13 +374,15 @@ class ClassRun:
         path = folder / f"{name}.ipynb"
         if glob.has_magic(student):
             return "nbgrader cannot work with a student's name that holds any of * ? [: rename the folder"
-        if not path.is_file():
+        if path.is_symlink():
+            return f"{path.name} is a link, not a file"
+        if not path.exists():
             others = sorted(p.name for p in folder.iterdir())
             if not others:
                 return f"the folder that was handed in is empty; expected {path.name} in it"
             return f"there is no {path.name} in what was handed in, only {', '.join(others)[:200]}: rename the notebook"
-        if path.is_symlink():
-            return f"{path.name} is a link, not a file"
+        if not path.is_file():
+            return f"{path.name} is not a file"
         if path.stat().st_size > MAX_NOTEBOOK:
             return f"{path.name} is larger than {MAX_NOTEBOOK >> 20} MB: clear its outputs and hand it in again"
         try:

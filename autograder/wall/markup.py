@@ -34,16 +34,8 @@ OF_ANY = {"class", "dir", "id", "lang", "role", "style", "title"}
 OF_DRAWING = {
     *("cx", "cy", "d", "dominant-baseline", "dx", "dy", "fill", "fill-opacity", "fill-rule", "font-family"),
     *("font-size", "font-style", "font-weight", "height", "opacity", "points", "preserveAspectRatio", "r", "rx", "ry"),
-    *(
-        "stroke",
-        "stroke-dasharray",
-        "stroke-linecap",
-        "stroke-linejoin",
-        "stroke-opacity",
-        "stroke-width",
-        "text-anchor",
-    ),
-    *("transform", "viewBox", "width", "x", "x1", "x2", "xmlns", "y", "y1", "y2"),
+    *("stroke", "stroke-dasharray", "stroke-linecap", "stroke-linejoin", "stroke-opacity", "stroke-width"),
+    *("text-anchor", "transform", "viewBox", "width", "x", "x1", "x2", "xmlns", "y", "y1", "y2"),
 }
 ATTRIBUTES = {
     "*": OF_ANY,
@@ -57,13 +49,13 @@ ATTRIBUTES = {
     **dict.fromkeys(DRAWING, OF_DRAWING),
 }
 STYLES = {
-    *("background-color", "border", "border-bottom", "border-collapse", "border-color", "border-left", "border-radius"),
-    *("border-right", "border-spacing", "border-style", "border-top", "border-width", "color", "display"),
-    *("font-family", "font-size", "font-style", "font-variant", "font-weight", "height", "line-height"),
-    *("list-style-type", "margin", "margin-bottom", "margin-left", "margin-right", "margin-top", "max-height"),
-    *("max-width", "min-height", "min-width", "overflow", "overflow-wrap", "overflow-x", "overflow-y", "padding"),
-    *("padding-bottom", "padding-left", "padding-right", "padding-top", "text-align", "text-decoration"),
-    *("text-indent", "vertical-align", "white-space", "width", "word-break", "fill", "stroke", "stroke-width"),
+    *("background", "background-color", "border", "border-bottom", "border-collapse", "border-color", "border-left"),
+    *("border-radius", "border-right", "border-spacing", "border-style", "border-top", "border-width", "color"),
+    *("display", "fill", "font-family", "font-size", "font-style", "font-variant", "font-weight", "height"),
+    *("line-height", "list-style-type", "margin", "margin-bottom", "margin-left", "margin-right", "margin-top"),
+    *("max-height", "max-width", "min-height", "min-width", "overflow", "overflow-wrap", "overflow-x", "overflow-y"),
+    *("padding", "padding-bottom", "padding-left", "padding-right", "padding-top", "stroke", "stroke-width"),
+    *("text-align", "text-decoration", "text-indent", "vertical-align", "white-space", "width", "word-break"),
 }
 # A class is what the page's own styles and scripts make of it: these mean no harm.
 CLASSES = {"dataframe", "anchor-link", "highlight", *STANDARD_TYPES.values()}
@@ -83,7 +75,7 @@ MAX_COMPARED = 4 * 10**8  # every word before the next tag might be an attribute
 MAX_MARKDOWN = 20_000
 MAX_PAGE_SECONDS = 20.0  # for the Markdown of one page
 MAX_SHOWN = 20_000  # characters of what is shown as text
-TOO_INVOLVED = "This is shown as text: as a page it is too large, too involved or broken."
+NOT_RENDERED = "This is shown as text: as a page it is too large, too involved or broken."
 SPENT = "autograder_markdown_seconds"
 
 log = logging.getLogger(__name__)
@@ -114,7 +106,7 @@ def clean(text: Any) -> str:
 
 def as_text(text: str) -> str:
     """The beginning of `text`, shown as it is written."""
-    return f"<p>{TOO_INVOLVED}</p><pre>{html.escape(text[:MAX_SHOWN])}</pre>"
+    return f"<p>{NOT_RENDERED}</p><pre>{html.escape(text[:MAX_SHOWN])}</pre>"
 
 
 def _too_involved(text: str) -> bool:

@@ -99,6 +99,11 @@ def make_filter() -> pyseccomp.SyscallFilter:
             calls.add_rule(refused, name)
     calls.add_rule(refused, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, NEWUSER, NEWUSER))
     calls.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")  # its flags cannot be seen; libc then uses clone
+    # Of sockets only local ones, IP and netlink: those of virtual machines know no namespaces and reach their host.
+    for family in range(socket.AF_INET + 1, socket.AF_NETLINK):
+        if family != socket.AF_INET6:
+            calls.add_rule(refused, "socket", pyseccomp.Arg(0, pyseccomp.EQ, family))
+    calls.add_rule(refused, "socket", pyseccomp.Arg(0, pyseccomp.GT, int(socket.AF_NETLINK)))
     return calls
 
 

@@ -109,6 +109,8 @@ def _valid(kind: Any, sent: Output) -> Output | None:
             for mime, value in (data.items() if isinstance(data, dict) else ())
             if isinstance(value, str) and (mime in TEXT_MIMES or (mime in PICTURE_MIMES and BASE64.fullmatch(value)))
         }
+        if not bundle:
+            return None
         output = _of(kind, data=bundle, metadata={})
         return output | {"execution_count": None} if kind == "execute_result" else output
     return None

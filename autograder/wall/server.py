@@ -49,6 +49,7 @@ class Server:
 
     def __init__(self, setup: Setup) -> None:
         self.walled = setup.kind != "none"
+        self.running = 0  # notebooks
         with contextlib.ExitStack() as opened:
             self.errors = opened.enter_context(tempfile.TemporaryFile())
             home = "/" if self.walled else opened.enter_context(tempfile.TemporaryDirectory(prefix="coursekit-"))
@@ -128,9 +129,11 @@ class Server:
                     raise ServerDied("the fork server of the wall did not start a notebook's process")
                 raise NoWall(f"no process can be kept apart here: {printable(json.loads(begun)['failed'])}")
             forked = Forked(self, json.loads(begun)["pid"], descriptors[0], report)
+            self.running += 1
             try:
                 yield forked
             finally:
+                self.running -= 1
                 forked.kill()
                 os.close(descriptors[0])
 
@@ -204,8 +207,9 @@ def _kept_server(setup: Setup, anew: bool) -> Server:
         server.close()
         server = None
     if server is None:
-        while len(_servers) >= KEPT:
-            _servers.pop(next(iter(_servers))).close()
+        idle = [other for other, one in _servers.items() if not one.running]
+        for other in idle[: max(0, len(_servers) + 1 - KEPT)]:
+            _servers.pop(other).close()
         server = Server(setup)
     _servers[key] = server  # the one used last comes last
     return server

@@ -33,7 +33,7 @@ from arena import ESCAPE, Arena, active, arena, boasts, fingerprints_of, listeni
 from attacks import ATTACKS, SLUG, Attack, honest, hostile, source_notebook
 from nbgrader.api import Gradebook
 
-SECONDS = 60  # that a class of two may take
+SECONDS = 45  # that a class of two may take
 CELL_SECONDS = 5
 MEMORY = 4 * 2**30
 HONEST = "zz_honest"
@@ -50,15 +50,20 @@ def main() -> None:
     columns = {"coursekit": ours(chosen), "nbgrader": theirs(Nbgrader, chosen)}
     if arguments.otter:
         columns["otter"] = theirs(lambda folder: Otter(folder, arguments.otter), chosen)
-    print(f"| attack | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
+    print(table(columns, chosen))
+
+
+def table(columns: dict[str, dict[str, str]], chosen: list[Attack]) -> str:
+    """Attack × grader in Markdown, and how often each grader held."""
+    lines = [f"| attack | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
     for attack in chosen:
-        print(f"| {attack.student} | {' | '.join(column[attack.student] for column in columns.values())} |")
+        lines.append(f"| {attack.student} | {' | '.join(column[attack.student] for column in columns.values())} |")
     for name, column in columns.items():
         kinds = Counter(
             "held" if text == HELD else "not run" if text.startswith("not ") else "won" for text in column.values()
         )
-        print(f"\n{name}: " + ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())), end="")
-    print()
+        lines.append(f"\n{name}: " + ", ".join(f"{kinds[kind]} {kind}" for kind in ("held", "won", "not run")))
+    return "\n".join(lines)
 
 
 HELD = "held"
@@ -162,8 +167,9 @@ class Nbgrader:
     def ran(self, course: Path, attack: Attack) -> Iterator[str]:
         if attack.group == "pages":
             pages = [course / "feedback" / student / SLUG / f"{SLUG}.html" for student in (attack.student, HONEST)]
-            if not all(page.is_file() for page in pages):
+            if not pages[1].is_file():
                 yield "no feedback for the class"
+            if not all(page.is_file() for page in pages):
                 return
             hostile_page, honest_page = ([*active(page.read_text(encoding="utf-8"))] for page in pages)
             strange = sorted(
@@ -185,15 +191,10 @@ class Otter:
         tests = self.template / "tests"
         tests.mkdir(parents=True)
         for name, points, code in OTTER_TESTS:
-            cases = [{"code": line, "hidden": True, "locked": False} for line in (code,)]
-            suite = {
-                "cases": cases,
-                "scored": True,
-                "setup": f"# {self.words['solution']}",
-                "teardown": "",
-                "type": "doctest",
-            }
-            text = f"OK_FORMAT = True\ntest = { ({'name': name, 'points': points, 'suites': [suite]})!r}\n"
+            cases = [{"code": code, "hidden": True, "locked": False}]
+            suite = {"cases": cases, "scored": True, "setup": "", "teardown": "", "type": "doctest"}
+            test = {"name": name, "points": points, "suites": [suite]}
+            text = f"OK_FORMAT = True  # {self.words['solution']}\ntest = {test!r}\n"
             (tests / f"{name}.py").write_text(text)
         words = [self.program, "generate", "-t", "tests", "--no-environment", "--no-requirements"]
         subprocess.run(words, cwd=self.template, check=True, capture_output=True)
@@ -264,7 +265,9 @@ def theirs(make: Callable[[Path], Any], chosen: list[Attack]) -> dict[str, str]:
                 )
             if isinstance(grader, Otter) and attack.group == "pages":
                 return "not applicable"
-            return told([*one_against(grader, attack, Path(folder, attack.student))])
+            harm = told([*one_against(grader, attack, Path(folder, attack.student))])
+            print(f"{grader.name}: {attack.student}: {harm}", file=sys.stderr, flush=True)
+            return harm
 
         return dict(zip([attack.student for attack in chosen], pool.map(one, chosen), strict=True))
 

@@ -1,0 +1,139 @@
+"""A class of hostile notebooks, graded once: each has won nothing, and the class has lost nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from arena import ESCAPE, FULL, SIBLING, Arena, active, arena, formgrader_page
+from attacks import ATTACKS, SLUG, Attack
+
+from autograder.wall.markup import clean
+
+pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow, pytest.mark.xdist_group("hostile")]
+
+BY_NAME = {attack.student: attack for attack in ATTACKS}
+PAGES = [attack for attack in ATTACKS if attack.group == "pages"]
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    with arena(tmp_path_factory.mktemp("hostile")) as ground:
+        yield ground
+
+
+def test_there_are_many_attacks_and_each_says_what_it_tries() -> None:
+    assert len(ATTACKS) >= 60
+    assert len(BY_NAME) == len(ATTACKS)
+    for attack in ATTACKS:
+        assert attack.blocks, attack.name
+        assert re.search(r"\bWould win\b|\bWins\b", attack.tries), attack.name
+        assert set(attack.earns) <= {"test_triple"}, attack.name  # never of what `check` grades
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.student)
+def test_an_attack_wins_nothing_and_costs_nobody_anything(ground: Arena, attack: Attack) -> None:
+    assert ground.harm(attack) == []
+
+
+def test_every_submission_is_graded_and_every_honest_one_has_full_marks(ground: Arena) -> None:
+    assert set(BY_NAME) < set(ground.records) == set(ground.scores)
+    honest = [name for name in ground.scores if name == "neighbour" or name.endswith(SIBLING)]
+    assert len(honest) > len(ATTACKS) / 7
+    assert {name: ground.scores[name] for name in honest} == dict.fromkeys(honest, FULL)
+
+
+def test_nothing_outside_has_been_changed(ground: Arena) -> None:
+    assert ground.changed() == []
+
+
+def test_nothing_has_outlived_its_notebook(ground: Arena) -> None:
+    assert ground.left == []
+
+
+def test_nobody_has_been_reached_over_the_network(ground: Arena) -> None:
+    assert ground.reached == []
+
+
+def test_the_table_obeys_no_student(ground: Arena) -> None:
+    assert "terminal_escapes" in ground.printed
+    assert ESCAPE.findall(ground.printed) == []
+
+
+def test_the_exported_grades_hold_nothing_that_students_wrote(ground: Arena) -> None:
+    assert "formulas_for_spreadsheets" in ground.exported
+    for field in ground.exported.replace("\n", ",").split(","):
+        assert re.fullmatch(r"([\w .:][\w .:-]*)?", field), field
+
+
+def test_without_a_wall_it_would_be_noticed(tmp_path: Path) -> None:
+    names = ("secrets_reads_files_outside", "secrets_reads_another_submission", "secrets_opens_the_network")
+    chosen = [BY_NAME[name] for name in names]  # they do no harm beyond the arena
+    with arena(tmp_path, chosen, {"sandbox": "none", "cell_seconds": 20.0, "notebook_seconds": 60.0}) as ground:
+        outside, another, network = chosen
+        assert "read outside" in ground.harm(outside)
+        assert "read neighbour" in ground.harm(another)
+        assert any("neighbour" in path for path in ground.changed())
+        assert ground.reached
+        assert "WON" in " ".join(ground.harm(network))
+
+
+# -- what a browser makes of the pages ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("attack", PAGES, ids=lambda attack: attack.name)
+def test_formgrader_shows_it_without_running_it(ground: Arena, attack: Attack) -> None:
+    sibling = next(name for name in ground.records if name.endswith(SIBLING))
+    allowed = set(active(formgrader_page(ground.course, sibling)))
+    assert [what for what in active(formgrader_page(ground.course, attack.student)) if what not in allowed] == []
+
+
+@pytest.mark.needs("chromium", "playwright")
+def test_a_browser_runs_none_of_it(ground: Arena) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"],
+        )
+        page = browser.new_page()
+        page.route(re.compile("^https?:"), lambda route: route.abort())
+        fetched: list[str] = []
+        page.on("request", lambda request: fetched.append(request.url))
+        page.on("dialog", lambda dialog: pytest.fail(f"a page has opened a dialog: {dialog.message}"))
+        page.set_content("<img src=x onerror=\"document.title='PWNED'\">")
+        page.wait_for_function("document.title == 'PWNED'")  # so it would look
+        for attack in PAGES:
+            path = ground.course.folder("feedback", attack.student, SLUG) / f"{SLUG}.html"
+            page.goto(path.as_uri(), wait_until="load")
+            page.wait_for_timeout(100)
+            assert page.title() == SLUG, attack.name
+            for link in page.query_selector_all("a[href]:not([href^=http])"):
+                link.dispatch_event("click")
+            assert page.title() == SLUG, attack.name
+        browser.close()
+    assert not [url for url in fetched if "example.org" in url]
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<script>f()</script>",
+        "<img src=x onerror=f()>",
+        "<a href='java\nscript:f()'>x</a>",
+        "<iframe srcdoc='x'></iframe>",
+        "<form action=x></form>",
+        "<style>*{color:red}</style>",
+        "<meta http-equiv=refresh content=0>",
+        "<img src=https://example.org/x.png>",
+        "<p style='position:fixed'>x</p>",
+        "<p style='margin-top:-1px'>x</p>",
+        "<svg><use xlink:href='data:text/html,x'/></svg>",
+    ],
+)
+def test_what_looks_at_pages_would_find_it(html: str) -> None:
+    assert list(active(html))
+    assert not list(active(clean(html)))
