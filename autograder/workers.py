@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import select
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from typing import Any, Protocol
@@ -33,6 +35,17 @@ def lost(problem: BaseException | None) -> bool:
         "KilledWorker",  # Dask's, after several workers in a row
         "ServerDied",
     )
+
+
+def end_with(process: int) -> None:
+    """Let this process end when `process` does, however that ends."""
+    ends = os.pidfd_open(process)
+
+    def wait() -> None:
+        select.select([ends], [], [])
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 @contextlib.contextmanager
@@ -63,7 +76,9 @@ class _Processes:
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         if self.pool is None:
-            self.pool = ProcessPoolExecutor(self.count, mp_context=self.context)
+            self.pool = ProcessPoolExecutor(
+                self.count, mp_context=self.context, initializer=end_with, initargs=(os.getpid(),)
+            )
         try:
             return self.pool.submit(function, *args)
         except BrokenExecutor:  # one of its processes has died, and all its futures with it

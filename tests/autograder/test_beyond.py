@@ -20,7 +20,7 @@ from autograder.course import Course
 from autograder.errors import Refused
 from autograder.run import ClassRun
 
-pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow, pytest.mark.xdist_group("beyond")]
+pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from autograder.course import Course
 from autograder.errors import Refused
 from autograder.run import ClassRun
 
-pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow, pytest.mark.xdist_group("resume")]
+pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow]
 
 
 def when_run(here: Course) -> dict[str, str]:
@@ -227,6 +227,24 @@ def test_wherever_the_coordinator_dies_a_second_run_gives_every_submission_one_r
         assert scores(tiny) == RIGHT, f"killed at write {at} of {count}"
 
 
+def of_session(number: int) -> list[str]:
+    """The processes that were started by the one with this number, which is the first of its session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == number and fields[0] != "Z":
+                found.append(path.parent.name)
+    return found
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 20
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return condition()
+
+
 def test_kill_9_costs_nothing(tiny: Course) -> None:
     command = [sys.executable, "-m", "autograder.cli", "grade", SLUG, "--course", str(tiny.root), "--jobs", "1"]
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
@@ -235,6 +253,7 @@ def test_kill_9_costs_nothing(tiny: Course) -> None:
         time.sleep(0.01)
     run.kill()
     run.wait()
+    assert until(lambda: not of_session(run.pid)), "its workers end with it"
     again = ClassRun(tiny, SLUG)
     again.run()
     assert scores(tiny) == RIGHT
