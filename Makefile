@@ -11,9 +11,8 @@ DEV := $(VENV)/.installed-dev
 demo: $(RUN) wall          ## grade a class of sample submissions from end to end
 	@$(BIN)/python -m autograder.demo
 
-# Many of them wait for other processes, so there are more at a time than small machines have cores.
 test: $(DEV) wall          ## all tests
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 lint: $(DEV)               ## style and types
 	$(BIN)/ruff check .
