@@ -16,9 +16,7 @@ import socket
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
-
-import pyseccomp
+from typing import Any, NoReturn
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -90,8 +88,10 @@ def die_with_parent() -> None:
     _require(_libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 
 
-def make_filter() -> pyseccomp.SyscallFilter:
+def make_filter() -> Any:
     """The filter of system calls under which students' code runs; `load()` puts it in force."""
+    import pyseccomp  # needs libseccomp, which only those miss who grade
+
     calls = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     refused = pyseccomp.ERRNO(errno.EPERM)
     for name in REFUSED_CALLS:
