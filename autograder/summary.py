@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.constrain import Constrain
@@ -14,7 +13,7 @@ from rich.text import Text
 
 from coursekit.checks.report import printable
 
-Record = dict[str, Any]
+from .records import Record
 
 # Codes that say why nothing could be compared; any other is a mistake in the mathematics.
 NO_RESULT = ("not-written", "not-defined", "not-run", "error", "timeout", "refused")
