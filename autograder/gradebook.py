@@ -25,7 +25,7 @@ quick_nbgrader()
 
 import jsonschema  # noqa: E402
 import nbformat  # noqa: E402
-from nbconvert.exporters import NotebookExporter  # noqa: E402
+from nbconvert.exporters import Exporter, NotebookExporter  # noqa: E402
 from nbconvert.writers import FilesWriter  # noqa: E402
 from nbgrader.api import Gradebook, MissingEntry  # noqa: E402
 from nbgrader.converters import Autograde, autograde  # noqa: E402
@@ -97,7 +97,7 @@ class Recorder:
                     f"{self.slug!r} has not been released here: run `autograder release {self.slug}` first"
                 ) from None
 
-    def sanitised(self, student: str, name: str) -> Submission:
+    def sanitised(self, student: str, name: str, nb: Any) -> Submission:
         """The notebook as nbgrader's sanitising preprocessors leave it, with the files beside it.
 
         Raises
@@ -107,7 +107,7 @@ class Recorder:
         directory = self.api.coursedir  # which may say that submissions are somewhere else just now
         path = Path(directory.format_path(directory.submitted_directory, student, self.slug)) / f"{name}.ipynb"
         with self._undone(), contextlib.chdir(self.course.root):
-            return self.execute.submission(*self.converter.sanitised(str(path)))
+            return self.execute.submission(*self.converter.sanitised(str(path), nb))
 
     def record(self, student: str, graded: Mapping[str, Graded]) -> None:
         """Put what was graded through the rest of nbgrader's Autograde, into `autograded/` and the gradebook.
@@ -140,7 +140,7 @@ class Recorder:
                     shutil.copytree(self.course.folder("submitted", student, self.slug), folder)
                 folder.mkdir(parents=True, exist_ok=True)
                 for name, reason in notices.items():
-                    nbformat.write(self._notice(name, reason), folder / f"{name}.ipynb")
+                    nbformat.write(self.notice(name, reason), folder / f"{name}.ipynb")
                 yield
             finally:
                 coursedir.submitted_directory = real
@@ -150,7 +150,8 @@ class Recorder:
         text = (self.course.folder("release", ".", self.slug) / f"{name}.ipynb").read_text(encoding="utf-8")
         return Submission(student, self.slug, name, text)
 
-    def _notice(self, name: str, reason: str) -> Any:
+    def notice(self, name: str, reason: str) -> Any:
+        """The released notebook, which says in its first cell that the submission could not be graded."""
         nb = nbformat.reads(self.blank("", name).content, as_version=4)
         text = f"# This submission could not be graded\n\nThe reason: {reason}."
         text += "\n\nBelow is the assignment as it was released. Please hand your work in again."
@@ -227,17 +228,19 @@ class _Converter(Autograde):  # type: ignore[misc]
         super().__init__(coursedir=api.coursedir, parent=api)
         self.force = self.create_student = True
         self.writer = FilesWriter(parent=self, config=self.config)
-        self.exporters = {}
-        for step in ("sanitize", "autograde"):
-            self.exporters[step] = NotebookExporter(parent=self, config=self.config)
-            for preprocessor in getattr(self, f"{step}_preprocessors"):
-                self.exporters[step].register_preprocessor(preprocessor)
-        self.exporter = self.exporters["autograde"]
+        # What comes out is validated, and not also what goes from one preprocessor to the next.
+        self.sanitizer = Exporter(parent=self, config=self.config, optimistic_validation=True)
+        self.exporter = NotebookExporter(parent=self, config=self.config, optimistic_validation=True)
+        for exporter, preprocessors in (
+            (self.sanitizer, self.sanitize_preprocessors),
+            (self.exporter, self.autograde_preprocessors),
+        ):
+            for preprocessor in preprocessors:
+                exporter.register_preprocessor(preprocessor)
 
-    def sanitised(self, path: str) -> tuple[Any, Any]:
-        resources = self.init_single_notebook_resources(path)
-        content, resources = self.exporters["sanitize"].from_filename(path, resources=resources)
-        return nbformat.reads(content, as_version=4), resources
+    def sanitised(self, path: str, nb: Any) -> tuple[Any, Any]:
+        found: tuple[Any, Any] = self.sanitizer.from_notebook_node(nb, self.init_single_notebook_resources(path))
+        return found
 
     def convert(self, student: str) -> None:
         """nbgrader's `convert_notebooks` for one submission; what goes wrong is raised."""

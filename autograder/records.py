@@ -37,7 +37,7 @@ def save(root: Path, record: Record, cases: Mapping[str, bytes]) -> None:
     for name, content in cases.items():
         _write(place / name, content)
     # Last: a record says that everything else is there.
-    text = json.dumps(record, ensure_ascii=False, indent=1) + "\n"
+    text = json.dumps(record, ensure_ascii=False) + "\n"
     _write(place / f"{record['notebook']}.json", text.encode("utf-8", "replace"))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import nbformat
+
 from coursekit.checks import cases
 from coursekit.checks.report import Report
 
@@ -39,8 +41,12 @@ def replay(course: Course, student: str, exercise: str, slug: str | None = None)
     from .grade import recheck
     from .gradebook import Recorder
 
+    path = course.folder("submitted", student, slug) / f"{name}.ipynb"
+    if not path.is_file():
+        raise Refused(f"{path} is not there any more")
     with Recorder(course, slug, {}) as recorder:
-        submission, checks, _, limits, setup = recorder.execute.job(recorder.sanitised(student, name))
+        nb = nbformat.read(path, nbformat.current_nbformat)
+        submission, checks, _, limits, setup = recorder.execute.job(recorder.sanitised(student, name, nb))
     if checks is None:
         raise Refused(f"{slug!r} has no checks.py any more")
     return recheck(submission, checks, stored[exercise], record["exercises"], limits, setup)

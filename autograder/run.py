@@ -12,6 +12,7 @@ import fcntl
 import functools
 import glob
 import hashlib
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -34,6 +35,10 @@ MAX_ATTEMPTS = 3  # of grading a submission whose worker died
 MAX_LATENESS = 120.0  # seconds beyond its own limits after which a worker is taken to be lost
 
 Progress = Callable[[int, int, str], None]
+
+
+class Unreadable(Exception):
+    """What was handed in is no notebook that can be graded; the message says why."""
 
 
 @dataclass
@@ -280,6 +285,7 @@ class ClassRun:
                     continue
                 done += 1
                 self._finish(recorder, planned, future, problem)
+                planned.submissions.clear()  # a class of thousands would fill the memory with them
                 progress(done, total, planned.student)
 
     def _started(self, planned: Planned, pool: Workers, recorder: Recorder) -> Future[list[Graded]]:
@@ -289,14 +295,13 @@ class ClassRun:
 
         if not planned.submissions and not planned.refused:
             for name in self.names:
-                reason = self._trouble(planned.student, name)
-                if reason is None:
-                    try:
-                        planned.submissions.append(recorder.sanitised(planned.student, name))
-                    except NotConverted as error:
-                        reason = f"nbgrader cannot read the notebook ({error})"
-                if reason is not None:
-                    planned.refused[name] = reason
+                try:
+                    nb = self._read(planned.student, name)
+                    planned.submissions.append(recorder.sanitised(planned.student, name, nb))
+                except Unreadable as trouble:
+                    planned.refused[name] = str(trouble)
+                except NotConverted as error:
+                    planned.refused[name] = f"nbgrader cannot read the notebook ({error})"
         jobs = [(*recorder.execute.job(one), planned.kept.get(one.name)) for one in planned.submissions]
         return pool.submit(grade_all, jobs) if jobs else _done([])
 
@@ -341,9 +346,12 @@ class ClassRun:
             _, checks, secret, *_ = recorder.execute.job(submission)
             return refuse(submission, checks, secret, reasons[submission.name])
 
+        def noticed(name: str) -> Submission:
+            return recorder.sanitised(student, name, recorder.notice(name, reasons[name]))
+
         with recorder.instead(student, reasons):
             try:
-                both = {**(graded or {}), **{name: refused(recorder.sanitised(student, name)) for name in reasons}}
+                both = {**(graded or {}), **{name: refused(noticed(name)) for name in reasons}}
                 recorder.record(student, both)
             except (
                 NotConverted
@@ -366,61 +374,84 @@ class ClassRun:
             self.records[planned.student, name] = records.slim(record)
             self.changes += records.changes(before, record)
 
-    def _trouble(self, student: str, name: str) -> str | None:
-        """Why the notebook `name` of `student` cannot be graded, in words for the student and the instructor."""
+    def _read(self, student: str, name: str) -> Any:
+        """The notebook `name` of `student`.
+
+        Raises
+        ------
+        Unreadable
+            With the reason, in words for the student and the instructor.
+        """
         import nbformat
 
         folder = self.course.folder("submitted", student, self.slug)
         path = folder / f"{name}.ipynb"
         if glob.has_magic(student):
-            return "nbgrader cannot work with a student's name that holds any of * ? [: rename the folder"
+            raise Unreadable("nbgrader cannot work with a student's name that holds any of * ? [: rename the folder")
         if path.is_symlink():
-            return f"{path.name} is a link, not a file"
+            raise Unreadable(f"{path.name} is a link, not a file")
         if not path.exists():
-            others = sorted(p.name for p in folder.iterdir())
+            others = ", ".join(sorted(p.name for p in folder.iterdir()))[:200]
             if not others:
-                return f"the folder that was handed in is empty; expected {path.name} in it"
-            return f"there is no {path.name} in what was handed in, only {', '.join(others)[:200]}: rename the notebook"
+                raise Unreadable(f"the folder that was handed in is empty; expected {path.name} in it")
+            raise Unreadable(f"there is no {path.name} in what was handed in, only {others}: rename the notebook")
         if not path.is_file():
-            return f"{path.name} is not a file"
+            raise Unreadable(f"{path.name} is not a file")
         if path.stat().st_size > MAX_NOTEBOOK:
-            return f"{path.name} is larger than {MAX_NOTEBOOK >> 20} MB: clear its outputs and hand it in again"
+            most = MAX_NOTEBOOK >> 20
+            raise Unreadable(f"{path.name} is larger than {most} MB: clear its outputs and hand it in again")
+        invalid: dict[str, Exception] = {}
         try:
-            nb = nbformat.read(path, as_version=nbformat.current_nbformat)
-            nbformat.validate(nb)
-        except (nbformat.ValidationError, nbformat.reader.NotJSONError, RecursionError, ValueError, KeyError) as error:
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            return f"{path.name} is not a notebook that can be read ({type(error).__name__}: {first[:150]})"
+            nb = nbformat.read(path, nbformat.current_nbformat, capture_validation_error=invalid)
         except Exception as error:  # whatever nbformat makes of a broken file
-            return f"{path.name} is not a notebook that can be read ({type(error).__name__})"
-        return None
+            invalid["ValidationError"] = error
+        for what in invalid.values():
+            first = (str(what).strip() or type(what).__name__).splitlines()[0]
+            raise Unreadable(f"{path.name} is not a notebook that can be read ({type(what).__name__}: {first[:150]})")
+        return nb
 
 
 def recorded_notebooks(course: Course, slug: str) -> tuple[str, dict[str, set[str]]]:
     """When the assignment is due, and the notebooks that the gradebook holds, by student."""
+    due = [str(when) for (when,) in _query(course.db_url, "SELECT duedate FROM assignment WHERE name = :slug", slug)]
+    found: dict[str, set[str]] = {}
+    for student, name in _query(course.db_url, SUBMITTED, slug):
+        found.setdefault(student, set()).add(name)
+    return "".join(due), found
+
+
+SUBMITTED = """
+    SELECT submitted_assignment.student_id, notebook.name
+    FROM submitted_notebook
+    JOIN submitted_assignment ON submitted_notebook.assignment_id = submitted_assignment.id
+    JOIN assignment ON submitted_assignment.assignment_id = assignment.id
+    JOIN notebook ON submitted_notebook.notebook_id = notebook.id
+    WHERE assignment.name = :slug
+"""
+
+
+def _query(url: str, statement: str, slug: str) -> list[Any]:
+    """The rows of a statement; none if there is no gradebook or it cannot be read, which whoever writes it will say."""
+    path = url.removeprefix("sqlite:///")
+    if path != url and "?" not in path:  # SQLAlchemy takes longer to import than all this if nothing has changed
+        if not Path(path).is_file():
+            return []
+        try:
+            with contextlib.closing(sqlite3.connect(path)) as database:
+                return database.execute(statement, {"slug": slug}).fetchall()
+        except sqlite3.Error:
+            return []
     from sqlalchemy import create_engine, text
     from sqlalchemy.exc import SQLAlchemyError
 
-    submitted = """
-        SELECT submitted_assignment.student_id, notebook.name
-        FROM submitted_notebook
-        JOIN submitted_assignment ON submitted_notebook.assignment_id = submitted_assignment.id
-        JOIN assignment ON submitted_assignment.assignment_id = assignment.id
-        JOIN notebook ON submitted_notebook.notebook_id = notebook.id
-        WHERE assignment.name = :slug
-    """
-    found: dict[str, set[str]] = {}
-    engine = create_engine(course.db_url)
+    engine = create_engine(url)
     try:
         with engine.connect() as connection:
-            due = connection.execute(text("SELECT duedate FROM assignment WHERE name = :slug"), {"slug": slug}).scalar()
-            for student, name in connection.execute(text(submitted), {"slug": slug}):
-                found.setdefault(student, set()).add(name)
+            return list(connection.execute(text(statement), {"slug": slug}))
     except SQLAlchemyError:
-        return "", {}  # there is none yet, or it cannot be read: whoever writes it says so
+        return []
     finally:
         engine.dispose()
-    return str(due), found
 
 
 def _done(result: Any) -> Future[Any]:

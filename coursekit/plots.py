@@ -614,6 +614,7 @@ def show_heatmap(A: ArrayLike, row_label: str, column_label: str, caption: str) 
                 va="center",
                 fontsize=9,
                 color=_ink_on(image, float(A[i, j])),
+                in_layout=False,  # it lies within its cell
             )
 
     said = f"{_count(rows, 'row')} ({row_label}) and {_count(columns, 'column')} ({column_label})"
@@ -740,7 +741,7 @@ def _figure(width: float, height: float) -> Figure:
     """Make a figure (size in inches) that pyplot does not know of."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    return Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
 
 
 def _axes(width: float, height: float, grid: bool = True) -> tuple[Figure, Axes]:
@@ -771,19 +772,21 @@ def _draw_grid(images: NDArray[Any], names: Sequence[str], columns: int, inches:
         top, left = i // columns * (height + above) + above, i % columns * (width + gap)
         whole[top : top + height, left : left + width] = image
         if names:
-            ax.text(left + width / 2 - 0.5, top - 0.9, _plain(names[i]), fontsize=10, ha="center", va="bottom")
+            x, y = left + width / 2 - 0.5, top - 0.9
+            ax.text(x, y, _plain(names[i]), fontsize=10, ha="center", va="bottom", in_layout=False)  # it has its room
     ax.imshow(whole, interpolation="nearest", **how)
     return figure
 
 
 def _png(figure: Figure) -> bytes:
     """Draw the figure as a small PNG: a palette of 256 colours takes a third of the bytes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image  # Matplotlib cannot be installed without it.
 
-    drawn, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=_DPI)
-    with Image.open(drawn) as image:
-        image.convert("RGB").quantize(256).save(small, format="png", optimize=True)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()  # `savefig` would draw twice: once for the layout, and once for the file
+    small = io.BytesIO()
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(256).save(small, format="png")
     return small.getvalue()
 
 

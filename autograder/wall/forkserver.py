@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import random
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from . import namespaces
 from .inside import Inside, prepare
@@ -53,6 +55,7 @@ def main(descriptor: int) -> None:
     for name in WARM:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    rehearse(inside)
     calls = namespaces.make_filter() if setting["walled"] else None
     # What is here now is never garbage, and looking at it again would copy it in every fork.
     gc.collect()
@@ -68,6 +71,15 @@ def main(descriptor: int) -> None:
             _warden(inside, calls, json.loads(order), *descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def rehearse(inside: Inside) -> None:
+    """Draw a small picture: what Matplotlib makes when it first needs it (fonts, its parser) is there in every fork."""
+    figure = Figure()
+    figure.subplots().set(title="a", xlabel="$x$", xticks=[0], yticks=[0])
+    figure.savefig(io.BytesIO(), format="png")
+    inside.shell.display_formatter.format(figure)
+    inside.shell.transform_cell("%matplotlib inline")
 
 
 def _warden(inside: Inside, calls: Any, order: dict[str, Any], channel: int, errors: int, told: int) -> NoReturn:

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from .codec import Malformed, decode, encode
 
-FORMAT = 2
+FORMAT = 3
 # What json, zipfile and zlib make of damaged files.
 DAMAGED = (
     *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OSError, RuntimeError),
@@ -146,15 +147,34 @@ def to_files(assignment: str, exercises: tuple[Exercise, ...]) -> dict[str, byte
         arrays.extend(own)
         return _shifted(tree, offset)
 
-    document = {
-        "format": FORMAT,
-        "assignment": assignment,
-        "exercises": [_exercise_to_json(exercise, write) for exercise in exercises],
-    }
+    lines = [json.dumps(_exercise_to_json(exercise, write), ensure_ascii=False) for exercise in exercises]
+    places, packed = _pack(arrays)
+    head = json.dumps({"format": FORMAT, "assignment": assignment, "arrays": places}, ensure_ascii=False)
+    text = head[:-1] + ', "exercises": [\n' + ",\n".join(lines) + "\n]}\n"  # a line for each
     stream = io.BytesIO()
-    np.savez_compressed(stream, **{f"a{i}": array for i, array in enumerate(arrays)})  # type: ignore[arg-type]
-    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    np.savez_compressed(stream, **packed)  # type: ignore[arg-type]
     return {"cases.json": text.encode(), "cases.npz": stream.getvalue()}
+
+
+def _pack(arrays: list[np.ndarray]) -> tuple[list[Any], dict[str, np.ndarray]]:
+    """All `arrays` of one dtype behind each other as one, for files have hundreds of small ones; and what each was."""
+    of_dtype: dict[str, list[np.ndarray]] = {}
+    places = []
+    for array in arrays:
+        order: Literal["F", "C"] = "F" if array.flags.fnc else "C"
+        of_dtype.setdefault(array.dtype.str, []).append(array.ravel(order))
+        places.append([array.dtype.str, list(array.shape), order])
+    return places, {dtype: np.concatenate(flat) for dtype, flat in of_dtype.items()}
+
+
+def _unpack(places: list[Any], packed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """What :func:`_pack` was given."""
+    used = dict.fromkeys(packed, 0)
+    arrays = []
+    for dtype, shape, order in places:
+        start, used[dtype] = used[dtype], used[dtype] + math.prod(shape)
+        arrays.append(packed[dtype][start : used[dtype]].reshape(shape, order=order).copy(order="K"))
+    return arrays
 
 
 def load(folder: Path) -> tuple[str, dict[str, Exercise]]:
@@ -170,9 +190,10 @@ def load(folder: Path) -> tuple[str, dict[str, Exercise]]:
     try:
         document = json.loads((folder / "cases.json").read_text(encoding="utf-8"))
         with np.load(folder / "cases.npz", allow_pickle=False) as stored:
-            arrays = [stored[f"a{i}"] for i in range(len(stored.files))]
+            packed = {name: stored[name] for name in stored.files}
         if document["format"] != FORMAT:
             raise Malformed(f"format {document['format']}, where this version of coursekit reads {FORMAT}")
+        arrays = _unpack(document["arrays"], packed)
         exercises = {item["name"]: _exercise_from_json(item, arrays) for item in document["exercises"]}
         return document["assignment"], exercises
     except FileNotFoundError as error:

@@ -17,11 +17,12 @@ replaced by an :class:`Opaque` that says what it was.
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from .probes import Callback, Probe
 MAX_DEPTH = 16
 MAX_NODES = 100_000
 MAX_TEXT = 1_000_000
+MAX_HEADER = 1024  # bytes of an array's header
 PLAIN_KINDS = "biufc"  # the dtype kinds that cross: bool, signed, unsigned, float, complex
 
 
@@ -233,9 +235,40 @@ _DECODERS: dict[str, Any] = {
 
 def to_npy(array: np.ndarray) -> bytes:
     """The bytes of `array` in NumPy's npy format."""
+    array = np.asarray(array)
+    if array.dtype.hasobject:
+        raise ValueError("an array of objects is no data")
+    order: Literal["F", "C"] = "F" if array.flags.fnc else "C"
+    return _npy_header(array.dtype, array.shape, order) + array.tobytes(order)
+
+
+# A thousand arrays of a few shapes cross the wall for each submission, and NumPy's own header code takes longer
+# than all the rest of a message.
+@functools.lru_cache(maxsize=1024)
+def _npy_header(dtype: np.dtype, shape: tuple[int, ...], order: str) -> bytes:
     stream = io.BytesIO()
-    np.lib.format.write_array(stream, np.asarray(array), allow_pickle=False)
+    descr = np.lib.format.dtype_to_descr(dtype)
+    np.lib.format.write_array_header_1_0(stream, {"descr": descr, "fortran_order": order == "F", "shape": shape})
     return stream.getvalue()
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed_npy_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
+    stream = io.BytesIO(header)
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version != (1, 0):
+            raise Malformed(f"npy version {version}")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=MAX_HEADER)
+    except Malformed:
+        raise
+    except Exception as error:  # whatever NumPy's header parser makes of forged bytes
+        raise Malformed(f"bad npy header: {error}") from None
+    if dtype.kind not in PLAIN_KINDS or dtype.itemsize > 32:
+        raise Malformed(f"dtype {dtype!s:.40}")
+    if len(shape) > 32 or any(type(n) is not int or n < 0 for n in shape):
+        raise Malformed(f"shape {str(shape)[:80]}")
+    return shape, fortran, dtype
 
 
 def from_npy(blob: bytes) -> np.ndarray:
@@ -249,23 +282,13 @@ def from_npy(blob: bytes) -> np.ndarray:
     Malformed
         If the header, the dtype or the size is not that of a plain numeric array.
     """
-    stream = io.BytesIO(blob)
-    try:
-        version = np.lib.format.read_magic(stream)
-        if version != (1, 0):
-            raise Malformed(f"npy version {version}")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=1024)
-    except Malformed:
-        raise
-    except Exception as error:  # whatever NumPy's header parser makes of forged bytes
-        raise Malformed(f"bad npy header: {error}") from None
-    if dtype.kind not in PLAIN_KINDS or dtype.itemsize > 32:
-        raise Malformed(f"dtype {dtype!s:.40}")
-    if len(shape) > 32 or any(type(n) is not int or n < 0 for n in shape):
-        raise Malformed(f"shape {str(shape)[:80]}")
-    if math.prod(shape) * dtype.itemsize != len(blob) - stream.tell():
+    start = 10 + int.from_bytes(blob[8:10], "little")  # after the magic, the version and the header's length
+    if start > 10 + MAX_HEADER:
+        raise Malformed(f"a npy header of {start - 10} bytes")
+    shape, fortran, dtype = _parsed_npy_header(blob[:start])
+    if math.prod(shape) * dtype.itemsize != len(blob) - start:
         raise Malformed("the array's size is not that of its bytes")
-    flat = np.frombuffer(blob, dtype, offset=stream.tell())
+    flat = np.frombuffer(blob, dtype, offset=start)
     try:
         array = flat.reshape(shape, order="F" if fortran else "C")
     except (ValueError, OverflowError) as error:  # nothing times more than there can be is still nothing

@@ -13,8 +13,8 @@ student full marks has no ratio.
 The line on CPU time counts what the command and all that it starts use (perf's task clock, which is
 inherited, so that processes which nobody waits for count too): coordinator, workers, fork server, wardens
 and notebooks, from the start of the command to its end.  From that are taken, as measured in the same
-processes in the same run (`metered.py`), the time in the students' cells, of check cells only that in the
-students' functions, and the time for drawing the cases and judging the answers.
+processes in the same run (`metered.py`), the time in the students' cells (IPython's reading of them included), of
+check cells only that in the students' functions, and the time for drawing the cases and judging the answers.
 """
 
 from __future__ import annotations

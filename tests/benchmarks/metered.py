@@ -23,13 +23,14 @@ from autograder.wall.box import Box
 
 FOLDER = "COURSEKIT_METER"
 
-# Seconds of CPU of the notebook's process: of a check cell only those in the student's functions.
+# Seconds of CPU of the notebook's process: of a check cell only those in the student's functions, of any other what
+# IPython needs to read and to run it.
 METER = """\
 import time as _time
 
 from coursekit.checks.run import Session as _Session
 
-_spent = _inner = 0.0
+_spent = _inner = _reading = 0.0
 _start = _time.process_time()
 
 
@@ -41,7 +42,16 @@ def _begin(info):
 def _end(result):
     global _spent
     is_check = result.info.raw_cell.startswith("check(")
-    _spent += _inner if is_check else _time.process_time() - _start
+    _spent += _inner if is_check else _reading + _time.process_time() - _start
+
+
+def _transform(raw_cell, _of=get_ipython().transform_cell):
+    global _reading
+    start = _time.process_time()
+    try:
+        return _of(raw_cell)
+    finally:
+        _reading = _time.process_time() - start
 
 
 def _run(self, step, _of=_Session.run):
@@ -54,6 +64,7 @@ def _run(self, step, _of=_Session.run):
 
 
 _Session.run = _run
+get_ipython().transform_cell = _transform
 get_ipython().events.register("pre_run_cell", _begin)
 get_ipython().events.register("post_run_cell", _end)
 """
