@@ -12,7 +12,7 @@ demo: $(RUN) wall          ## grade a class of sample submissions from end to en
 	@$(BIN)/python -m autograder.demo
 
 test: $(DEV) wall          ## all tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(DEV)               ## style and types
 	$(BIN)/ruff check .

@@ -16,6 +16,7 @@ from nbgrader.api import Gradebook
 from tiny import RIGHT, SLUG, make, scores
 
 from autograder import cli
+from autograder import run as run_of_class
 from autograder.course import Course
 from autograder.errors import Refused
 from autograder.run import ClassRun
@@ -65,6 +66,14 @@ def pids_of(cluster: Any) -> list[int]:
 
     with Client(cluster, set_as_default=False) as client:
         return sorted(client.run(os.getpid).values())
+
+
+def test_a_cluster_worker_that_hangs_costs_a_retry(tiny: Course, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_of_class, "MAX_LATENESS", -4 * 300.0 + 10)  # ten seconds after all
+    for pid in pids_of(cluster):
+        os.kill(pid, signal.SIGSTOP)
+    ClassRun(tiny, SLUG, scheduler=cluster.scheduler_address).run()
+    assert scores(tiny) == RIGHT
 
 
 def test_a_scheduler_that_is_not_there_is_told_in_one_line(tiny: Course) -> None:

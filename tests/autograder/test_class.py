@@ -24,7 +24,7 @@ from autograder.spec import Refused
 from autograder.summary import class_summary
 
 # One worker grades the class that most of these look at.
-pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow, pytest.mark.xdist_group("class")]
+pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow]
 
 SLUG = "linear_classifiers"
 SAMPLES = samples.SAMPLES[SLUG]

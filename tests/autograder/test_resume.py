@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import itertools
 import json
 import os
 import shutil
@@ -20,6 +22,7 @@ from nbgrader.coursedir import CourseDirectory
 from tiny import CHECKS, RIGHT, SLUG, STUDENTS, hand_in, notebook, scores
 
 from autograder import cli, course, gradebook, records, workers
+from autograder import run as run_of_class
 from autograder.course import Course
 from autograder.errors import Refused
 from autograder.run import ClassRun
@@ -293,6 +296,39 @@ def test_a_submission_that_kills_every_worker_is_refused_and_the_others_are_grad
     assert (found["ada"]["score"], found["cleo"]["score"]) == (5.0, 2.0)
 
 
+def test_a_worker_that_hangs_costs_a_retry(tiny: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped: list[int] = []
+    honest = workers._Processes.submit
+
+    def submit(self, function, *args):
+        future = honest(self, function, *args)
+        if function.__name__ == "grade_all" and not stopped:
+            for process in self.pool._processes.values():
+                stopped.append(process.pid)
+                os.kill(process.pid, signal.SIGSTOP)
+        return future
+
+    monkeypatch.setattr(workers._Processes, "submit", submit)
+    monkeypatch.setattr(run_of_class, "MAX_LATENESS", -4 * 300.0 + 3)  # three seconds after all
+    ClassRun(tiny, SLUG).run(jobs=2)
+    assert stopped
+    assert scores(tiny) == RIGHT
+    assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in stopped))
+
+
+def test_clocks_that_jump_change_nothing(tiny: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest, jumps = time.time, itertools.cycle([0.0, -1e8, 1e8])
+    monkeypatch.setattr(time, "time", lambda: honest() + next(jumps))
+    ClassRun(tiny, SLUG).run()
+    assert scores(tiny) == RIGHT
+    for number, path in enumerate(path for path in tiny.root.rglob("*") if path.is_file()):
+        os.utime(path, (number * 1e8, (number * 1e8) % 4e9))
+    run = ClassRun(tiny, SLUG)
+    run.run()
+    assert run.unchanged == list(STUDENTS)
+    assert scores(tiny) == RIGHT
+
+
 def test_two_runs_at_once_grade_everybody_once(tiny: Course) -> None:
     command = [sys.executable, "-m", "autograder.cli", "grade", SLUG, "--course", str(tiny.root), "--jobs", "1"]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -317,18 +353,21 @@ def test_a_locked_gradebook_is_waited_for_and_then_told(tiny: Course, monkeypatc
     assert scores(tiny) == RIGHT
 
 
-def test_a_full_disk_ends_the_run_with_what_to_do_and_loses_nothing(tiny: Course, monkeypatch) -> None:
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES], ids=errno.errorcode.get)
+def test_a_full_disk_or_a_read_only_folder_ends_the_run_with_what_to_do_and_loses_nothing(
+    tiny: Course, monkeypatch, number: int
+) -> None:
     honest = records._write
     written: list[Path] = []
 
     def write(path: Path, content: bytes) -> None:
         written.append(path)
         if len(written) == 4:
-            raise OSError(28, "No space left on device", str(path))
+            raise OSError(number, os.strerror(number), str(path))
         honest(path, content)
 
     monkeypatch.setattr(records, "_write", write)
-    with pytest.raises(Refused, match=r"cannot write .*: No space left on device. What was recorded stays"):
+    with pytest.raises(Refused, match=rf"cannot write .*: {os.strerror(number)}. What was recorded stays"):
         ClassRun(tiny, SLUG).run()
     monkeypatch.undo()
     ClassRun(tiny, SLUG).run()

@@ -18,7 +18,7 @@ from traitlets.config.loader import PyFileConfigLoader
 from autograder import demo
 from autograder.run import ClassRun, Course
 
-pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow, pytest.mark.xdist_group("same scores")]
+pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow]
 
 STOCK = json.loads(stock_scores.STORED.read_text(encoding="utf-8"))
 ALL = [(assignment, student) for assignment, students in STOCK.items() for student in students]

@@ -12,7 +12,7 @@ from attacks import ATTACKS, SLUG, Attack
 
 from autograder.wall.markup import clean
 
-pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow, pytest.mark.xdist_group("hostile")]
+pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow]
 
 BY_NAME = {attack.student: attack for attack in ATTACKS}
 PAGES = [attack for attack in ATTACKS if attack.group == "pages"]
