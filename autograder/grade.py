@@ -120,8 +120,14 @@ def grade(
     exercises = _exercises(submission, assignment, secret, notebook)
     references = {name: one.reference for name, one in assignment.described.items()}
     setup = _setup(assignment, setup or Setup())
+
+    def with_mistakes(name: str) -> Exercise:
+        return cases.fresh(assignment, name, secret, submission.student)
+
     for attempt in range(1, 1 + MAX_ATTEMPTS):
-        run = _Run(notebook["cells"], exercises, references, limits or Limits(), setup, submission.files, kept)
+        run = _Run(
+            notebook["cells"], exercises, with_mistakes, references, limits or Limits(), setup, submission.files, kept
+        )
         try:
             run.all_cells()
             break
@@ -152,6 +158,7 @@ def recheck(
     run = _Run(
         cells[: last + 1],
         own,
+        lambda name: exercise,
         references,
         limits or Limits(),
         _setup(assignment, setup or Setup()),
@@ -193,6 +200,7 @@ class _Run:
         self,
         cells: list[Cell],
         exercises: dict[str, Exercise],
+        with_mistakes: Callable[[str], Exercise],
         references: Mapping[str, Mapping[str, Any]],
         limits: Limits,
         setup: Setup,
@@ -202,6 +210,7 @@ class _Run:
         self.kept = kept or Kept({}, {})
         self.cells = cells
         self.exercises = exercises
+        self.with_mistakes = with_mistakes
         self.references = references
         self.limits = limits
         self.setup = setup
@@ -283,10 +292,22 @@ class _Run:
             return Report.unanswered(exercise, "not run", reason)
 
     def _report(self, box: Box, exercise: Exercise, number: int, stand_ins: Mapping[str, Any]) -> Report:
-        def run(case: Case) -> list[StepOutcome]:
-            return box.run_case(case, exercise.functions, stand_ins)
+        outcomes = []
 
-        return examine(exercise, run, lambda: self._code_above(number))
+        def run(case: Case) -> list[StepOutcome]:
+            outcomes.append(box.run_case(case, exercise.functions, stand_ins))
+            return outcomes[-1]
+
+        def code() -> str:
+            return self._code_above(number)
+
+        report = examine(exercise, run, code)
+        if report.status in ("passed", "not written"):
+            return report
+        # Only now is it worth the time to find out what each known mistake would have given.
+        self.exercises[exercise.name] = self.with_mistakes(exercise.name)
+        again = iter(outcomes)
+        return examine(self.exercises[exercise.name], lambda case: next(again), code)
 
     def _is_right(self, name: str) -> bool:
         kept = self.kept.results.get(name)
@@ -344,10 +365,10 @@ class _Run:
 def _exercises(
     submission: Submission, assignment: spec.Assignment, secret: bytes, notebook: dict[str, Any]
 ) -> dict[str, Exercise]:
-    """The exercises that this notebook has a check cell for, with the student's own cases."""
+    """The exercises that this notebook has a check cell for, with the student's own cases; without mistakes as yet."""
     asked = {_checked(cell, assignment.described) for cell in notebook["cells"]}
     return {
-        name: cases.fresh(assignment, name, secret, submission.student)
+        name: cases.fresh(assignment, name, secret, submission.student, mistakes=False)
         for name in assignment.described
         if name in asked
     }

@@ -222,12 +222,12 @@ class Assignment:
         checker = "the gradient checker is there to test your work, not to do it, so what is graded cannot use it"
         return {**dict.fromkeys(("coursekit.autograd", *ENGINES), reason), "coursekit.gradcheck": checker}
 
-    def make(self, name: str, rng: np.random.Generator) -> Exercise:
-        """The exercise `name` with cases drawn from `rng`, and what the known mistakes would give in them."""
+    def make(self, name: str, rng: np.random.Generator, mistakes: bool = True) -> Exercise:
+        """The exercise `name` with cases drawn from `rng`; with `mistakes`, what the known ones would give in them."""
         one = self.described[name]
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # what a reference prints is of no use to anyone
-                cases = tuple(_complete(item, one) for item in one.cases(rng))
+                cases = tuple(_complete(item, one, mistakes) for item in one.cases(rng))
         except Refused:
             raise
         except Exception as error:
@@ -385,11 +385,13 @@ def _looked_at(
 # -- how cases get what the reference and the known mistakes give ----------------------------
 
 
-def _complete(made: Case, described: _Described) -> Case:
-    """`made` with the results that it left to the reference, and with those of the known mistakes."""
+def _complete(made: Case, described: _Described, mistakes: bool) -> Case:
+    """`made` with the results that it left to the reference, and with those of the known `mistakes`, if wanted."""
     reference = {name: _made(function) for name, function in described.reference.items()}
     if any(item.value is FROM_REFERENCE for step in made.steps for item in step.expected):
         made = _answered(made, reference)
+    if not mistakes:
+        return made
     wrong: list[dict[str, Results]] = [{name: {} for name in _by_name(step)} for step in made.steps]
     with np.errstate(all="ignore"):  # a mistake may well overflow: that is the mistake
         for mistake in described.mistakes:
