@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -71,12 +72,13 @@ def read_all(course: Course, slug: str, students: Collection[str] | None = None)
 
 
 def slim(record: Record) -> Record:
-    """`record` without the cases that hold, which a class of thousands would fill the memory with."""
+    """`record` without the cases that hold and what its grade depends on, for the memory of a class of thousands."""
     exercises = {
-        name: {**result, "cases": [case for case in result.get("cases", []) if not case["ok"]]}
+        sys.intern(name): {**result, "cases": [case for case in result.get("cases", []) if not case["ok"]]}
         for name, result in record["exercises"].items()
     }
-    return {**record, "exercises": exercises}
+    kept = {sys.intern(name): value for name, value in record.items() if name not in ("key", "checks", "digests")}
+    return {**kept, "exercises": exercises}
 
 
 def changes(before: Record | None, after: Record) -> Iterable[Change]:

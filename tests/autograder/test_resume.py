@@ -230,6 +230,26 @@ def test_wherever_the_coordinator_dies_a_second_run_gives_every_submission_one_r
         assert scores(tiny) == RIGHT, f"killed at write {at} of {count}"
 
 
+def test_what_the_gradebook_speaks_of_is_on_the_disk_before_it_says_so(tiny: Course, monkeypatch) -> None:
+    done: list[str] = []
+    fsync, save = os.fsync, gradebook._Gradebook.save
+
+    def flushed(descriptor: int) -> None:
+        done.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    def saved(self: object) -> None:
+        done.append("gradebook")
+        save(self)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(gradebook._Gradebook, "save", saved)
+    ClassRun(tiny, SLUG, {"sandbox": "none"}, ["ada"]).run()
+    notebook = str(tiny.folder("autograded", "ada", SLUG) / f"{SLUG}.ipynb")
+    records = [path for path in done if ".autograder/records" in path]
+    assert done.index(notebook) < done.index("gradebook") < done.index(records[0])
+
+
 def of_session(number: int) -> list[str]:
     """The processes that were started by the one with this number, which is the first of its session."""
     found = []
