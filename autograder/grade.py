@@ -247,7 +247,7 @@ class _Run:
         if name is None:
             if not _source(cell).strip():
                 return
-            cell["outputs"] = box.run_cell(number, _source(cell))
+            cell["outputs"] = box.run_cell(number, _source(cell), is_test=_is_plain_test(cell))
         elif name in self.kept.outputs:
             cell["outputs"] = self.kept.outputs[name]
         elif name in self.reports:  # after a restart, the checks that were answered stay answered

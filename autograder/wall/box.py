@@ -130,15 +130,19 @@ class Box:
 
     # -- what it can be asked to do -------------------------------------------------------
 
-    def run_cell(self, number: int, code: str, on_check: OnCheck | None = None) -> list[dict[str, Any]]:
+    def run_cell(
+        self, number: int, code: str, on_check: OnCheck | None = None, is_test: bool = False
+    ) -> list[dict[str, Any]]:
         """Run a cell and give its outputs, as nbformat dictionaries.
 
+        One that `is_test` is run with IPython's own hooks, whatever the notebook has done to them.
         `on_check` is called when a check cell asks to be checked, with the exercise's name
         and the number of functions; it may use :meth:`run_case`, and returns the score.
         """
         self.outputs.begin_cell()
         self.answers = guard.Answers()
-        self._send("run", number=number, code=code, seconds=self.limits.cell_seconds, is_check=on_check is not None)
+        what = {"is_check": on_check is not None, "is_test": is_test}
+        self._send("run", number=number, code=code, seconds=self.limits.cell_seconds, **what)
         deadline = time.monotonic() + self.limits.cell_seconds + GRACE
         while True:
             kind, fields = self._receive(min(deadline, self.ends_at))

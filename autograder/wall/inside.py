@@ -39,6 +39,7 @@ from coursekit.checks.probes import Callback
 from coursekit.checks.run import OWN_FOLDERS, Failure, Session, StepOutcome, describe
 
 from . import absent
+from .hooks import Hooks
 from .messages import Channel, Closed, ProtocolError
 
 FLUSH_AT = 8192
@@ -64,6 +65,7 @@ class Inside:
         self.armed = self.in_message = self.is_late = False
         self.lock = threading.RLock()
         self.shell = make_shell(self)
+        self.hooks = Hooks(self.shell)
         self.streams = {name: Stream(self, name) for name in ("stdout", "stderr")}
         OWN_FOLDERS.append(str(Path(__file__).resolve().parent))
         answer_with(self.examine)
@@ -95,11 +97,12 @@ class Inside:
             elif kind == "run":
                 self.run_cell(**fields)
 
-    def run_cell(self, number: int, code: str, seconds: float, is_check: bool) -> None:
+    def run_cell(self, number: int, code: str, seconds: float, is_check: bool, is_test: bool) -> None:
         self.cell_is_check, self.error_shown = is_check, False
         if is_check:
             self.shell.user_ns["check"] = check  # a student may well have called a variable `check`
-        with self._streams_to_outside():
+        hooks = self.hooks.as_they_were() if is_test else contextlib.nullcontext()
+        with self._streams_to_outside(), hooks:
             try:
                 # A check's calls have limits of their own.
                 with contextlib.nullcontext() if is_check else self.limit(seconds):

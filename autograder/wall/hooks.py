@@ -1,0 +1,86 @@
+"""IPython's hooks and Python's builtins as they were, while a test cell is run.
+
+A plain test cell is run in the student's own interpreter and scored by what it shows, as
+nbgrader does.  That can be no defence against whoever takes the interpreter over; it ends
+the tricks of one line: a transformer that drops every `assert`, a hook that shows the full
+score, an `isinstance` that always agrees.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from IPython.core.inputtransformer2 import TransformerManager
+from IPython.core.interactiveshell import InteractiveShell
+from matplotlib_inline.backend_inline import flush_figures
+
+# What a shell asks for every cell, each an object with methods and entries of its own.
+PARTS = ("display_formatter", "displayhook", "display_pub", "display_trap", "events", "compile")
+PRINTERS = ("singleton_printers", "type_printers", "deferred_printers")
+TRANSFORMERS = ("ast_transformers", "input_transformers_post", "input_transformer_manager")
+
+
+class Hooks:
+    """What `shell` and this interpreter run around a cell, as it is now."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        self.builtins = dict(vars(builtins))
+        self.parts = {name: getattr(shell, name) for name in PARTS}
+        self.text = shell.display_formatter.formatters["text/plain"]
+        self.printers = {name: dict(getattr(self.text, name)) for name in PRINTERS}
+        self.callbacks = {event: list(called) for event, called in shell.events.callbacks.items()}
+        self.objects = [shell, self.text, *self.parts.values()]
+        kinds = {kind for one in self.objects for kind in type(one).__mro__ if kind is not object}
+        self.methods = [(kind, dict(vars(kind))) for kind in kinds]
+
+    @contextlib.contextmanager
+    def as_they_were(self) -> Iterator[None]:
+        """While this lasts, no hook of the notebook's is asked; those that a notebook may well have come back."""
+        self._restore_methods()
+        shell, events, text = self.shell, self.parts["events"], self.text
+        own = {name: getattr(shell, name) for name in TRANSFORMERS}
+        printers = {name: getattr(text, name) for name in PRINTERS}
+        callbacks = dict(events.callbacks)
+        shell.ast_transformers, shell.input_transformers_post = [], []
+        shell.input_transformer_manager = TransformerManager()
+        for name in PRINTERS:
+            setattr(text, name, dict(self.printers[name]))
+        for event, called in self.callbacks.items():
+            # `%matplotlib inline` shows a cell's figures when it has ended.
+            shown = [flush_figures] if flush_figures in callbacks.get(event, []) else []
+            events.callbacks[event] = [*called, *shown]
+        try:
+            yield
+        finally:
+            for owner, kept in ((shell, own), (text, printers)):
+                for name, value in kept.items():
+                    setattr(owner, name, value)
+            events.callbacks.update(callbacks)
+
+    def _restore_methods(self) -> None:
+        sys.settrace(None)
+        sys.setprofile(None)
+        threading.settrace(None)
+        vars(builtins).update(self.builtins)
+        for kind, methods in self.methods:
+            for name, method in methods.items():
+                if callable(method) and vars(kind).get(name) is not method:
+                    setattr(kind, name, method)
+        for name, part in self.parts.items():
+            if getattr(self.shell, name) is not part:
+                setattr(self.shell, name, part)
+        self.parts["display_formatter"].formatters["text/plain"] = self.text
+        for one in self.objects:
+            _uncover(one)
+
+
+def _uncover(one: Any) -> None:
+    """Remove from an object what hides a method of its class."""
+    for name in [name for name in vars(one) if callable(getattr(type(one), name, None))]:
+        del vars(one)[name]

@@ -1,0 +1,73 @@
+"""A plain test cell is run with IPython's own hooks, and the notebook's come back after it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import nbformat
+import pytest
+
+from autograder.grade import Submission, grade
+
+pytestmark = [pytest.mark.needs("bwrap")]
+
+HOOKS = """
+%matplotlib inline
+import ast
+import builtins
+import matplotlib.pyplot as plt
+
+
+class Drop(ast.NodeTransformer):
+    def visit_Assert(self, node):
+        return ast.copy_location(ast.Pass(), node)
+
+
+shell, seen = get_ipython(), []
+shell.ast_transformers.append(Drop())
+shell.input_transformers_post.append(lambda lines: ["# changed\\n", *lines])
+shell.events.register("pre_run_cell", lambda info: seen.append(info.raw_cell))
+shell.display_formatter.formatters["text/plain"].for_type(int, lambda value, printer, cycle: printer.text("2.0"))
+shell.run_ast_nodes = None
+builtins.sorted = lambda values: [3]
+"""
+
+
+def run(*cells: str | tuple[str, float]) -> tuple[list[list[dict[str, Any]]], dict[str, float]]:
+    """The outputs of each cell, and the scores of those that come with points."""
+    nb = nbformat.v4.new_notebook()
+    for number, cell in enumerate(cells):
+        source, points = cell if isinstance(cell, tuple) else (cell, 0.0)
+        nb.cells.append(nbformat.v4.new_code_cell(source))
+        if points:
+            about = {"grade": True, "solution": False, "locked": True, "task": False, "schema_version": 3}
+            nb.cells[-1].metadata["nbgrader"] = {**about, "points": points, "grade_id": f"test{number}"}
+    graded = grade(Submission("ada", "any", "any", json.dumps(nb)), None, b"secret" * 6)
+    outputs = [cell["outputs"] for cell in json.loads(graded.content)["cells"]]
+    return outputs, {name: one["score"] for name, one in graded.record["exercises"].items()}
+
+
+def test_no_hook_of_the_notebook_is_asked_in_a_test_cell() -> None:
+    hooks = HOOKS.replace("shell.run_ast_nodes = None\n", "")
+    _, scores = run(hooks, ("assert False", 2.0), ("1", 2.0), ("assert sorted([2, 1]) == [1, 2]", 2.0))
+    assert scores == {"test1": 0.0, "test2": 1.0, "test3": 2.0}
+
+
+def test_a_shell_that_was_tampered_with_runs_the_test_cell_all_the_same() -> None:
+    _, scores = run(HOOKS, ("assert True", 2.0), ("assert False", 2.0))
+    assert scores == {"test1": 2.0, "test2": 0.0}
+
+
+def test_the_hooks_of_the_notebook_come_back() -> None:
+    hooks = HOOKS.replace("shell.run_ast_nodes = None\n", "")
+    outputs, _ = run(hooks, ("plain = 'a test'", 2.0), "assert False; print(seen)", "1")
+    assert outputs[2][0]["text"] == "['assert False; print(seen)']\n"
+    assert outputs[3][0]["data"] == {"text/plain": "2.0"}
+
+
+def test_figures_are_shown_where_they_are_drawn() -> None:
+    hooks = "%matplotlib inline\nimport matplotlib.pyplot as plt"
+    outputs, scores = run(hooks, ("plt.plot([0]); assert True", 2.0), "plt.plot([1]);")
+    assert [["image/png" in one.get("data", {}) for one in cell] for cell in outputs] == [[], [True], [True]]
+    assert scores == {"test1": 2.0}
