@@ -28,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (Refused, NoWall) as error:
         print(f"autograder: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("autograder: interrupted; what was recorded stays", file=sys.stderr)
         return 130

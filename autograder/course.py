@@ -37,16 +37,14 @@ DEFAULTS = {
     "feedback_directory": "feedback",
 }
 
-# Without them, nbgrader would run what students wrote itself, and release no cases: where they are configured.
-STEPS = (
-    ("GenerateAssignment", "preprocessors", "PublicCases"),
-    ("Autograde", "autograde_preprocessors", "WallExecute"),
+# Without these lines nbgrader's own commands would release no cases, run what students wrote beside the gradebook,
+# and show it in other people's browsers as it is.
+NEEDED = (
+    ("GenerateAssignment", "preprocessors", "autograder.nbgrader_plugin.PublicCases"),
+    ("Autograde", "autograde_preprocessors", "autograder.nbgrader_plugin.WallExecute"),
+    ("HTMLExporter", "filters", "autograder.wall.markup.markdown2html"),
+    ("HTMLExporter", "filters", "autograder.wall.markup.clean"),
 )
-# What shows students' text in other people's browsers.
-FILTERS = {
-    "markdown2html": "autograder.wall.markup.markdown2html",
-    "clean_html": "autograder.wall.markup.clean",
-}
 
 
 @dataclass
@@ -73,14 +71,12 @@ class Course:
             )
         config = PyFileConfigLoader(CONFIG, path=str(root)).load_config()
         config.CourseDirectory.root = str(root)
-        for section, trait, step in STEPS:
-            if not any(step in str(one) for one in config[section].get(trait, [])):
+        for section, trait, name in NEEDED:
+            if name not in str(config[section].get(trait, "")):
                 raise Refused(
-                    f"{root / CONFIG} leaves out autograder's own steps: c.{section}.{trait} must name "
-                    f"autograder.nbgrader_plugin.{step}. Take all lines from the {CONFIG} that comes with coursekit."
+                    f"{root / CONFIG} leaves out what autograder needs: c.{section}.{trait} must name {name}. "
+                    f"Take all lines from the {CONFIG} in coursekit's repository."
                 )
-        if "filters" not in config.HTMLExporter:
-            config.HTMLExporter.filters = dict(FILTERS)
         # nbgrader calls the `alembic` program by its bare name.
         programs = str(Path(sys.executable).parent)
         if programs not in os.environ["PATH"].split(os.pathsep):

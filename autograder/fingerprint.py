@@ -38,9 +38,9 @@ def of_assignment(course: Course, slug: str, settings: Mapping[str, Any], secret
 def of_submission(folder: Path) -> str:
     """Of everything that was handed in."""
     parts: list[bytes] = []
-    for path in _files(folder):
+    for path in sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()):
         parts += [str(path.relative_to(folder)).encode("utf-8", "surrogateescape")]
-        parts += [b"link" if path.is_symlink() else _content(path)]
+        parts += [_content(path) if path.is_file() and not path.is_symlink() else b"no file"]
     return digest(parts)
 
 
@@ -51,7 +51,7 @@ def _content(path: Path) -> bytes:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _own_sources() -> list[Path]:

@@ -22,6 +22,7 @@ from coursekit.checks.report import Report, printable
 from coursekit.checks.run import StepOutcome
 
 from . import cases, plain, spec
+from .fingerprint import digest
 from .wall import server
 from .wall.box import Box, BoxDied, Limits
 from .wall.sandbox import Setup
@@ -122,7 +123,7 @@ def grade(
     setup = _setup(assignment, setup or Setup())
 
     def with_mistakes(name: str) -> Exercise:
-        return cases.fresh(assignment, name, secret, submission.student)
+        return cases.fresh(assignment, name, secret, _drawn_for(submission, notebook))
 
     for attempt in range(1, 1 + MAX_ATTEMPTS):
         run = _Run(
@@ -368,10 +369,16 @@ def _exercises(
     """The exercises that this notebook has a check cell for, with the student's own cases; without mistakes as yet."""
     asked = {_checked(cell, assignment.described) for cell in notebook["cells"]}
     return {
-        name: cases.fresh(assignment, name, secret, submission.student, mistakes=False)
+        name: cases.fresh(assignment, name, secret, _drawn_for(submission, notebook), mistakes=False)
         for name in assignment.described
         if name in asked
     }
+
+
+def _drawn_for(submission: Submission, notebook: dict[str, Any]) -> str:
+    """Whom cases are drawn for: who hands in again may have printed the last ones, so other code gets other cases."""
+    code = [_source(cell).encode("utf-8", "replace") for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    return f"{submission.student} {digest(code)}"
 
 
 def _metadata(cell: Cell) -> dict[str, Any]:

@@ -29,12 +29,13 @@ import nbformat  # noqa: E402
 from nbconvert.exporters import Exporter, NotebookExporter  # noqa: E402
 from nbconvert.writers import FilesWriter  # noqa: E402
 from nbgrader.api import Gradebook, MissingEntry  # noqa: E402
-from nbgrader.converters import Autograde, autograde  # noqa: E402
+from nbgrader.converters import Autograde, autograde, base  # noqa: E402
 from nbgrader.nbgraderformat import common as nbgraderformat  # noqa: E402
 from nbgrader.preprocessors import latesubmissions, overwritecells, overwritekernelspec, saveautogrades  # noqa: E402
 from sqlalchemy.exc import OperationalError  # noqa: E402
 
-from .nbgrader_plugin import WallExecute  # noqa: E402
+from .nbgrader_plugin import WallExecute, compare_with_notebook, plain_files  # noqa: E402
+from .spec import Assignment  # noqa: E402
 
 # Where nbgrader opens a gradebook of its own, for each step again.
 OPENING = (autograde, overwritecells, overwritekernelspec, saveautogrades, latesubmissions)
@@ -76,6 +77,7 @@ class Recorder:
         self.restored = contextlib.ExitStack()
         for module in OPENING:
             self._replace(module, "Gradebook", lambda *anything: self.gradebook)
+        self._replace(base, "find_all_files", plain_files)
         self._replace(nbgraderformat, "jsonschema", _Schemas())
         return self
 
@@ -88,8 +90,8 @@ class Recorder:
         self.restored.callback(setattr, module, name, getattr(module, name))
         setattr(module, name, new)
 
-    def require_release(self, names: list[str]) -> None:
-        """Refuse an assignment of which the gradebook knows nothing."""
+    def require_release(self, names: list[str], assignment: Assignment | None) -> None:
+        """Refuse an assignment of which the gradebook knows nothing, or whose `checks.py` is not what was released."""
         for name in names:
             try:
                 self.gradebook.find_notebook(name, self.slug)
@@ -97,6 +99,13 @@ class Recorder:
                 raise Refused(
                     f"{self.slug!r} has not been released here: run `autograder release {self.slug}` first"
                 ) from None
+            if assignment is not None and name == self.slug:
+                released = nbformat.reads(self.blank("", name).content, as_version=4)
+                try:
+                    compare_with_notebook(assignment, self.slug, released)
+                except Refused as error:
+                    again = f"run `autograder release {self.slug}` again, or undo the change in checks.py"
+                    raise Refused(f"what was released does not go with checks.py: {again}. {error}") from None
 
     def sanitised(self, student: str, name: str, nb: Any) -> Submission:
         """The notebook as nbgrader's sanitising preprocessors leave it, with the files beside it.

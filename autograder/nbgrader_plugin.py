@@ -119,6 +119,7 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         if self.grader:
             graded = self.grader(submission)
         else:
+            self.remove_links(submission)
             graded = grade(*self.job(submission))
             records.save(Path(course.root), graded.record, graded.cases)
         return nbformat.from_dict(json.loads(graded.content)), resources
@@ -140,6 +141,18 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
             content=json.dumps(nb),
             files=files,
         )
+
+    def remove_links(self, submission: Submission) -> None:
+        """Remove what nbgrader has copied through the links of a submission: it may be anything of the grader's."""
+        course = course_of(self)
+        folders = (course.submitted_directory, course.autograded_directory)
+        handed_in, copied = (
+            Path(course.format_path(folder, submission.student, submission.assignment)) for folder in folders
+        )
+        for name in set(find_all_files(str(handed_in))) - set(plain_files(str(handed_in))):
+            copy = copied / Path(name).relative_to(handed_in)
+            if str(copy.relative_to(copied)) not in submission.files and copy.is_file():
+                copy.unlink()
 
     def exclude_overwriting(self) -> dict[str, list[str]]:
         """nbgrader's setting: by assignment, the files of which the student's own version stays."""
@@ -179,14 +192,20 @@ def checks_text(course: Any, slug: str) -> str | None:
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
+def plain_files(folder: str, exclude: list[str] | None = None) -> list[str]:
+    """nbgrader's `find_all_files` without links, pipes and the like."""
+    root = Path(folder).resolve()
+    found: list[str] = find_all_files(folder, exclude)
+    return [
+        name for name in found if Path(name).is_file() and Path(name).resolve() == root / Path(name).relative_to(folder)
+    ]
+
+
 def files_in(folder: Path, ignore: list[str]) -> dict[str, bytes]:
     """The files beside the notebooks in `folder`, by relative name; links are not followed."""
     files: dict[str, bytes] = {}
     total = 0
-    for name in sorted(find_all_files(str(folder), [*ignore, "*.ipynb"])):
-        path = Path(name)
-        if path.is_symlink() or not path.is_file() or path.resolve() != (folder.resolve() / path.relative_to(folder)):
-            continue
+    for path in map(Path, sorted(plain_files(str(folder), [*ignore, "*.ipynb"]))):
         total += path.stat().st_size
         if total > MAX_FILES:
             break

@@ -12,6 +12,8 @@ import fcntl
 import functools
 import glob
 import hashlib
+import json
+import re
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -230,8 +232,8 @@ class ClassRun:
         from .wall.sandbox import Setup, why_no_wall
         from .workers import workers
 
-        if self.checks is not None:
-            load(self.checks, f"{self.slug}/checks.py")  # a broken one is told once, not for every student
+        # A broken one is told once, not for every student.
+        assignment = load(self.checks, f"{self.slug}/checks.py") if self.checks is not None else None
         walled = self.settings.get("sandbox", "bwrap") != "none"
         if walled and self.scheduler is None and (trouble := why_no_wall()):
             raise NoWall(f"Grading needs its wall: {trouble}")
@@ -243,7 +245,7 @@ class ClassRun:
             from .gradebook import Recorder
 
             with Recorder(self.course, self.slug, self.settings) as recorder:
-                recorder.require_release(self.names)
+                recorder.require_release(self.names, assignment)
                 self._fan_out(deque(todo), pool, recorder, progress)
 
     def _fan_out(self, queue: deque[Planned], pool: Workers, recorder: Recorder, progress: Progress) -> None:
@@ -402,7 +404,10 @@ class ClassRun:
             raise Unreadable(f"{path.name} is larger than {most} MB: clear its outputs and hand it in again")
         invalid: dict[str, Exception] = {}
         try:
-            nb = nbformat.read(path, nbformat.current_nbformat, capture_validation_error=invalid)
+            text = path.read_text(encoding="utf-8")
+            if re.search(r"\\u[dD][89a-fA-F]", text):  # half of a surrogate pair can be written nowhere
+                text = json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
+            nb = nbformat.reads(text, nbformat.current_nbformat, capture_validation_error=invalid)
         except Exception as error:  # whatever nbformat makes of a broken file
             invalid["ValidationError"] = error
         for what in invalid.values():

@@ -107,7 +107,7 @@ class _Cluster:
         try:
             self.client = Client(scheduler, timeout=10, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise Refused(f"there is no Dask scheduler at {scheduler}: {error}") from error
+            raise Refused(f"there is no Dask scheduler at {scheduler}: {error}. Start one: `dask scheduler`") from error
 
     def __enter__(self) -> _Cluster:
         self.executor = self.client.get_executor(pure=False, retries=3)

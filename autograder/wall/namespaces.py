@@ -10,6 +10,7 @@ import ctypes
 import errno
 import fcntl
 import json
+import mmap
 import os
 import signal
 import socket
@@ -36,6 +37,7 @@ REFUSED_CALLS = (
     *("open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr"),
     *("ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp", "process_madvise"),
     *("bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register"),
+    *("memfd_create", "memfd_secret", "shmget", "shmat", "msgget", "semget", "mq_open"),
     *("add_key", "request_key", "keyctl", "name_to_handle_at", "open_by_handle_at"),
     *("kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module"),
     *("reboot", "swapon", "swapoff", "acct", "quotactl", "syslog", "personality", "settimeofday", "clock_settime"),
@@ -99,6 +101,9 @@ def make_filter() -> Any:
             calls.add_rule(refused, name)
     calls.add_rule(refused, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, NEWUSER, NEWUSER))
     calls.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")  # its flags cannot be seen; libc then uses clone
+    # Memory that is shared and belongs to no process would be counted for none; /dev/shm has its size.
+    shared = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS
+    calls.add_rule(refused, "mmap", pyseccomp.Arg(3, pyseccomp.MASKED_EQ, shared, shared))
     # Of sockets only local ones, IP and netlink: those of virtual machines know no namespaces and reach their host.
     for family in range(socket.AF_INET + 1, socket.AF_NETLINK):
         if family != socket.AF_INET6:

@@ -141,7 +141,8 @@ def _wall(setup: Setup) -> list[str]:
     # First, for what is bound below may lie inside them.  Every notebook mounts its own over them.
     words += ["--tmpfs", "/tmp", "--tmpfs", "/home", "--dir", HOME]
     words += ["--ro-bind", "/usr", "/usr", "--proc", "/proc"]
-    words += ["--dev", "/dev", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
+    # Of /dev/zero, one could have shared memory that is counted for nobody.
+    words += ["--dev", "/dev", "--dev-bind", "/dev/null", "/dev/zero", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
     for name in ("bin", "sbin", "lib", "lib32", "lib64"):
         path = Path("/") / name
         if path.is_symlink():

@@ -156,6 +156,30 @@ def test_what_is_started_is_counted_together(code, reason):
         assert printed(other, "print('nothing happened')") == "nothing happened\n"
 
 
+SHARED = """
+import ctypes, mmap, os
+libc = ctypes.CDLL(None, use_errno=True)
+def tried(what, *args):
+    try:
+        what(*args)
+    except OSError as error:
+        print(error.strerror)
+tried(os.memfd_create, "memory")
+tried(mmap.mmap, -1, 4096)
+with open("/dev/zero", "r+b", buffering=0) as zero:
+    tried(mmap.mmap, zero.fileno(), 4096)
+print(libc.shmget(0, 4096, 0o1600), libc.msgget(0, 0o1600))
+print(len(mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)))
+print(ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda number: number + 1)(1))
+"""
+
+
+def test_memory_that_would_be_counted_for_no_process_cannot_be_had():
+    with Box(LIMITS, Setup()) as box:
+        no = "Operation not permitted"
+        assert printed(box, SHARED).splitlines() == [no, no, "No such device", "-1 -1", "4096", "2"]
+
+
 def test_a_killed_server_is_not_blamed_on_the_notebook():
     with Box(LIMITS, Setup()) as box:
         os.killpg(box.process.server.process.pid, signal.SIGKILL)

@@ -26,6 +26,7 @@ from autograder import run as run_of_class
 from autograder.course import Course
 from autograder.errors import Refused
 from autograder.run import ClassRun
+from coursekit.checks import cases
 
 pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow]
 
@@ -150,6 +151,59 @@ def test_after_a_fix_in_checks_what_it_touches_is_graded_again_and_changes_are_p
 def outputs_of(here: Course, student: str, grade_id: str) -> list[dict]:
     nb = json.loads((here.folder("autograded", student, SLUG) / f"{SLUG}.ipynb").read_text())
     return next(c["outputs"] for c in nb["cells"] if c["metadata"].get("nbgrader", {}).get("grade_id") == grade_id)
+
+
+def test_points_that_are_not_those_of_the_release_are_refused(tiny: Course) -> None:
+    path = tiny.folder("source", ".", SLUG) / "checks.py"
+    path.write_text(CHECKS.replace('parts={"y": 2}', 'parts={"y": 4}'))
+    with pytest.raises(Refused, match=r"(?s)run `autograder release tiny` again.* 'check_double' is worth 2 points"):
+        ClassRun(tiny, SLUG).run()
+
+
+def test_links_and_pipes_beside_a_notebook_are_not_copied(tiny: Course, tmp_path: Path) -> None:
+    folder = tiny.folder("submitted", "ada", SLUG)
+    (tmp_path / "secret").write_text("of the grader")
+    (folder / "link.txt").symlink_to(tmp_path / "secret")
+    (folder / "folder").symlink_to(tmp_path)
+    (folder / "own.txt").write_text("of the student")
+    os.mkfifo(folder / "pipe")
+    ClassRun(tiny, SLUG).run()
+    assert scores(tiny) == RIGHT
+    graded = tiny.folder("autograded", "ada", SLUG)
+    assert sorted(path.name for path in graded.iterdir()) == ["own.txt", f"{SLUG}.ipynb"]
+    (folder / "pipe").unlink()
+    assert cli.main(["grade", SLUG, "--course", str(tiny.root)]) == 0
+    shutil.rmtree(graded)
+    subprocess.run(
+        [sys.executable, "-m", "nbgrader", "autograde", SLUG, "--student", "ada", "--force"], cwd=tiny.root, check=True
+    )
+    assert sorted(path.name for path in graded.iterdir()) == ["own.txt", f"{SLUG}.ipynb"]
+
+
+def test_whoever_hands_in_other_code_gets_other_cases(tiny: Course) -> None:
+    def arguments() -> list[float]:
+        _, stored = cases.load(records.folder(tiny.root, SLUG, "ada"))
+        return [case.steps[0].args[0] for case in stored["double"].cases]
+
+    ClassRun(tiny, SLUG).run()
+    first = arguments()
+    ClassRun(tiny, SLUG, again=True).run()
+    assert arguments() == first
+    hand_in(tiny, "ada", notebook("x + x + x"))
+    ClassRun(tiny, SLUG).run()
+    assert arguments() != first
+    assert scores(tiny) == RIGHT
+
+
+def test_half_of_a_surrogate_pair_costs_nothing(tiny: Course) -> None:
+    path = tiny.folder("submitted", "ada", SLUG) / f"{SLUG}.ipynb"
+    nb = notebook()
+    nb.cells.insert(0, nbformat.v4.new_markdown_cell("HALF", id="half"))
+    path.write_text(nbformat.writes(nb).replace("HALF", "half \\ud800 and \\ud83d\\ude00"))
+    ClassRun(tiny, SLUG).run()
+    assert scores(tiny) == RIGHT
+    graded = nbformat.read(tiny.folder("autograded", "ada", SLUG) / f"{SLUG}.ipynb", as_version=4)
+    assert graded.cells[0].source == "half ? and 😀"
 
 
 def test_manual_scores_and_comments_stay(tiny: Course) -> None:
