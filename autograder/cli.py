@@ -167,12 +167,19 @@ def replay_check(arguments: argparse.Namespace) -> None:
 
 
 def write_feedback(arguments: argparse.Namespace) -> None:
+    from coursekit.checks.report import printable
+
     from .course import Course
     from .feedback import feedback
 
     course = Course.at(arguments.course)
     pages = feedback(course, arguments.assignment)
-    print(f"Wrote {len(pages)} feedback pages: {shown(course.folder('feedback', '<student>', arguments.assignment))}")
+    slug = arguments.assignment
+    print(f"Wrote {len(pages)} feedback pages: {shown(course.folder('feedback', '<student>', slug))}")
+    if missing := [name for name in course.students(slug) if not course.folder("autograded", name, slug).is_dir()]:
+        print(
+            f"Not graded, so without a page: {', '.join(map(printable, missing))}. Run `autograder grade {slug}` first."
+        )
 
 
 def write_report(path: Path, records: Iterable[dict[str, Any]]) -> None:

@@ -111,6 +111,11 @@ class Course:
         pattern = self.folder("source", ".", "*") / "*.ipynb"
         return sorted({Path(path).parent.name for path in glob.glob(str(pattern))})
 
+    def students(self, slug: str) -> list[str]:
+        """Who has handed in the assignment `slug`."""
+        pattern = self.folder("submitted", "*", slug)
+        return sorted(Path(path).parent.name for path in glob.glob(str(pattern)) if Path(path).is_dir())
+
     def require(self, slug: str) -> None:
         """Refuse an assignment that does not exist."""
         known = self.assignments()

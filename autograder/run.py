@@ -158,13 +158,13 @@ class ClassRun:
         return todo
 
     def _students(self) -> list[str]:
-        base = self.course.folder("submitted", "*", self.slug)
-        found = sorted(Path(path).parent.name for path in glob.glob(str(base)) if Path(path).is_dir())
+        found = self.course.students(self.slug)
         for student in self.students or ():
             if student not in found:
                 raise Refused(f"{student!r} has handed in nothing for {self.slug!r}")
         if not found:
-            raise Refused(f"nothing has been handed in for {self.slug!r}: no folder matches {base}")
+            place = self.course.folder("submitted", "*", self.slug)
+            raise Refused(f"nothing has been handed in for {self.slug!r}: no folder matches {place}")
         return [student for student in found if self.students is None or student in self.students]
 
     def _stands(self, planned: Planned, recorded: set[str]) -> bool:

@@ -195,6 +195,14 @@ def test_whoever_hands_in_other_code_gets_other_cases(tiny: Course) -> None:
     assert scores(tiny) == RIGHT
 
 
+def test_feedback_names_those_whom_it_has_no_page_for(tiny: Course, capsys) -> None:
+    ClassRun(tiny, SLUG, students=["ada"]).run()
+    assert cli.main(["feedback", SLUG, "--course", str(tiny.root)]) == 0
+    printed = capsys.readouterr().out
+    assert "Wrote 1 feedback pages" in printed
+    assert "Not graded, so without a page: ben, cleo. Run `autograder grade tiny` first." in printed
+
+
 def test_half_of_a_surrogate_pair_costs_nothing(tiny: Course) -> None:
     path = tiny.folder("submitted", "ada", SLUG) / f"{SLUG}.ipynb"
     nb = notebook()
