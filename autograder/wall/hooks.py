@@ -17,7 +17,6 @@ from typing import Any
 
 from IPython.core.inputtransformer2 import TransformerManager
 from IPython.core.interactiveshell import InteractiveShell
-from matplotlib_inline.backend_inline import flush_figures
 
 # What a shell asks for every cell, each an object with methods and entries of its own.
 PARTS = ("display_formatter", "displayhook", "display_pub", "display_trap", "events", "compile")
@@ -29,7 +28,10 @@ class Hooks:
     """What `shell` and this interpreter run around a cell, as it is now."""
 
     def __init__(self, shell: InteractiveShell) -> None:
+        from matplotlib_inline.backend_inline import flush_figures  # which looks for a shell when it is imported
+
         self.shell = shell
+        self.flush_figures = flush_figures
         self.builtins = dict(vars(builtins))
         self.parts = {name: getattr(shell, name) for name in PARTS}
         self.text = shell.display_formatter.formatters["text/plain"]
@@ -53,8 +55,8 @@ class Hooks:
             setattr(text, name, dict(self.printers[name]))
         for event, called in self.callbacks.items():
             # `%matplotlib inline` shows a cell's figures when it has ended.
-            shown = [flush_figures] if flush_figures in callbacks.get(event, []) else []
-            events.callbacks[event] = [*called, *shown]
+            figures = self.flush_figures in callbacks.get(event, []) and self.flush_figures not in called
+            events.callbacks[event] = [*called, *([self.flush_figures] if figures else [])]
         try:
             yield
         finally:
