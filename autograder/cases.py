@@ -1,7 +1,7 @@
 """Where cases come from: one public set, and fresh ones for every student.
 
-A student's cases are drawn from HMAC(course secret, assignment, student, exercise): nobody
-can foresee them without the secret, and with it any grade can be replayed.
+A student's cases are drawn from HMAC(course secret, assignment, student and code, exercise): nobody
+can foresee them without the secret, not even from those of an earlier hand-in.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print("autograder: the output was closed; what was recorded stays", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("autograder: interrupted; what was recorded stays", file=sys.stderr)

@@ -21,7 +21,8 @@ def feedback(course: Course, slug: str) -> list[Path]:
     graded = course.folder("autograded", "*", slug)
     if not any(graded.parent.parent.glob(f"*/{slug}")):
         raise Refused(f"nothing has been graded for {slug!r} yet: run `autograder grade {slug}` first")
-    warnings.filterwarnings("ignore", "No lexer found")  # of a language that a student has made up
-    must_succeed(course.api().generate_feedback(slug, force=True), f"feedback for {slug!r}")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No lexer found")  # of a language that a student has made up
+        must_succeed(course.api().generate_feedback(slug, force=True), f"feedback for {slug!r}")
     pages = course.folder("feedback", "*", slug)
     return sorted(pages.parent.parent.glob(f"*/{slug}/*.html"))

@@ -285,7 +285,7 @@ class _Run:
             stand_ins = {name: f for one in wrong for name, f in self.references[one].items()}
             again = self._report(box, exercise, number, stand_ins)
             return inherited(report, again, wrong)
-        except BoxDied:
+        except (BoxDied, spec.Refused):
             raise
         except Exception as error:  # what came back was stranger than a comparison could bear: it costs this exercise
             log.exception("%s could not be judged", exercise.name)

@@ -7,6 +7,7 @@ import pytest
 from nbgrader.utils import determine_grade
 
 from autograder import grade as grading
+from autograder.errors import Refused
 from autograder.grade import MAX_RESTARTS, Submission, grade, refuse
 from autograder.wall import box
 from autograder.wall.box import Limits
@@ -640,3 +641,10 @@ def test_a_definition_below_the_check_does_not_hide_the_loop_above_it():
     nb.cells.append(nbformat.v4.new_code_cell(RIGHT["double"], id="later"))
     result = grade(Submission("ada", "tiny", "tiny", json.dumps(nb)), LOOPS, SECRET, LIMITS)
     assert (scores(result)["double"], codes(result, "double")) == (1, ["loops-over-examples"])
+
+
+def test_a_known_mistake_that_cannot_be_computed_is_the_instructors_and_ends_the_run():
+    checks = CHECKS.replace('{"y": args["x"] ** 2}', '{"y": args["no such argument"]}')
+    assert scores(graded(notebook(), checks=checks)) == FULL
+    with pytest.raises(Refused, match=r"tiny/double: its cases cannot be made: KeyError: 'no such argument'"):
+        graded(notebook(double="def double(x):\n    return 3 * x"), checks=checks)
