@@ -345,20 +345,19 @@ def test_kill_9_costs_nothing(tiny: Course) -> None:
 
 
 def test_a_worker_that_is_killed_costs_a_retry(tiny: Course, monkeypatch: pytest.MonkeyPatch) -> None:
-    killed: list[int] = []
+    broken: list[object] = []
     honest = workers._Processes.submit
 
     def submit(self, function, *args):
         future = honest(self, function, *args)
-        if function.__name__ == "grade_all" and len(killed) < 2:
-            process = next(iter(self.pool._processes.values()))
-            killed.append(process.pid)
-            os.kill(process.pid, signal.SIGKILL)
+        if function.__name__ == "grade_all" and self.pool not in broken and len(broken) < 2:
+            broken.append(self.pool)
+            os.kill(next(iter(self.pool._processes)), signal.SIGKILL)
         return future
 
     monkeypatch.setattr(workers._Processes, "submit", submit)
     ClassRun(tiny, SLUG).run(jobs=2)
-    assert len(killed) == 2
+    assert len(broken) == 2
     assert scores(tiny) == RIGHT
 
 
@@ -368,8 +367,9 @@ def test_a_submission_that_kills_every_worker_is_refused_and_the_others_are_grad
     def submit(self, function, *args):
         future = honest(self, function, *args)
         if function.__name__ == "grade_all" and args[0][0][0].student == "ben":
-            for process in list(self.pool._processes.values()):
-                os.kill(process.pid, signal.SIGKILL)
+            for process in list(self.pool._processes):
+                with contextlib.suppress(ProcessLookupError):  # the pool has noticed, and has ended it
+                    os.kill(process, signal.SIGKILL)
         return future
 
     monkeypatch.setattr(workers._Processes, "submit", submit)
