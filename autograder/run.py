@@ -252,11 +252,9 @@ class ClassRun:
         from .workers import lost
 
         total, done = len(queue), 0
-        suspects: deque[Planned] = (
-            deque()
-        )  # whose worker died: each is tried again alone, so that none is blamed for it
+        # Those whose worker died: each is tried again alone, so that none is blamed for it.
+        suspects: deque[Planned] = deque()
         running: dict[Future[list[Graded]], Planned] = {}
-        patience = 4 * recorder.execute.notebook_seconds + MAX_LATENESS
 
         def again(planned: Planned, reason: str) -> None:
             planned.attempts += 1
@@ -272,6 +270,7 @@ class ClassRun:
             while (queue and not suspects and len(running) < 2 * pool.count) or (suspects and not running):
                 planned = suspects.popleft() if suspects else queue.popleft()
                 running[self._started(planned, pool, recorder)] = planned
+            patience = 4 * recorder.execute.notebook_seconds + MAX_LATENESS
             finished, _ = wait(running, timeout=patience, return_when=FIRST_COMPLETED)
             if not finished:
                 pool.restart()

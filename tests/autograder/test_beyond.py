@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 from nbgrader.api import Gradebook
-from tiny import RIGHT, SLUG, make, scores
+from tiny import RIGHT, SLUG, lose_patience, make, scores
 
-from autograder import cli
-from autograder import run as run_of_class
+from autograder import cli, workers
 from autograder.course import Course
 from autograder.errors import Refused
 from autograder.run import ClassRun
@@ -69,7 +68,7 @@ def pids_of(cluster: Any) -> list[int]:
 
 
 def test_a_cluster_worker_that_hangs_costs_a_retry(tiny: Course, cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_of_class, "MAX_LATENESS", -4 * 300.0 + 10)  # ten seconds after all
+    lose_patience(workers._Cluster, monkeypatch)
     for pid in pids_of(cluster):
         os.kill(pid, signal.SIGSTOP)
     ClassRun(tiny, SLUG, scheduler=cluster.scheduler_address).run()

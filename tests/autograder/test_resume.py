@@ -19,10 +19,9 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 from nbgrader.coursedir import CourseDirectory
-from tiny import CHECKS, RIGHT, SLUG, STUDENTS, hand_in, notebook, scores
+from tiny import CHECKS, RIGHT, SLUG, STUDENTS, hand_in, lose_patience, notebook, scores
 
 from autograder import cli, course, gradebook, records, workers
-from autograder import run as run_of_class
 from autograder.course import Course
 from autograder.errors import Refused
 from autograder.run import ClassRun
@@ -391,7 +390,7 @@ def test_a_worker_that_hangs_costs_a_retry(tiny: Course, monkeypatch: pytest.Mon
         return future
 
     monkeypatch.setattr(workers._Processes, "submit", submit)
-    monkeypatch.setattr(run_of_class, "MAX_LATENESS", -4 * 300.0 + 3)  # three seconds after all
+    lose_patience(workers._Processes, monkeypatch)
     ClassRun(tiny, SLUG).run(jobs=2)
     assert stopped
     assert scores(tiny) == RIGHT

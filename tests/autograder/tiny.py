@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import nbformat
+import pytest
 from nbgrader.api import Gradebook
 
-from autograder import cli
+from autograder import cli, run
 from autograder.course import Course
 
 SLUG = "tiny"
@@ -94,3 +95,15 @@ RIGHT = {
     for student in STUDENTS
     for name, points in (("double", 2.0), ("triple", 3.0))
 }
+
+
+def lose_patience(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a run wait for three seconds only until it takes its workers, of this `kind`, to be lost: once."""
+    usual, honest = run.MAX_LATENESS, kind.restart
+
+    def restart(self) -> None:
+        run.MAX_LATENESS = usual
+        honest(self)
+
+    monkeypatch.setattr(run, "MAX_LATENESS", -4 * 300.0 + 3)  # 300 s is what a notebook may take
+    monkeypatch.setattr(kind, "restart", restart)
