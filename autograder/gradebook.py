@@ -28,7 +28,15 @@ import jsonschema  # noqa: E402
 import nbformat  # noqa: E402
 from nbconvert.exporters import Exporter, NotebookExporter  # noqa: E402
 from nbconvert.writers import FilesWriter  # noqa: E402
-from nbgrader.api import Gradebook, MissingEntry  # noqa: E402
+from nbgrader.api import (  # noqa: E402
+    BaseCell,
+    Comment,
+    Grade,
+    Gradebook,
+    GradeCell,
+    MissingEntry,
+    SourceCell,
+)
 from nbgrader.converters import Autograde, autograde, base  # noqa: E402
 from nbgrader.nbgraderformat import common as nbgraderformat  # noqa: E402
 from nbgrader.preprocessors import latesubmissions, overwritecells, overwritekernelspec, saveautogrades  # noqa: E402
@@ -184,18 +192,65 @@ class Recorder:
 
 
 class _Gradebook(Gradebook):  # type: ignore[misc]
-    """One gradebook for all steps, which writes when it is told to."""
+    """One gradebook for all steps, which writes when it is told to.
+
+    nbgrader's steps ask for a notebook's cells one by one and commit after each.  Here those of a notebook
+    are read together, and what a step has changed goes to the database when that is asked the next time.
+    """
 
     def __init__(self, url: str, course_id: str) -> None:
         if url.startswith("sqlite:") and "?" not in url:
             url += f"?timeout={WAIT_FOR_LOCK}"
         super().__init__(url, course_id)
+        self.changed = False
+        self.read: dict[Any, dict[str, Any]] = {}  # what was read since the last change
+        self.ask = self.db.query
+        self.db.query = self._query
         self.db.commit = self._commit_later
 
+    def find_source_cell(self, name: str, notebook: str, assignment: str) -> Any:
+        found = self._together(SourceCell, notebook, assignment).get(name)
+        return found or super().find_source_cell(name, notebook, assignment)
+
+    def find_graded_cell(self, name: str, notebook: str, assignment: str) -> Any:
+        found = self._together(GradeCell, notebook, assignment).get(name)
+        return found or super().find_graded_cell(name, notebook, assignment)
+
+    def find_grade(self, grade_cell: str, notebook: str, assignment: str, student: str) -> Any:
+        found = self._together(Grade, notebook, assignment, student).get(grade_cell)
+        return found or super().find_grade(grade_cell, notebook, assignment, student)
+
+    def find_comment(self, solution_cell: str, notebook: str, assignment: str, student: str) -> Any:
+        found = self._together(Comment, notebook, assignment, student).get(solution_cell)
+        return found or super().find_comment(solution_cell, notebook, assignment, student)
+
+    def _together(self, kind: Any, *of: str) -> dict[str, Any]:
+        """All of one kind in a notebook, or in what a student has handed in of it, by the names of their cells."""
+        if (kind, *of) not in self.read:
+            if kind in (Grade, Comment):
+                submitted = self.find_submission_notebook(*of)
+                for one in (Grade, Comment):  # a step wants both, and changes them in turn
+                    rows = self._query(BaseCell.name, one).join(one.cell).filter(one.notebook == submitted)
+                    self.read[one, *of] = dict(rows.all())
+            else:
+                rows = self._query(kind.name, kind).filter(kind.notebook == self.find_notebook(*of))
+                self.read[kind, *of] = dict(rows.all())
+        return self.read[kind, *of]
+
+    def _query(self, *entities: Any) -> Any:
+        if self.changed:
+            self._forget()
+            self.db.flush()
+            self.db.expire_all()
+        return self.ask(*entities)
+
     def _commit_later(self) -> None:
-        """What a commit does but for the commit: objects are read anew."""
-        self.db.flush()
-        self.db.expire_all()
+        """What a commit does but for the commit: from the next query on, objects are read anew."""
+        self.changed = True
+
+    def _forget(self) -> None:
+        self.changed = False
+        self.read.clear()
 
     def close(self) -> None:
         """nbgrader's steps close what they opened; this stays open for the next."""
@@ -206,6 +261,7 @@ class _Gradebook(Gradebook):  # type: ignore[misc]
 
     def undo(self) -> None:
         """Forget what has not been saved."""
+        self._forget()
         self.db.remove()
 
     def shut(self) -> None:

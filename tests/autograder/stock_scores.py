@@ -104,6 +104,7 @@ def scores(config: Config, assignment: str, student: str) -> Scores:
 
 def graded(config: Config) -> Iterator[tuple[str, str, Scores | None]]:
     """Assignment by assignment and student by student, through nbgrader; None for what it could not grade."""
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # nbgrader calls alembic
     api, root = NbGraderAPI(config=config), Path(config.CourseDirectory.root)
     for assignment in CLASSES:
         make_source(root, assignment)
@@ -115,7 +116,6 @@ def graded(config: Config) -> Iterator[tuple[str, str, Scores | None]]:
 
 
 def main(file: Path = STORED) -> None:
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # nbgrader calls alembic
     found: dict[str, dict[str, Scores | None]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for assignment, student, given in graded(configuration(Path(folder))):
