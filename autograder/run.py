@@ -238,10 +238,9 @@ class ClassRun:
         if walled and self.scheduler is None and (trouble := why_no_wall()):
             raise NoWall(f"Grading needs its wall: {trouble}")
         with workers(min(jobs or 10**6, len(todo)) if jobs else 0, self.scheduler) as pool:
-            if self.scheduler is None:
-                setup = Setup(self.settings.get("sandbox", "bwrap"), hide=(self.course.root,))
-                for _ in range(pool.count):  # while nbgrader is imported here
-                    pool.submit(warm_up, self.checks, setup)
+            setup = Setup(self.settings.get("sandbox", "bwrap"), hide=(self.course.root,))
+            for _ in range(pool.count):  # while nbgrader is imported here
+                pool.submit(warm_up, self.checks, setup)
             from .gradebook import Recorder
 
             with Recorder(self.course, self.slug, self.settings) as recorder:
