@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -32,7 +33,12 @@ def solution(repository: Path) -> nbformat.NotebookNode:
     return nbformat.read(path, as_version=4)
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Course:
+    return make(tmp_path_factory.mktemp("made") / "course", repository)
+
+
 @pytest.fixture
-def tiny(tmp_path: Path, repository: Path) -> Course:
+def tiny(tmp_path: Path, made: Course) -> Course:
     """A released course with a class of three, in which nobody has been graded."""
-    return make(tmp_path / "course", repository)
+    return Course.at(shutil.copytree(made.root, tmp_path / "course"))
