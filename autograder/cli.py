@@ -121,7 +121,7 @@ def grade_class(arguments: argparse.Namespace) -> None:
     from .records import read_all
     from .run import ClassRun
     from .summary import class_summary
-    from .table import changed_scores, class_table, console, progress_bar
+    from .table import changed_scores, console, progress_bar, show_class
 
     names = ("sandbox", "cell_seconds", "call_seconds", "notebook_seconds")
     settings = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
@@ -136,7 +136,7 @@ def grade_class(arguments: argparse.Namespace) -> None:
         records = run.run(arguments.jobs or 0, progress)
     if arguments.report is not None:
         write_report(arguments.report, read_all(course, slug, {record["student"] for record in records}))
-    console.print(class_table(slug, records))
+    show_class(slug, records)
     console.print("", class_summary(read_all(course, slug)), sep="\n")
     if run.unchanged:
         print(f"\n{len(run.unchanged)} of {len(records)} had been graded before and have not changed since.")

@@ -25,7 +25,7 @@ from .run import ClassRun
 from .samples import LIMITS, SAMPLES, Sample
 from .spec import Refused, load
 from .summary import class_summary
-from .table import class_table, console, progress_bar
+from .table import console, progress_bar, show_class
 from .wall.sandbox import why_no_wall
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -130,7 +130,7 @@ def grade_samples(course: Course, slug: str, settings: Mapping[str, Any]) -> lis
         hand_in(course, slug, sample)
     with progress_bar(f"Grading {slug}") as progress:
         records = ClassRun(course, slug, {**LIMITS.get(slug, {}), **settings}).run(progress=progress)
-    console.print(class_table(slug, records))
+    show_class(slug, records)
     console.print("", class_summary(read_all(course, slug)), sep="\n")
     with console.status("Writing feedback"):
         feedback(course, slug)

@@ -73,12 +73,21 @@ def read_all(course: Course, slug: str, students: Collection[str] | None = None)
 
 def slim(record: Record) -> Record:
     """`record` without the cases that hold and what its grade depends on, for the memory of a class of thousands."""
+    kept = {name: value for name, value in record.items() if name not in ("key", "checks", "digests")}
     exercises = {
-        sys.intern(name): {**result, "cases": [case for case in result.get("cases", []) if not case["ok"]]}
+        name: {**result, "cases": [case for case in result.get("cases", []) if not case["ok"]]}
         for name, result in record["exercises"].items()
     }
-    kept = {sys.intern(name): value for name, value in record.items() if name not in ("key", "checks", "digests")}
-    return {**kept, "exercises": exercises}
+    return dict(_shared({**kept, "exercises": exercises}))
+
+
+def _shared(value: Any) -> Any:
+    """`value` with one string for all that are equal: the names and the statuses of a class are always the same."""
+    if type(value) is str:
+        return sys.intern(value)
+    if isinstance(value, dict):
+        return {_shared(name): _shared(one) for name, one in value.items()}
+    return [_shared(one) for one in value] if isinstance(value, list) else value
 
 
 def changes(before: Record | None, after: Record) -> Iterable[Change]:

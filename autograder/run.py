@@ -43,7 +43,7 @@ class Unreadable(Exception):
     """What was handed in is no notebook that can be graded; the message says why."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Planned:
     """A submission to grade.
 

@@ -50,15 +50,21 @@ def class_summary(records: Iterable[Record]) -> Group:
 
     It names no student; read the examples before you show it to the class, for one may quote a file's name.
     """
-    records = list(records)
-    tallies = tally(records)
-    everybody = len({record["student"] for record in records})
+    students: set[str] = set()
+
+    def counted() -> Iterator[Record]:
+        for record in records:  # once, and none is kept: those of a class of thousands would fill the memory
+            students.add(record["student"])
+            yield record
+
+    tallies = tally(counted())
+    everybody = len(students)
 
     def part(title: str, kind: str, chosen: Callable[[str], bool]) -> Iterator[RenderableType]:
         of_part = [one for one in tallies if chosen(one.code)]
         if of_part:
-            students = set().union(*(one.students for one in of_part))
-            yield Text(f"{title}: {len(students)} of {everybody} student{'s' * (everybody != 1)}", style="italic")
+            concerned = set().union(*(one.students for one in of_part))
+            yield Text(f"{title}: {len(concerned)} of {everybody} student{'s' * (everybody != 1)}", style="italic")
             yield _rows(kind, of_part)
 
     mistakes = list(part("Mistakes", "mistake", lambda code: code not in NO_RESULT))
@@ -67,7 +73,7 @@ def class_summary(records: Iterable[Record]) -> Group:
     return Group(*(mistakes or [Text("No mistakes were found.")]), *gap, *missing)
 
 
-def tally(records: Sequence[Record]) -> list[Tally]:
+def tally(records: Iterable[Record]) -> list[Tally]:
     """The codes that were found, that of the most students first."""
     by_code: dict[str, Tally] = {}
     for record in records:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from rich.box import SIMPLE
 from rich.columns import Columns
-from rich.console import Console, Group
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -21,6 +21,7 @@ from .summary import findings
 
 console = Console(width=None if sys.stdout.isatty() else 140)  # a log has no width of its own
 WIDE = 120  # from here on the findings fit beside the scores
+ROWS = 250  # until the head comes again, so that a class of thousands is not laid out in memory as a whole
 
 
 @contextmanager
@@ -36,31 +37,34 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
         yield move
 
 
-def class_table(slug: str, records: Sequence[Record]) -> Group:
-    """The class: a row for each student, a column for each exercise."""
+def show_class(slug: str, records: Sequence[Record], screen: Console = console) -> None:
+    """Print the class: a row for each student, a column for each exercise."""
+    for part in _class_table(slug, records):
+        screen.print(part)
+
+
+def _class_table(slug: str, records: Sequence[Record]) -> Iterator[RenderableType]:
     exercises = list(dict.fromkeys(name for record in records for name in record["exercises"]))
     maximum = {name: record["exercises"][name]["max"] for record in records for name in record["exercises"]}
     wide = console.width >= WIDE
-    table = Table(
-        title=f"{slug}: {len(records)} submission{'s' * (len(records) != 1)}",
-        title_justify="left",
-        box=SIMPLE,
-        padding=(0, 1, 0, 0),
-    )
-    table.add_column("student", no_wrap=True)
-    for i, name in enumerate(exercises, start=1):
-        table.add_column(f"{i}\n/{number(maximum[name])}", justify="right", no_wrap=True)
-    table.add_column("total", justify="right", no_wrap=True)
-    if wide:
-        table.add_column("found", overflow="fold")
-    for record in records:
-        scores = [_score(record["exercises"].get(name)) for name in exercises]
-        total = f"{number(record['score'])}/{number(record['max'])}"
-        table.add_row(_plain(record["student"]), *scores, total, *([_found_line(record)] if wide else []))
-    beside = [] if wide else [f"{_plain(record['student'])}: {_found_line(record)}" for record in records]
-    names = Columns([f"{i} {name}" for i, name in enumerate(exercises, start=1)], padding=(0, 3))
-    hands = Text("A dash is graded by hand; totals are of what is graded automatically.")
-    return Group(table, names, hands, *beside)
+    for start in range(0, max(1, len(records)), ROWS):
+        title = f"{slug}: {len(records)} submission{'s' * (len(records) != 1)}" if start == 0 else None
+        table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+        table.add_column("student", no_wrap=True)
+        for i, name in enumerate(exercises, start=1):
+            table.add_column(f"{i}\n/{number(maximum[name])}", justify="right", no_wrap=True)
+        table.add_column("total", justify="right", no_wrap=True)
+        if wide:
+            table.add_column("found", overflow="fold")
+        for record in records[start : start + ROWS]:
+            scores = [_score(record["exercises"].get(name)) for name in exercises]
+            total = f"{number(record['score'])}/{number(record['max'])}"
+            table.add_row(_plain(record["student"]), *scores, total, *([_found_line(record)] if wide else []))
+        yield table
+    yield Columns([f"{i} {name}" for i, name in enumerate(exercises, start=1)], padding=(0, 3))
+    yield Text("A dash is graded by hand; totals are of what is graded automatically.")
+    if not wide:
+        yield from (f"{_plain(record['student'])}: {_found_line(record)}" for record in records)
 
 
 def found(record: Record) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from rich.console import Console
 from autograder import cli
 from autograder.nbgrader_plugin import STATE
 from autograder.summary import class_summary, tally
-from autograder.table import found
+from autograder.table import ROWS, found, show_class
 
 SLUG = "numbers"
 
@@ -187,3 +188,37 @@ def test_a_damaged_record_is_named_with_what_to_do(folder: Path, capsys) -> None
     complaint = capsys.readouterr().err
     assert "numbers.json is damaged" in complaint
     assert "grade 'ada' again" in complaint
+
+
+# -- a large class --------------------------------------------------------------------------
+
+
+class Weighed(dict):
+    """A record of which one can tell whether it is still in the memory."""
+
+
+def test_a_summary_keeps_none_of_the_records_it_has_read() -> None:
+    alive: list[weakref.ref] = []
+
+    def read():
+        for number in range(20):
+            one = Weighed(record(f"student{number}", svm=result(SIGN)))
+            alive.append(weakref.ref(one))
+            yield one
+
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(class_summary(read()))
+        assert not any(reference() for reference in alive)
+    assert "Mistakes: 20 of 20 students" in capture.get()
+
+
+def test_the_table_of_a_large_class_names_everybody_once_and_has_its_head_again() -> None:
+    students = [f"student{number:04}" for number in range(2 * ROWS + 1)]
+    console = Console(width=140)
+    with console.capture() as capture:
+        show_class(SLUG, [record(student, svm=result(score=2)) for student in students], console)
+    words = capture.get().split()
+    assert [word for word in words if word.startswith("student0")] == students
+    assert words.count("total") == 3
+    assert capture.get().count(f"{len(students)} submissions") == 1

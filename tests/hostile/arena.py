@@ -40,7 +40,7 @@ from autograder.feedback import feedback
 from autograder.release import release
 from autograder.run import ClassRun
 from autograder.summary import class_summary
-from autograder.table import class_table
+from autograder.table import show_class
 
 REPOSITORY = HERE.parents[1]
 LIMITS = {"cell_seconds": 1.5, "call_seconds": 1.0, "notebook_seconds": 12.0, "memory": 2**30, "processes": 64}
@@ -143,7 +143,8 @@ def arena(
         ground.exported = grades.read_text(encoding="utf-8")
         ground.scores = scores(ground.course)
         screen = Console(file=io.StringIO(), force_terminal=True, width=160)
-        screen.print(class_table(SLUG, records), class_summary(records))
+        show_class(SLUG, records, screen)
+        screen.print(class_summary(records))
         ground.printed = screen.file.getvalue()  # type: ignore[attr-defined]
         yield ground
 
