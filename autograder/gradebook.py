@@ -28,15 +28,7 @@ import jsonschema  # noqa: E402
 import nbformat  # noqa: E402
 from nbconvert.exporters import Exporter, NotebookExporter  # noqa: E402
 from nbconvert.writers import FilesWriter  # noqa: E402
-from nbgrader.api import (  # noqa: E402
-    BaseCell,
-    Comment,
-    Grade,
-    Gradebook,
-    GradeCell,
-    MissingEntry,
-    SourceCell,
-)
+from nbgrader.api import BaseCell, Comment, Grade, Gradebook, GradeCell, MissingEntry, SourceCell  # noqa: E402
 from nbgrader.converters import Autograde, autograde, base  # noqa: E402
 from nbgrader.nbgraderformat import common as nbgraderformat  # noqa: E402
 from nbgrader.preprocessors import latesubmissions, overwritecells, overwritekernelspec, saveautogrades  # noqa: E402

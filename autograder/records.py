@@ -78,7 +78,8 @@ def slim(record: Record) -> Record:
         name: {**result, "cases": [case for case in result.get("cases", []) if not case["ok"]]}
         for name, result in record["exercises"].items()
     }
-    return dict(_shared({**kept, "exercises": exercises}))
+    found: Record = _shared({**kept, "exercises": exercises})
+    return found
 
 
 def _shared(value: Any) -> Any:

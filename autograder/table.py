@@ -39,14 +39,13 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
 
 def show_class(slug: str, records: Sequence[Record], screen: Console = console) -> None:
     """Print the class: a row for each student, a column for each exercise."""
-    for part in _class_table(slug, records):
+    for part in _class_table(slug, records, wide=screen.width >= WIDE):
         screen.print(part)
 
 
-def _class_table(slug: str, records: Sequence[Record]) -> Iterator[RenderableType]:
+def _class_table(slug: str, records: Sequence[Record], wide: bool) -> Iterator[RenderableType]:
     exercises = list(dict.fromkeys(name for record in records for name in record["exercises"]))
     maximum = {name: record["exercises"][name]["max"] for record in records for name in record["exercises"]}
-    wide = console.width >= WIDE
     for start in range(0, max(1, len(records)), ROWS):
         title = f"{slug}: {len(records)} submission{'s' * (len(records) != 1)}" if start == 0 else None
         table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))

@@ -222,3 +222,12 @@ def test_the_table_of_a_large_class_names_everybody_once_and_has_its_head_again(
     assert [word for word in words if word.startswith("student0")] == students
     assert words.count("total") == 3
     assert capture.get().count(f"{len(students)} submissions") == 1
+
+
+def test_on_a_narrow_screen_the_findings_stand_below_the_table() -> None:
+    console = Console(width=60)
+    with console.capture() as capture:
+        show_class(SLUG, [record("ada", svm=result(SIGN))], console)
+    head, _, below = capture.get().partition("A dash is graded by hand")
+    assert "sign" not in head
+    assert "ada: sign (svm)" in below

@@ -10,6 +10,7 @@ from nbgrader.api import Gradebook
 
 from autograder import cli, run
 from autograder.course import Course
+from autograder.wall.box import Limits
 
 SLUG = "tiny"
 CHECKS = '''
@@ -105,5 +106,5 @@ def lose_patience(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
         run.MAX_LATENESS = usual
         honest(self)
 
-    monkeypatch.setattr(run, "MAX_LATENESS", -4 * 300.0 + 3)  # 300 s is what a notebook may take
+    monkeypatch.setattr(run, "MAX_LATENESS", 3 - 4 * Limits().notebook_seconds)
     monkeypatch.setattr(kind, "restart", restart)
