@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 import subprocess
 import sys
@@ -55,6 +56,19 @@ def picture(request: pytest.FixtureRequest) -> plots.Picture:
 
 
 # ------------------------------------------------------------ every picture
+
+
+def drawn(picture: plots.Picture) -> np.ndarray:
+    """The pixels that are shown, shape (H, W, 3)."""
+    from PIL import Image
+
+    found = re.search(r"base64,([^\"]+)", picture._repr_mimebundle_()["text/html"])
+    assert found is not None
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("RGB"))
+
+
+def test_the_page_of_a_picture_is_white(picture: plots.Picture) -> None:
+    assert drawn(picture)[0, 0].tolist() == [255, 255, 255]
 
 
 def test_a_picture_is_a_figure_with_alt_text_and_a_caption(picture: plots.Picture) -> None:
@@ -292,3 +306,9 @@ def run_python(code: str) -> None:
     lines = [line.strip() for line in code.strip().splitlines()]
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_colour_map_has_no_steps() -> None:
+    pixels = drawn(plots.show_heatmap([[0.0, 30.0]], "row", "column", "Two numbers"))
+    bar = max(len(np.unique(column, axis=0)) for column in pixels.swapaxes(0, 1))
+    assert bar > 80, "colours from one end of the bar to the other"
