@@ -27,6 +27,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from coursekit._typing import Array
 from coursekit.autograd import Tensor
 from coursekit.autograd.tensor import primitive
 
@@ -35,7 +36,6 @@ __all__ = [
     "glorot", "he", "kaiming", "normal", "xavier", "zeros",
 ]  # fmt: skip
 
-Array: TypeAlias = npt.NDArray[Any]
 Init: TypeAlias = Callable[[np.random.Generator, tuple[int, ...], npt.DTypeLike], Array]
 Seed: TypeAlias = np.random.Generator | int | None
 

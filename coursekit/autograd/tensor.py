@@ -30,6 +30,8 @@ from typing import Any, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
+from coursekit._typing import Array
+
 VJP: TypeAlias = Callable[..., Any]
 
 
@@ -314,7 +316,7 @@ class Tensor(ArrayLike):
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return RULES[function](*args, **kwargs)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if self.node is not None:
             raise TypeError(
                 "NumPy tried to make a plain array of a Tensor, which would lose its gradient. "

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from coursekit._typing import Array
 from coursekit.autograd.ops import put, spread
 from coursekit.autograd.tensor import (
     RULES,
@@ -558,7 +559,7 @@ def _literal(item: Any, part: Callable[..., str]) -> tuple[str, int]:
     return repr(item), 4 if isinstance(item, int | float) and item < 0 else ATOM
 
 
-def array_literal(array: np.ndarray[Any, Any]) -> str:
+def array_literal(array: Array) -> str:
     dtype = "" if array.dtype in (np.float64, np.int64, np.bool_) else f", dtype=np.{array.dtype}"
     if array.ndim == 1 and array.size > 2 and array.dtype.kind == "i" and np.array_equal(array, np.arange(array.size)):
         return f"np.arange({array.size}{dtype})"
