@@ -21,7 +21,7 @@ from coursekit.checks.judge import examine, inherited
 from coursekit.checks.report import Report, printable
 from coursekit.checks.run import StepOutcome
 
-from . import cases, plain, spec
+from . import cases, spec, testcells
 from .fingerprint import digest
 from .wall import server
 from .wall.box import Box, BoxDied, Limits
@@ -248,7 +248,7 @@ class _Run:
         if name is None:
             if not _source(cell).strip():
                 return
-            cell["outputs"] = box.run_cell(number, _source(cell), is_test=_is_plain_test(cell))
+            cell["outputs"] = box.run_cell(number, _source(cell), is_test=_is_test_cell(cell))
         elif name in self.kept.outputs:
             cell["outputs"] = self.kept.outputs[name]
         elif name in self.reports:  # after a restart, the checks that were answered stay answered
@@ -408,7 +408,7 @@ def _checked(cell: Cell, exercises: Mapping[str, Any]) -> str | None:
     return name if name in exercises else None
 
 
-def _is_plain_test(cell: Cell) -> bool:
+def _is_test_cell(cell: Cell) -> bool:
     """Whether nbgrader would score `cell` by its outputs."""
     metadata = _metadata(cell)
     return cell["cell_type"] == "code" and bool(metadata.get("grade")) and not metadata.get("solution")
@@ -465,8 +465,8 @@ def _graded(
         if name := _checked(cell, exercises):
             kept = run.kept.results.get(name) if run else None
             results[name] = kept or reports[name].to_dict()
-        elif _is_plain_test(cell):
-            score = plain.settle(cell, _points(cell))
+        elif _is_test_cell(cell):
+            score = testcells.settle(cell, _points(cell))
             results[_grade_id(cell)] = {"status": "graded by its test", "score": score, "max": _points(cell)}
         elif metadata.get("grade"):
             results[_grade_id(cell)] = {"status": "graded by hand", "score": None, "max": _points(cell)}

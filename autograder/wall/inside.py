@@ -38,7 +38,7 @@ from coursekit.checks.codec import MAX_TEXT
 from coursekit.checks.probes import Callback
 from coursekit.checks.run import OWN_FOLDERS, Failure, Session, StepOutcome, describe
 
-from . import absent
+from . import stubs
 from .hooks import Hooks
 from .messages import Channel, Closed, ProtocolError
 
@@ -403,8 +403,8 @@ def prepare(forbidden: Mapping[str, str], withheld: Sequence[str]) -> None:
     The modules `forbidden` are missing, each for the reason given; the functions `withheld` raise when they are called.
     """
     sys.meta_path.insert(0, Forbidden(forbidden))
-    if absent.CHECKER in forbidden:
-        absent.stand_in()
+    if stubs.CHECKER in forbidden:
+        stubs.install()
     for full_name in withheld:
         place, _, name = full_name.rpartition(".")
         own = getattr(importlib.import_module(place), name)

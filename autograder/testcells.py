@@ -1,9 +1,9 @@
-"""What a test cell without a check has earned, by its outputs.
+"""Score test cells that make no check, by their outputs.
 
-nbgrader decides by them too (`nbgrader.utils.determine_grade`): the first error is worth nothing, the first
-result is the score, and a test that shows neither has passed.  This differs where nbgrader is wrong on purpose
-of nobody: warnings cost nothing, `False` is no pass, `np.float64(2.5)` is two and a half points, what is no
-number between nothing and the maximum is neither full marks nor the end of the submission.
+nbgrader scores them in the same way (`nbgrader.utils.determine_grade`): the first error is worth zero, the first
+result is the score, and a test that shows neither has passed.  Some of what nbgrader decides is plainly not meant,
+and is decided otherwise here: warnings cost nothing, `False` does not pass, `np.float64(2.5)` is worth two and a
+half points, a score outside the range from zero to the maximum is clipped, and one that is not finite is zero.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TRUTH = {"True": 1.0, "np.True_": 1.0, "False": 0.0, "np.False_": 0.0}
 
 
 def settle(cell: dict[str, Any], points: float) -> float:
-    """The score of an executed test cell; its outputs are made such that nbgrader comes to the same."""
+    """Return the score of an executed test cell, and change its outputs so that nbgrader gives the same."""
     outputs = cell["outputs"]
     for output in outputs:
         if output["output_type"] == "stream":
@@ -37,7 +37,10 @@ def settle(cell: dict[str, Any], points: float) -> float:
 
 
 def score(text: str, points: float) -> float | None:
-    """The score that a test's result means, of `points`; `text` is how Python writes it.  None if it means none."""
+    """Return the score out of `points` that a result means, or None if it means none.
+
+    `text` is the result's `repr`.
+    """
     if text in TRUTH:
         return points * TRUTH[text]
     number = NUMPY.fullmatch(text)

@@ -1,7 +1,7 @@
-"""What stands in for the gradient checker where it is forbidden.
+"""Stubs of the gradient checker, where it is forbidden.
 
-A notebook shows the checker's reports in cells that are not graded.  Behind the wall they
-show this instead of an error: one sentence, in the shape of a report.
+A notebook shows the checker's reports in cells that are not graded.  Behind the wall, these cells show one
+sentence in place of the report, instead of an error.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ SENTENCE = "The gradient checker is not available while a notebook is graded."
 
 
 class NoReport:
-    """In place of a `GradientReport`: it finds nothing wrong, so that a cell does as with a right gradient."""
+    """A stub of `GradientReport` that finds nothing wrong, so that a cell goes on as with a right gradient."""
 
     ok = True
     error = float("nan")
     findings = compared = ()
 
     def raise_if_wrong(self) -> None:
-        """Nothing is known to be wrong."""
+        """Raise nothing: no gradient is known to be wrong."""
 
     def headline(self) -> str:
         return SENTENCE
@@ -34,11 +34,11 @@ class NoReport:
 
 
 def check_nothing(*args: Any, **kwargs: Any) -> NoReport:
-    """In place of `check_gradient` and `check_backward`."""
+    """Take the place of `check_gradient` and `check_backward`."""
     return NoReport()
 
 
-def stand_in() -> None:
-    """Let `from coursekit import check_gradient` work without the checker."""
+def install() -> None:
+    """Make `from coursekit import check_gradient` give the stub."""
     for name in ("check_gradient", "check_backward"):
         setattr(coursekit, name, check_nothing)

@@ -12,7 +12,7 @@ import pytest
 import coursekit
 from autograder.grade import Graded, Submission, grade
 from autograder.spec import Assignment
-from autograder.wall import absent
+from autograder.wall import stubs
 from autograder.wall.box import Box, Limits
 from autograder.wall.sandbox import Setup
 from coursekit.gradcheck import GradientReport
@@ -31,7 +31,7 @@ def test_the_stand_in_has_what_a_report_has() -> None:
     report = coursekit.check_gradient(lambda x: x**2, 3.0, 6.0)
     assert isinstance(report, GradientReport)
     offered = {name for name in {*vars(report), *dir(report)} if not name.startswith("_")}
-    assert offered <= set(dir(absent.NoReport))
+    assert offered <= set(dir(stubs.NoReport))
 
 
 def outputs(code: str, setup: Setup | None = None) -> list[dict[str, Any]]:
@@ -50,7 +50,7 @@ display(report, check_backward(lambda x: x, lambda d, x: d, 3.0))
 """
     printed, *shown = outputs(code)
     assert printed["text"] == "True () True\n"
-    assert [output["data"] for output in shown] == 2 * [{"text/plain": absent.SENTENCE}]
+    assert [output["data"] for output in shown] == 2 * [{"text/plain": stubs.SENTENCE}]
 
 
 @pytest.mark.needs("bwrap")
@@ -145,6 +145,6 @@ def test_the_demonstrations_show_the_stand_in_and_no_error(solution: nbformat.No
     shown = {cell.id: cell.get("outputs", []) for cell in executed.cells}
     assert not [cell for cell, outputs in shown.items() if any(one.output_type == "error" for one in outputs)]
     reports = [output.data["text/plain"] for output in shown["checker-try"] if output.output_type == "display_data"]
-    assert reports == 3 * [absent.SENTENCE]
+    assert reports == 3 * [stubs.SENTENCE]
     assert [output.output_type for output in shown["svm-naive-try"]] == ["stream"]
     assert "reg = 0.1: relative error of the gradient" in shown["svm-naive-try"][0].text
