@@ -48,10 +48,10 @@ from coursekit.autograd import value_and_grad
 from coursekit.checks.cases import Case, Exercise, Expected, Step
 from coursekit.checks.codec import Opaque
 from coursekit.checks.compare import agrees
-from coursekit.checks.given import Given
 from coursekit.checks.judge import observed
 from coursekit.checks.probes import Probe
 from coursekit.checks.run import run_case
+from coursekit.checks.shipped import ShippedCode
 
 from .errors import Refused
 
@@ -65,8 +65,8 @@ __all__ = [
     "case",
     "evaluate",
     "expect",
-    "given",
     "load",
+    "shipped",
     "value_and_gradient",
 ]
 
@@ -182,7 +182,7 @@ class Assignment:
         no_loop_over : list of str
             Arguments over whose rows there must be no Python loop; needs a part ``"vectorised"``.
         reference : dict
-            Right functions or classes by name, or :func:`given` ones: they make the results that
+            Right functions or classes by name, or :func:`shipped` ones: they make the results that
             cases leave to them, and stand in for a student's wrong ones where a later exercise `uses` this one.
         uses : list of str
             Earlier exercises that this one may call.  If it fails where one of them has failed, it
@@ -296,12 +296,12 @@ def evaluate(
     return Step(expression, tuple(args.values()), evaluate=True, save_as=save_as, expected=looked_at, names=tuple(args))
 
 
-def given(function: Callable[..., Any], **constants: Any) -> Given:
+def shipped(function: Callable[..., Any], **constants: Any) -> ShippedCode:
     """A function or class of a `checks.py` as an argument that runs where the student's code runs.
 
     Its source text goes there, so beside its arguments it may use `np`, the `constants` and what it imports itself.
     """
-    return Given(function.__name__, textwrap.dedent(inspect.getsource(function)), constants)
+    return ShippedCode(function.__name__, textwrap.dedent(inspect.getsource(function)), constants)
 
 
 def case(title: str, target: str, args: Results, right: Results, **settings: Any) -> Case:
@@ -329,7 +329,7 @@ def load(source: str, filename: str) -> Assignment:
     Refused
         If it cannot be run, or makes no `assignment`.
     """
-    # Known by a name of its own, so that `given` finds the text of its functions and classes.
+    # Known by a name of its own, so that `shipped` finds the text of its functions and classes.
     own_name = f"{filename}#{hashlib.sha256(source.encode()).hexdigest()[:16]}"
     module = ModuleType(own_name)
     module.__file__ = own_name
@@ -475,7 +475,7 @@ def _compared(item: Expected) -> bool:
 
 
 def _made(function: Any) -> Any:
-    return function.make() if isinstance(function, Given) else function
+    return function.make() if isinstance(function, ShippedCode) else function
 
 
 def _runnable(where: str, cases: Sequence[Case]) -> None:

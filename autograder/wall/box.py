@@ -16,10 +16,10 @@ import numpy as np
 
 from coursekit.checks.cases import Case, Step
 from coursekit.checks.codec import Opaque
-from coursekit.checks.given import Given
 from coursekit.checks.probes import Callback, Probe
 from coursekit.checks.report import printable
 from coursekit.checks.run import Failure, StepOutcome
+from coursekit.checks.shipped import ShippedCode
 
 from . import guard, messages
 from .messages import Channel, Closed, Late, ProtocolError
@@ -162,9 +162,11 @@ class Box:
         """Run the steps of `case`, up to the first that raises; `names` are those of the functions under check.
 
         `stand_ins` take the places of other functions of the notebook, by name: a function
-        of this side, which is called across the wall, or a Given.
+        of this side, which is called across the wall, or `ShippedCode`.
         """
-        answering = {name: guard.Reference(f) for name, f in (stand_ins or {}).items() if not isinstance(f, Given)}
+        answering = {
+            name: guard.Reference(f) for name, f in (stand_ins or {}).items() if not isinstance(f, ShippedCode)
+        }
         crossing = {name: Callback(reference.parameters) for name, reference in answering.items()}
         self._send("case", names=list(names), stand_ins={**(stand_ins or {}), **crossing})
         outcomes = []

@@ -275,7 +275,7 @@ class Walled(Session):
         return functools.partial(self._call_out, "") if isinstance(value, Callback) else super()._argument(value)
 
     def stand_in(self, name: str, value: Any) -> Any:
-        """What takes the place of the notebook's `name`: a Given, or a function that is answered outside."""
+        """What takes the place of the notebook's `name`: `ShippedCode`, or a function that is answered outside."""
         return functools.partial(self._call_out, name) if isinstance(value, Callback) else self._argument(value)
 
     def _call_out(self, called: str, /, *args: Any, **kwargs: Any) -> Any:

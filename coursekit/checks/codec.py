@@ -26,8 +26,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .given import Given
 from .probes import Callback, Probe
+from .shipped import ShippedCode
 
 MAX_DEPTH = 16
 MAX_NODES = 100_000
@@ -110,7 +110,7 @@ class _Encoder:
             return {"$ref": [value.name, value.item]}
         if isinstance(value, Probe):
             return {"$probe": [value.name, self.encode(value.constants, depth + 1)]}
-        if isinstance(value, Given):
+        if isinstance(value, ShippedCode):
             return {"$given": [value.name, value.source, self.encode(value.constants, depth + 1)]}
         if isinstance(value, Callback):
             return {"$callback": list(value.parameters)}
@@ -211,8 +211,8 @@ def _probe(body: Any, arrays: Sequence[np.ndarray], depth: int) -> Probe:
     return Probe(_text(body[0]), _constants(body[1], arrays, depth))
 
 
-def _given(body: Any, arrays: Sequence[np.ndarray], depth: int) -> Given:
-    return Given(_text(body[0]), _text(body[1]), _constants(body[2], arrays, depth))
+def _shipped(body: Any, arrays: Sequence[np.ndarray], depth: int) -> ShippedCode:
+    return ShippedCode(_text(body[0]), _text(body[1]), _constants(body[2], arrays, depth))
 
 
 _DECODERS: dict[str, Any] = {
@@ -227,7 +227,7 @@ _DECODERS: dict[str, Any] = {
     "$generator": lambda body, arrays, depth: Generator(_integer(body)),
     "$ref": lambda body, arrays, depth: Ref(_text(body[0]), None if body[1] is None else _integer(body[1])),
     "$probe": _probe,
-    "$given": _given,
+    "$given": _shipped,
     "$callback": lambda body, arrays, depth: Callback(tuple(_text(name) for name in body)),
     "$opaque": lambda body, arrays, depth: Opaque(_text(body[0]), _text(body[1])),
 }

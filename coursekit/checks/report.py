@@ -12,9 +12,9 @@ import numpy as np
 
 from .cases import Exercise, Expected, Step
 from .codec import Generator, Opaque, Ref
-from .given import Given
 from .probes import Probe
 from .run import Failure
+from .shipped import ShippedCode
 
 SHOWN_CASES = 2  # more than this nobody reads; the record keeps them all
 SHOWN_ENTRIES = 24
@@ -296,7 +296,7 @@ def show(value: Any) -> str:
         return f"np.random.default_rng({value.seed})"
     if isinstance(value, Opaque):
         return f"an object of type {printable(value.kind)}" + (f": {printable(value.text)}" if value.text else "")
-    if isinstance(value, Given):
+    if isinstance(value, ShippedCode):
         return f"{value.name}, which comes with the case"
     if isinstance(value, Ref):
         return f"{value.name}, from above" if value.item is None else f"{value.name}[{value.item}], from above"

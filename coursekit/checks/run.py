@@ -22,8 +22,8 @@ import numpy as np
 
 from .cases import Case, Step
 from .codec import Generator, Ref, decode, encode
-from .given import CASE, Given
 from .probes import Probe, ProbeCall
+from .shipped import CASE, ShippedCode
 
 # Whose lines mean nothing to a student: the kit's own, Python's and those of installed packages.
 OWN_FOLDERS = [
@@ -96,7 +96,7 @@ class Session:
         return outcome
 
     def _argument(self, value: Any) -> Any:
-        if isinstance(value, Generator | Given):
+        if isinstance(value, Generator | ShippedCode):
             return value.make()
         if isinstance(value, Ref):
             return self._saved(value)

@@ -219,8 +219,8 @@ def falling(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[S
 def reaches(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
     """A point that was searched for, judged by how high its objective is: `value` is where the reference gets.
 
-    Options: ``objective``, the function, as a `Given`; ``start``, where the search began; ``share``, which part of
-    what the reference gains is enough.
+    Options: ``objective``, the function, as `ShippedCode`; ``start``, where the search began; ``share``, which
+    part of what the reference gains is enough.
     """
     have = _point(got, np.shape(expected.value))
     if isinstance(have, Comparison):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from coursekit.diagrams.words import clean, escaped
+from coursekit.diagrams.text import clean, escaped
 from coursekit.plots import figure_html
 
 BLUE, GREEN, ORANGE, GREY = "#0072B2", "#00704f", "#b34700", "#555555"  # all readable on white

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from coursekit.diagrams.canvas import Diagram
 from coursekit.diagrams.layout import MOST, Node, draw
 from coursekit.diagrams.reader import SIGNS, Circuit, symbol_of_text
-from coursekit.diagrams.words import shown
+from coursekit.diagrams.text import shown
 
 if TYPE_CHECKING:
     from coursekit.autograd.graph import Graph

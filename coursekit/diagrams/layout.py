@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coursekit.diagrams.canvas import GREEN, GREY, ORANGE, PALE, Canvas, Diagram
-from coursekit.diagrams.words import width_of
+from coursekit.diagrams.text import width_of
 
 MOST = 60  # nodes that can be read in one picture
 FILLS = {"input": "#dbeafe", "parameter": "#fde68a", "compute": PALE}

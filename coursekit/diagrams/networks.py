@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from coursekit.diagrams.canvas import BLUE, GREEN, GREY, ORANGE, PALE, Canvas, Diagram
-from coursekit.diagrams.words import listed, shown, width_of
+from coursekit.diagrams.text import listed, shown, width_of
 
 # Sign, what it does to a gradient, forward, backward.
 _GATES: dict[str, tuple[str, str, Callable[..., Any], Callable[..., Any]]] = {

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from coursekit.diagrams.layout import MOST, Node
-from coursekit.diagrams.words import shown
+from coursekit.diagrams.text import shown
 
 
 class Circuit:

@@ -3,7 +3,7 @@
 `check_gradient(f, x, gradient)` compares a gradient with the numerical one.  Where they differ it asks
 which of the mistakes that people make would give just these numbers, and names it if one does;
 `check_backward` does it for the forward and backward of a layer.  From the bottom up: ``numeric.py``
-measures gradients, ``slips.py`` backpropagates with one thing done wrong, ``diagnose.py`` finds what explains a
+measures gradients, ``faults.py`` backpropagates with one thing done wrong, ``diagnose.py`` finds what explains a
 difference, ``check.py`` asks the questions in their order, ``report.py`` tells the answer.
 """
 

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .context import Context, parameter_names, penalties_of, recorded, sizes_in, variants_of
 from .diagnose import Wrong, diagnose
 from .directions import error_along
-from .knowledge import Knowledge, parameter_names, penalties_of, recorded, sizes_in, variants_of
+from .known_losses import as_known_loss
 from .numeric import Array, Measured, Scalar, measure, moveable, number_or_array
 from .problem import Exact, OfDict, Problem, claimed, measurable, modified, same_value
 from .report import Comparison, Finding, GradientReport
-from .twins import twin_of
 
 RTOL = 1e-5
 ATOL_OF_LARGEST = 1e-6
@@ -384,7 +384,7 @@ def _explained(
     problem: Problem, scalar: Scalar, wrongs: list[Wrong], arranged: dict[str, list[Finding]]
 ) -> list[Finding]:
     """What the numbers prove, for gradients whose shape is right or has been made right."""
-    problem = twin_of(problem, scalar)
+    problem = as_known_loss(problem, scalar)
     record = recorded(problem, scalar)
     exact = []
     for wrong in wrongs:
@@ -393,11 +393,11 @@ def _explained(
         if wrong.difference <= (1e-4 * float(np.linalg.norm(right)) if wrong.name in arranged else 0):
             continue  # nothing but the arrangement is wrong, or what is at a kink
         exact.append(wrong)
-    known = Knowledge(record, sizes_in(problem), points=problem.point)
+    context = Context(record, sizes_in(problem), points=problem.point)
     if record is None:
-        known.penalties = penalties_of(problem, scalar)
-    known.variants = variants_of(problem, scalar, record)
-    return diagnose(exact, known)
+        context.penalties = penalties_of(problem, scalar)
+    context.variants = variants_of(problem, scalar, record)
+    return diagnose(exact, context)
 
 
 def _along(
@@ -437,7 +437,7 @@ def _along(
         errors = {key: error_in([key])[0] for key in problem.point}
         off = [key for key, error in errors.items() if not error <= tolerance]
         off = off or [max(errors, key=lambda key: errors[key])]
-    record = recorded(twin_of(problem, scalar), scalar) if off else None
+    record = recorded(as_known_loss(problem, scalar), scalar) if off else None
     compared, wrongs = [], []
     for key, x in problem.point.items():
         right = None if record is None or key not in off else record.right[key]

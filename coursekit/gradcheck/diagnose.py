@@ -1,8 +1,8 @@
 """Which mistake explains the difference between two gradients?
 
 The gradient that was handed in is compared with what each known mistake would have given, the simplest
-first: another factor, another share of the regulariser, another arrangement of the entries, a slip of
-`slips.py`, and then two of these together.  A mistake is named only if it leaves less than a
+first: another factor, another share of the regulariser, another arrangement of the entries, a fault of
+`faults.py`, and then two of these together.  A mistake is named only if it leaves less than a
 thousandth of the difference; what nothing explains stays without a name.
 
 Source: the mistakes that are looked for are those counted in public solutions of these exercises.
@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from .knowledge import Knowledge
+from .context import Context
+from .faults import Fault, faults
 from .numeric import Array
 from .report import Finding
-from .slips import Slip, slips
 
 LEFT = 1e-3  # of the difference a mistake may leave unexplained, in norm
-PATIENCE = 1.0  # seconds for slips, and as many for pairs of them
+PATIENCE = 1.0  # seconds for faults, and as many for pairs of them
 
 
 @dataclass(frozen=True)
@@ -82,27 +82,29 @@ GOOD = (False, 1)
 LONGEST = 2  # mistakes at once; of more, chance could tell as good a story
 
 
-def diagnose(wrongs: Sequence[Wrong], known: Knowledge) -> list[Finding]:
+def diagnose(wrongs: Sequence[Wrong], context: Context) -> list[Finding]:
     """The mistakes that explain the wrong gradients, as few as possible; what has no explanation has no finding."""
-    stories = {wrong.name: list(_stories(wrong, known)) for wrong in wrongs}
-    if known.record is not None and any(_best(told) > GOOD for told in stories.values()):
+    stories = {wrong.name: list(_stories(wrong, context)) for wrong in wrongs}
+    if context.record is not None and any(_best(told) > GOOD for told in stories.values()):
         until = perf_counter() + PATIENCE
         effects = []
-        for slip in slips(known.record):
-            effects.append((slip, known.record.gradients(slip)))
+        for fault in faults(context.record):
+            effects.append((fault, context.record.gradients(fault)))
             if perf_counter() > until:
                 break
         for wrong in wrongs:
             columns = [
-                Candidate((Finding(slip.code, slip.message),), gradients[wrong.name], known.record.penalty[wrong.name])
-                for slip, gradients in effects
-                if not np.array_equal(gradients[wrong.name], known.record.data[wrong.name])
+                Candidate(
+                    (Finding(fault.code, fault.message),), gradients[wrong.name], context.record.penalty[wrong.name]
+                )
+                for fault, gradients in effects
+                if not np.array_equal(gradients[wrong.name], context.record.data[wrong.name])
             ]
-            stories[wrong.name] += _told(wrong, columns, known)
+            stories[wrong.name] += _told(wrong, columns, context)
         until = perf_counter() + PATIENCE
         for wrong in wrongs:
-            if _best(stories[wrong.name]) > (False, LONGEST) and min(known.sizes, default=FEW) >= FEW:
-                stories[wrong.name] += _two_slips(wrong, known, effects, until)
+            if _best(stories[wrong.name]) > (False, LONGEST) and min(context.sizes, default=FEW) >= FEW:
+                stories[wrong.name] += _two_faults(wrong, context, effects, until)
     if not any(stories.values()):
         return _one_factor(wrongs)
     return _fewest(stories, {wrong.name: wrong.x.size for wrong in wrongs})
@@ -156,29 +158,29 @@ def _key(claim: Finding) -> tuple[str, str]:
 # --- One parameter --------------------------------------------------------------------------------------
 
 
-def _stories(wrong: Wrong, known: Knowledge) -> Iterator[Story]:
-    record, name = known.record, wrong.name
-    penalty = record.penalty[name] if record is not None else known.penalties.get(name)
+def _stories(wrong: Wrong, context: Context) -> Iterator[Story]:
+    record, name = context.record, wrong.name
+    penalty = record.penalty[name] if record is not None else context.penalties.get(name)
     data = record.data[name] if record is not None else wrong.right - (0 if penalty is None else penalty)
     columns = [Candidate((), data, penalty)]
-    columns += [Candidate((claim,), d[name], p.get(name)) for claim, d, p in known.variants]
-    yield from _told(wrong, columns, known)
+    columns += [Candidate((claim,), d[name], p.get(name)) for claim, d, p in context.variants]
+    yield from _told(wrong, columns, context)
 
 
-def _told(wrong: Wrong, columns: Iterable[Candidate], known: Knowledge) -> list[Story]:
+def _told(wrong: Wrong, columns: Iterable[Candidate], context: Context) -> list[Story]:
     told: list[Story] = []
     for column in columns:
         for arranged in _arrangements(column, wrong):
-            told.extend(_proportions(wrong, arranged, known))
+            told.extend(_proportions(wrong, arranged, context))
     return told
 
 
-def _two_slips(
-    wrong: Wrong, known: Knowledge, effects: Sequence[tuple[Slip, dict[str, Array]]], until: float
+def _two_faults(
+    wrong: Wrong, context: Context, effects: Sequence[tuple[Fault, dict[str, Array]]], until: float
 ) -> list[Story]:
-    record = known.record
+    record = context.record
     assert record is not None
-    felt = [slip for slip, gradients in effects if not np.array_equal(gradients[wrong.name], record.data[wrong.name])]
+    felt = [fault for fault, gradients in effects if not np.array_equal(gradients[wrong.name], record.data[wrong.name])]
     told: list[Story] = []
     for first, second in combinations(felt, 2):
         if first.code == second.code:
@@ -187,7 +189,9 @@ def _two_slips(
             break
         claims = Finding(first.code, first.message), Finding(second.code, second.message)
         gradient = record.gradients(first.and_also(second))[wrong.name]
-        told.extend(_proportions(wrong, Candidate(claims, gradient, record.penalty[wrong.name]), known, as_it_is=True))
+        told.extend(
+            _proportions(wrong, Candidate(claims, gradient, record.penalty[wrong.name]), context, as_it_is=True)
+        )
     return told
 
 
@@ -244,7 +248,7 @@ def _same_entries(column: Candidate, wrong: Wrong) -> Array | None:
 # --- In other proportions ------------------------------------------------------------------------------------
 
 
-def _proportions(wrong: Wrong, column: Candidate, known: Knowledge, as_it_is: bool = False) -> Iterator[Story]:
+def _proportions(wrong: Wrong, column: Candidate, context: Context, as_it_is: bool = False) -> Iterator[Story]:
     """The stories in which the gradient is a·data + b·penalty."""
     here = wrong.usable
     got, data = wrong.got[here], column.data[here]
@@ -267,12 +271,12 @@ def _proportions(wrong: Wrong, column: Candidate, known: Knowledge, as_it_is: bo
     if as_it_is:
         return
     if penalty is None:
-        yield from _factor_only(column, known, story, got, data)
-        strength = _penalised_bias(wrong, known)
+        yield from _factor_only(column, context, story, got, data)
+        strength = _penalised_bias(wrong, context)
         for sign in (1.0, -1.0) if strength is not None else ():
             assert strength is not None
             found = _coefficient(got - sign * data, wrong.x[here])
-            if _nice(abs(found) / strength, known.sizes):
+            if _nice(abs(found) / strength, context.sizes):
                 made: tuple[Finding, ...] = (SIGN, BIAS) if sign < 0 else (BIAS,)
                 yield from story(made, sign * data + found * wrong.x[here])
         return
@@ -283,7 +287,7 @@ def _proportions(wrong: Wrong, column: Candidate, known: Knowledge, as_it_is: bo
     scales[scales == 0] = 1
     (a, b), *_ = np.linalg.lstsq(matrix / scales, got, rcond=1e-12)
     a, b = float(a / scales[0]), float(b / scales[1])
-    for claims, a_exact, b_exact in _readings(a, b, known.sizes, alone=not column.claims):
+    for claims, a_exact, b_exact in _readings(a, b, context.sizes, alone=not column.claims):
         yield from story(claims, a_exact * data + b_exact * penalty)
 
 
@@ -292,20 +296,20 @@ def _coefficient(y: Array, x: Array) -> float:
     return float(np.sum(x * y)) / square if square else 0.0
 
 
-def _penalised_bias(wrong: Wrong, known: Knowledge) -> float | None:
+def _penalised_bias(wrong: Wrong, context: Context) -> float | None:
     """2·reg, if it is a bias and other parameters have a regulariser; else None."""
     if wrong.x.ndim != 1:
         return None
-    for name, penalty in (known.record.penalty if known.record is not None else known.penalties).items():
+    for name, penalty in (context.record.penalty if context.record is not None else context.penalties).items():
         if name != wrong.name and np.any(penalty):
-            x = known.record.parameters[name] if known.record is not None else known.points[name]
+            x = context.record.parameters[name] if context.record is not None else context.points[name]
             return _coefficient(np.ravel(penalty), np.ravel(x))
     return None
 
 
 def _factor_only(
     column: Candidate,
-    known: Knowledge,
+    context: Context,
     story: Callable[[tuple[Finding, ...], Array], Iterator[Story]],
     got: Array,
     data: Array,
@@ -314,11 +318,11 @@ def _factor_only(
         yield from story((ZERO,), got)
         return
     factor = _coefficient(got, data)
-    nice = _nice(factor, known.sizes, products=bool(np.count_nonzero(data) >= FEW))
+    nice = _nice(factor, context.sizes, products=bool(np.count_nonzero(data) >= FEW))
     if nice:
-        yield from story(_of_factor(nice, known.sizes, "The gradient"), nice * data)
+        yield from story(_of_factor(nice, context.sizes, "The gradient"), nice * data)
     elif nice is None and factor and not column.claims and np.count_nonzero(data) >= 4:
-        yield from story(_of_factor(factor, known.sizes, "The gradient"), factor * data)
+        yield from story(_of_factor(factor, context.sizes, "The gradient"), factor * data)
 
 
 SIGN = Finding("sign", "The sign is flipped: this is the negative of the gradient.")

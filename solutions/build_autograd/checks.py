@@ -6,7 +6,7 @@ The right classes and the wrong ones are in `autograder/mistakes/build_autograd.
 import numpy as np
 
 from autograder.mistakes import build_autograd as known
-from autograder.spec import FROM_REFERENCE, Assignment, Case, call, evaluate, expect, given
+from autograder.spec import FROM_REFERENCE, Assignment, Case, call, evaluate, expect, shipped
 
 assignment = Assignment("build_autograd")
 
@@ -63,7 +63,8 @@ def graph_cases(rng):
         ("branches: random wiring", "xyz", random_wiring(rng)),
     ):
         part = "branches" if title.startswith("branches") else "gradients"
-        steps = [evaluate("ComputationalGraph(nodes())", args={"nodes": given(wired, wiring=wiring)}, save_as="graph")]
+        nodes = shipped(wired, wiring=wiring)
+        steps = [evaluate("ComputationalGraph(nodes())", args={"nodes": nodes}, save_as="graph")]
         for _ in range(2):
             inputs = {name: float(rng.choice([-1, 1]) * rng.uniform(0.5, 2)) for name in names}
             gradients = {"gradients": dict.fromkeys(inputs, FROM_REFERENCE)}
@@ -113,7 +114,7 @@ def describe_function(name, parts, gradients, uses):
                 ctx, shape = f"ctx{number}", np.shape(right.forward(new_context(), *args.values()))
                 grad = {"grad": rng.normal(size=shape) if shape else float(rng.normal())}
                 row = {one: expect(FROM_REFERENCE, row=len(shape) == 1) for one in gradients}
-                begun.append(evaluate("new_context()", args={"new_context": given(new_context)}, save_as=ctx))
+                begun.append(evaluate("new_context()", args={"new_context": shipped(new_context)}, save_as=ctx))
                 forward = f"{name}.forward({ctx}, {', '.join(args)})"
                 begun.append(evaluate(forward, {"forward": FROM_REFERENCE}, args=args))
                 ended.append(evaluate(f"{name}.backward({ctx}, grad)", row, args=grad))
@@ -178,7 +179,7 @@ def in_order(topological_order):
 @assignment.exercise(
     "topological_order",
     parts={"inputs first": 3, "each node once": 3, "10 000 nodes": 2},
-    reference={"topological_order": given(known.topological_order)},
+    reference={"topological_order": shipped(known.topological_order)},
     mistakes=known.ORDER,
 )
 def topological_order_cases(rng):
@@ -188,7 +189,7 @@ def topological_order_cases(rng):
         for name in reversed(graph):
             needed |= set(graph[name]) if name in needed else set()
         right = {"the order": expect({name: graph[name] for name in graph if name in needed}, "inputs_first")}
-        names = given(in_order, graph=graph, length=None)
+        names = shipped(in_order, graph=graph, length=None)
         return Case(title, (evaluate("names(topological_order)", right, args={"names": names}, parts=part),))
 
     tree, once = "inputs first", "each node once"
@@ -209,7 +210,7 @@ def topological_order_cases(rng):
             edges.append((f"n{number}", [*drawn, names[-1]]))
             names.append(f"n{number}")
         yield one("a random graph", once, *edges)
-    names = given(in_order, graph={}, length=10_001)
+    names = shipped(in_order, graph={}, length=10_001)
     right = {"the order of the chain": np.arange(10_001)}
     chain = evaluate("names(topological_order)", right, args={"names": names}, parts="10 000 nodes")
     yield Case("10 001 nodes in a row", (chain,))
@@ -247,7 +248,7 @@ def gradient_through(Value):
         "long chains": 3,
         "a second backward": 2,
     },
-    reference={"Value": given(known.Value)},
+    reference={"Value": shipped(known.Value)},
     mistakes=known.VALUE,
     uses=("topological_order",),
 )
@@ -333,7 +334,7 @@ def value_cases(rng):
     grads = looked_at(again, *"aby")
     yield Case("then one from a node inside", (*steps, evaluate("L.backward()"), evaluate("y.backward()"), grads))
 
-    long = given(gradient_through, length=10_000)
+    long = shipped(gradient_through, length=10_000)
     right = {"gradient after 10 000 products": 1.0001**10_000}
     yield Case("a chain", (evaluate("through(Value)", right, args={"through": long}, parts="long chains"),))
 
@@ -430,6 +431,6 @@ def mlp_cases(rng):
             ]
         yield Case(title, tuple(steps))
     X, y = two_moons(rng)
-    training = given(accuracy_on_moons, X=X, y=y, sizes=[2, 8, 1])
+    training = shipped(accuracy_on_moons, X=X, y=y, sizes=[2, 8, 1])
     reached = {"share of points that are right": expect(0.95, "at_least")}
     yield Case("trained on two moons", (evaluate("train(MLP)", reached, args={"train": training}, parts="two moons"),))

@@ -10,9 +10,9 @@ import itertools
 import numpy as np
 
 from autograder.mistakes import differentiable_programming as known
-from autograder.spec import FROM_REFERENCE, Assignment, Case, Expected, call, case, given
+from autograder.spec import FROM_REFERENCE, Assignment, Case, Expected, call, case, shipped
 from coursekit.autograd import grad, hvp, value_and_grad
-from coursekit.checks.given import Given
+from coursekit.checks.shipped import ShippedCode
 
 assignment = Assignment("differentiable_programming", engine_allowed=True, withheld=["coursekit.autograd.hvp"])
 
@@ -39,13 +39,13 @@ def layer(W):
 def functions(rng):
     """A title, a function and a point; none of them has a constant Hessian."""
     B = rng.normal(size=(3, 4))
-    yield "x₀² x₁, as by hand", given(by_hand), np.array([3.0, 5.0])
-    yield "a quartic of 4 entries", given(quartic, a=rng.uniform(0.5, 2, 4), B=B), rng.normal(size=4)
-    yield "log-sum-exp of 3 entries", given(log_sum_exp, A=2 * rng.normal(size=(5, 3)), b=rng.normal(size=5)), B[:, 0]
-    yield "Rosenbrock's valley, 6 entries", given(rosenbrock, c=float(rng.uniform(2, 9))), rng.normal(size=6)
+    yield "x₀² x₁, as by hand", shipped(by_hand), np.array([3.0, 5.0])
+    yield "a quartic of 4 entries", shipped(quartic, a=rng.uniform(0.5, 2, 4), B=B), rng.normal(size=4)
+    yield "log-sum-exp of 3 entries", shipped(log_sum_exp, A=2 * rng.normal(size=(5, 3)), b=rng.normal(size=5)), B[:, 0]
+    yield "Rosenbrock's valley, 6 entries", shipped(rosenbrock, c=float(rng.uniform(2, 9))), rng.normal(size=6)
     X, u = rng.normal(size=(5, 4)), rng.normal(size=(5, 3))
-    yield "of a 4×3 matrix", given(layer, X=X, u=u), rng.normal(size=(4, 3))
-    yield "one entry", given(quartic, a=np.array([1.5]), B=rng.normal(size=(2, 1))), rng.normal(size=1)
+    yield "of a 4×3 matrix", shipped(layer, X=X, u=u), rng.normal(size=(4, 3))
+    yield "one entry", shipped(quartic, a=np.array([1.5]), B=rng.normal(size=(2, 1))), rng.normal(size=1)
 
 
 def by_hand(x):
@@ -67,7 +67,7 @@ def hvp_cases(rng):
         yield case(title, "hvp", {"f": f, "x": x, "v": v}, {"Hv": FROM_REFERENCE})
     # What repeats can be kept in a small file.
     x, v = (np.tile(rng.integers(-15, 16, 50) / 10, 4000) for _ in range(2))
-    valley = given(rosenbrock, c=float(rng.integers(2, 9)))
+    valley = shipped(rosenbrock, c=float(rng.integers(2, 9)))
     title = "200,000 entries, of which H would take 298 GiB"
     yield case(title, "hvp", {"f": valley, "x": x, "v": v}, {"Hv": FROM_REFERENCE}, parts="without H")
 
@@ -132,12 +132,14 @@ def network(rng, sizes, activation):
     weights = [rng.normal(size=pair) * 1.5 / np.sqrt(pair[0]) for pair in pairs]
     biases = [0.3 * rng.normal(size=outputs) for _, outputs in pairs]
     constants = {"sizes": list(sizes), "activation": activation, "weights": weights, "biases": biases}
-    return Given("network", NETWORK, constants)
+    return ShippedCode("network", NETWORK, constants)
 
 
 def judged(name, start, network, body, part, share, **constants):
     """The result `name` by the height of the objective `body` there: at least `share` of what the reference gains."""
-    objective = Given("objective", NETWORK + "\n\ndef objective(x):\n    " + body, {**network.constants, **constants})
+    objective = ShippedCode(
+        "objective", NETWORK + "\n\ndef objective(x):\n    " + body, {**network.constants, **constants}
+    )
     options = {"objective": objective, "start": start, "share": share}
     return Expected(name, FROM_REFERENCE, part, compare="reaches", options=options)
 
@@ -145,7 +147,7 @@ def judged(name, start, network, body, part, share, **constants):
 def rise(item, search, args):
     """How high the objective of `item` rises by a search, and where it ends."""
     objective = item.options["objective"].make()
-    end = objective(search(*(value.make() if isinstance(value, Given) else value for value in args.values())))
+    end = objective(search(*(value.make() if isinstance(value, ShippedCode) else value for value in args.values())))
     return end - objective(item.options["start"]), end
 
 
@@ -225,7 +227,7 @@ def visualise_unit_cases(rng):
         return one(model, layer, unit, x0, float(rng.uniform(0.2, 0.4)))
 
     line = {"sizes": [2, 1], "activation": "ReLU", "weights": [np.array([[2.0], [-1.0]])], "biases": [np.array([0.3])]}
-    by_hand = one(Given("network", NETWORK, line), 0, 0, np.zeros(2), 0.5)
+    by_hand = one(ShippedCode("network", NETWORK, line), 0, 0, np.zeros(2), 0.5)
     yield Case("w = (2, −1), as by hand", (call("visualise_unit", by_hand[0], also=[by_hand[1]]),))
     for title, sizes, activation, layer in (
         ("an output of a tanh network", (8, 6, 6), "Tanh", 2),

@@ -33,7 +33,7 @@ from autograder.spec import (
     case,
     evaluate,
     expect,
-    given,
+    shipped,
     value_and_gradient,
 )
 from coursekit.checks.codec import Ref
@@ -116,7 +116,7 @@ def activation(layer):
         name,
         parts={"forward": 1, "dx": 2},
         functions=tuple(right),
-        reference={key: given(function) for key, function in right.items()} if name == "sigmoid" else right,
+        reference={key: shipped(function) for key, function in right.items()} if name == "sigmoid" else right,
         mistakes=mistaken_layer(layer),
     )
     def activation_cases(rng):
@@ -325,7 +325,7 @@ def loss_cases(rng):
 
 def training(args, right, save_as=None):
     """The steps that train the network `net` with a right loss."""
-    alone = evaluate("right_loss(net)", args={"right_loss": given(with_right_loss)})
+    alone = evaluate("right_loss(net)", args={"right_loss": shipped(with_right_loss)})
     return [alone, call("net.train", args, right, returns=dict, parts="train", save_as=save_as)]
 
 

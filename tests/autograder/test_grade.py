@@ -238,7 +238,7 @@ def test_a_submission_that_is_refused_scores_zero_with_the_reason():
 # -- an exercise that calls an earlier, wrong one ------------------------------------------------
 
 CHAIN = """
-from autograder.spec import Assignment, Mistake, case, given
+from autograder.spec import Assignment, Mistake, case, shipped
 import numpy as np
 
 assignment = Assignment("tiny")
@@ -250,7 +250,7 @@ class Box:
     def __init__(self, x):
         self.x = x
 
-@assignment.exercise("double", parts={"value": 5}, reference={"double": double, "Box": given(Box)})
+@assignment.exercise("double", parts={"value": 5}, reference={"double": double, "Box": shipped(Box)})
 def double_cases(rng):
     x = rng.normal(size=3)
     yield case("3 numbers", "double", {"x": x}, {"result": 2 * x}, parts="value")

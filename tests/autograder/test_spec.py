@@ -334,7 +334,7 @@ def test_a_reference_that_cannot_do_its_program_is_refused() -> None:
 
 
 GIVEN = """
-    from autograder.spec import Assignment, case, given
+    from autograder.spec import Assignment, case, shipped
     assignment = Assignment("tiny")
 
     def line(x):
@@ -342,7 +342,7 @@ GIVEN = """
 
     @assignment.exercise("twice", parts={"value": 3})
     def twice_cases(rng):
-        yield case("a line", "twice", {"f": given(line, slope=3.0), "x": 2.0}, {"result": 14.0}, parts="value")
+        yield case("a line", "twice", {"f": shipped(line, slope=3.0), "x": 2.0}, {"result": 14.0}, parts="value")
 """
 
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from .faults import Recording
 from .numeric import Array, Scalar, best_step, measure, slope
 from .problem import Exact, OfDict, Problem
 from .report import Finding
-from .slips import Recording
 
 
 @dataclass
-class Knowledge:
+class Context:
     """What is known of the function besides its gradient.
 
     Attributes

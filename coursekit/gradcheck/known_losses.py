@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .knowledge import arrays_in_sight
+from .context import arrays_in_sight
 from .numeric import Array, Scalar
 from .problem import OfDict, Problem
 
@@ -35,7 +35,7 @@ def softmax_loss(W: Any, X: Any, y: Any, factor: float, reg: float) -> Any:
     return factor * np.sum(logs - shifted[np.arange(len(y)), y]) + reg * np.sum(W * W)
 
 
-def twin_of(problem: Problem, scalar: Scalar) -> Problem:
+def as_known_loss(problem: Problem, scalar: Scalar) -> Problem:
     """The same problem with one of the losses above in place of the function, if that is what it is."""
     if len(problem.point) != 1 or scalar.upstream is not None:
         return problem
@@ -52,8 +52,8 @@ def twin_of(problem: Problem, scalar: Scalar) -> Problem:
             factors = _factors(loss, values, points, X, y)
             if factors is not None:
                 args = (X, y, *factors)
-                twin = OfDict(loss, args, problem.single) if problem.single else _of_only(loss, args, name)
-                return replace(problem, function=twin, raw=loss, args=args)
+                function = OfDict(loss, args, problem.single) if problem.single else _of_only(loss, args, name)
+                return replace(problem, function=function, raw=loss, args=args)
     return problem
 
 

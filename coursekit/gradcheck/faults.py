@@ -1,10 +1,10 @@
 """Backpropagation with one thing done wrong at one place.
 
-A function is recorded with the engine, and its record is gone over backwards once for each slip that a
+A function is recorded with the engine, and its record is gone over backwards once for each fault that a
 student may have made: a path left out, a mask forgotten, the labels off by one.  Whoever gets the
-same numbers has most likely made the same slip.
+same numbers has most likely made the same fault.
 
-What the slips are is said at the end, each as a few lines about an operation or a branch of the record.
+What the faults are is said at the end, each as a few lines about an operation or a branch of the record.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Gradients = dict[str, Array]
 
 
 @dataclass(frozen=True)
-class Slip:
+class Fault:
     """Something done wrong on the way back.
 
     Attributes
@@ -47,11 +47,11 @@ class Slip:
     upstream: Mapping[Node, Callable[[Array], Array]] = field(default_factory=dict)
     edges: Mapping[Edge, Flow | None] = field(default_factory=dict)
 
-    def and_also(self, other: Slip) -> Slip:
-        return Slip(self.code, self.message, {**self.upstream, **other.upstream}, {**self.edges, **other.edges})
+    def and_also(self, other: Fault) -> Fault:
+        return Fault(self.code, self.message, {**self.upstream, **other.upstream}, {**self.edges, **other.edges})
 
 
-NONE = Slip("", "")
+NONE = Fault("", "")
 
 
 class Recording:
@@ -85,8 +85,8 @@ class Recording:
             self.penalties, self.data = frozenset(), self.right  # a regulariser of nothing is the function itself
         self.penalty: Gradients = {name: self._sum_of_penalties(name) for name in parameters}
 
-    def gradients(self, slip: Slip, note: bool = False) -> Gradients:
-        """The gradients of the parameters when `slip` is made, without those of the regulariser."""
+    def gradients(self, fault: Fault, note: bool = False) -> Gradients:
+        """The gradients of the parameters when `fault` is made, without those of the regulariser."""
         arrived: dict[Node, Array] = {self.root: self.seed}
         summands: dict[Node, Array] = {self.root: np.abs(self.seed)}
         for node in reversed(self.nodes):
@@ -98,13 +98,13 @@ class Recording:
                     self.cancelled.add(node)  # such as the maximum that a stable softmax subtracts: nobody goes there
                     continue
                 self.upstreams[node] = g
-            if node in slip.upstream:
-                g = slip.upstream[node](g)
+            if node in fault.upstream:
+                g = fault.upstream[node](g)
             for argnum, source in enumerate(node.inputs):
                 edge = node, argnum
                 if source is None or edge in self.penalties:
                     continue
-                instead = slip.edges.get(edge, "right")
+                instead = fault.edges.get(edge, "right")
                 if instead is None:
                     continue
                 contribution = node.vjps[argnum](g, node.ans, *node.args)
@@ -140,12 +140,12 @@ class Recording:
         return np.sum(found, axis=0) if found else np.zeros(np.shape(self.parameters[name]))
 
 
-# --- The slips ---------------------------------------------------------------------------------------
+# --- The faults ---------------------------------------------------------------------------------------
 
 
-def slips(record: Recording) -> list[Slip]:
-    """Every slip that the record gives an occasion for, the likelier ones first."""
-    found: list[Slip] = []
+def faults(record: Recording) -> list[Fault]:
+    """Every fault that the record gives an occasion for, the likelier ones first."""
+    found: list[Fault] = []
     for kind in (_masks, _one_row, _one_example, _paths, _labels, _orientation, _upstreams):
         found.extend(kind(record))
     return found
@@ -154,7 +154,7 @@ def slips(record: Recording) -> list[Slip]:
 CHOICES = (np.maximum, np.minimum, np.fmax, np.fmin, np.where)
 
 
-def _masks(record: Recording) -> Iterator[Slip]:
+def _masks(record: Recording) -> Iterator[Fault]:
     """A maximum, a choice, or a product with a mask of zeros and ones."""
     for node in record.nodes:
         operation = OPERATIONS.get(node.vjps)
@@ -171,20 +171,20 @@ def _masks(record: Recording) -> Iterator[Slip]:
             (BY_UPSTREAM, _by_upstream),
             (BY_UPSTREAM, _by_both),
         ):
-            yield Slip("relu-mask", f"The {where} {text}.", edges=dict.fromkeys(edges, instead))
+            yield Fault("relu-mask", f"The {where} {text}.", edges=dict.fromkeys(edges, instead))
         if len(edges) == 2:
             chosen = {edges[0]: _by_upstream, edges[1]: _by_upstream_below}
-            yield Slip("relu-mask", f"The {where} {BY_UPSTREAM}.", edges=chosen)
+            yield Fault("relu-mask", f"The {where} {BY_UPSTREAM}.", edges=chosen)
         for text, mask in _other_masks(record, node) if operation in (np.maximum, np.minimum) else ():
             masks = mask, np.logical_not(mask)
             flowing = {edge: partial(_by_mask, masks[edge[1] != edges[0][1]]) for edge in edges}
-            yield Slip("relu-mask", f"The {where} is masked by {text}.", edges=flowing)
+            yield Fault("relu-mask", f"The {where} is masked by {text}.", edges=flowing)
         for edge in edges if len(edges) > 1 else ():
             text = f"The {where} hands the whole gradient to one of its arguments: each gets it where it is the larger."
             others = dict.fromkeys(set(edges) - {edge})
-            yield Slip("relu-mask", text, edges={edge: _unmasked, **others})
+            yield Fault("relu-mask", text, edges={edge: _unmasked, **others})
             one = f"The gradient of the {where} reaches only one of its arguments; the other has its share too."
-            yield Slip("fan-out-overwritten", one, edges=others)
+            yield Fault("fan-out-overwritten", one, edges=others)
 
 
 BY_UPSTREAM = "is masked by the sign of the upstream gradient; the mask is that of the input"
@@ -241,7 +241,7 @@ def _by_mask(mask: Array, g: Array, contribution: Array, shape: tuple[int, ...])
     return g * mask
 
 
-def _one_row(record: Recording) -> Iterator[Slip]:
+def _one_row(record: Recording) -> Iterator[Fault]:
     """A bias that was broadcast over the batch: its gradient is a sum."""
     for node in record.nodes:
         for argnum, source in enumerate(node.inputs):
@@ -253,10 +253,10 @@ def _one_row(record: Recording) -> Iterator[Slip]:
             text = "is that of one example alone: sum over the batch, because all examples share the parameter"
             for which in (0, -1):
                 one = {(node, argnum): partial(_row, which)}
-                yield Slip("batch-not-summed", f"The gradient of something broadcast {text}.", edges=one)
+                yield Fault("batch-not-summed", f"The gradient of something broadcast {text}.", edges=one)
 
 
-def _one_example(record: Recording) -> Iterator[Slip]:
+def _one_example(record: Recording) -> Iterator[Fault]:
     """X.T @ dY is a sum over the rows of both, one for each example."""
     text = "Only one example's gradient is left: in a loop over the batch they must be added (+=, not =)."
     for node in record.nodes:
@@ -266,7 +266,7 @@ def _one_example(record: Recording) -> Iterator[Slip]:
         if np.ndim(x) == 2 and len(x) > 1:
             for which in (-1, 0):
                 one = {(node, 1): partial(_product_of_row, x, which)}
-                yield Slip("batch-not-summed", text, edges=one)
+                yield Fault("batch-not-summed", text, edges=one)
 
 
 def _product_of_row(x: Array, which: int, g: Array, contribution: Array, shape: tuple[int, ...]) -> Array:
@@ -282,7 +282,7 @@ def _row(which: int, g: Array, contribution: Array, shape: tuple[int, ...]) -> A
     return contribution
 
 
-def _paths(record: Recording) -> Iterator[Slip]:
+def _paths(record: Recording) -> Iterator[Fault]:
     """A value that is used more than once: the gradients of its uses add up."""
     for _, arriving in list(record.arriving.items()):
         edges = [edge for edge, _ in arriving if edge not in record.penalties]
@@ -291,18 +291,18 @@ def _paths(record: Recording) -> Iterator[Slip]:
         for edge in edges:
             if _picks_class(edge):
                 text = "The correct class is missing: its score enters the loss a second time, by itself"
-                yield Slip("correct-class-missing", f"{text}, and has a gradient for that.", edges={edge: None})
+                yield Fault("correct-class-missing", f"{text}, and has a gradient for that.", edges={edge: None})
         for edge in edges:
             if not _picks_class(edge):
                 text = "A value is used more than once, and one of its gradients is lost: add them (+=, not =)."
-                yield Slip("fan-out-overwritten", text, edges={edge: None})
+                yield Fault("fan-out-overwritten", text, edges={edge: None})
         if len(edges) > 2:
             for edge in edges:
                 text = "A value is used more than once, and only one of its gradients is kept: add them (+=, not =)."
-                yield Slip("fan-out-overwritten", text, edges=dict.fromkeys(set(edges) - {edge}))
+                yield Fault("fan-out-overwritten", text, edges=dict.fromkeys(set(edges) - {edge}))
         for edge in edges:
             text = "Where a value is used more than once, one of its gradients has the wrong sign."
-            yield Slip("sign", text, edges={edge: _negative})
+            yield Fault("sign", text, edges={edge: _negative})
 
 
 def _negative(g: Array, contribution: Array, shape: tuple[int, ...]) -> Array:
@@ -330,14 +330,14 @@ def _is_one_hot(array: Any) -> bool:
     return np.ndim(array) == 2 and _is_mask(array) and bool(np.all(np.sum(array, axis=1) == 1))
 
 
-def _labels(record: Recording) -> Iterator[Slip]:
+def _labels(record: Recording) -> Iterator[Fault]:
     text = "The labels are off by one: they count from 0, so y[i] is the column of the correct class."
     for node in record.nodes:
         for argnum, source in enumerate(node.inputs):
             if source is None or not _picks_class((node, argnum)):
                 continue
             for by in (-1, 1):
-                yield Slip("label-shift", text, edges={(node, argnum): partial(_shifted, node, argnum, by)})
+                yield Fault("label-shift", text, edges={(node, argnum): partial(_shifted, node, argnum, by)})
 
 
 def _shifted(node: Node, argnum: int, by: int, g: Array, contribution: Array, shape: tuple[int, ...]) -> Array:
@@ -352,7 +352,7 @@ def _shifted(node: Node, argnum: int, by: int, g: Array, contribution: Array, sh
     return np.asarray(put(g, tuple(moved), source))
 
 
-def _orientation(record: Recording) -> Iterator[Slip]:
+def _orientation(record: Recording) -> Iterator[Fault]:
     """A product with a square matrix, which NumPy lets pass untransposed."""
     text = "In a product's gradient a square matrix is not transposed: dX = dY @ W.T, dW = X.T @ dY."
     for node in record.nodes:
@@ -361,16 +361,16 @@ def _orientation(record: Recording) -> Iterator[Slip]:
         for argnum, source in enumerate(node.inputs):
             other = node.args[1 - argnum]
             if source is not None and np.ndim(other) == 2 and other.shape[0] == other.shape[1]:
-                yield Slip("transposed", text, edges={(node, argnum): partial(_untransposed, other, argnum)})
+                yield Fault("transposed", text, edges={(node, argnum): partial(_untransposed, other, argnum)})
 
 
 def _untransposed(other: Array, argnum: int, g: Array, contribution: Array, shape: tuple[int, ...]) -> Array:
     return np.asarray(g @ other if argnum == 0 else other @ g)
 
 
-def _upstreams(record: Recording) -> Iterator[Slip]:
+def _upstreams(record: Recording) -> Iterator[Fault]:
     text = "The upstream gradient is ignored: each local gradient is multiplied by what comes from above."
     for node in record.nodes:
         g = record.upstreams.get(node)
         if g is not None and not np.all(g == 1):
-            yield Slip("upstream-ignored", text, upstream={node: np.ones_like})
+            yield Fault("upstream-ignored", text, upstream={node: np.ones_like})

@@ -4,7 +4,7 @@ A probe is called across the grader's wall, so only numbers and arrays reach it.
 student's code is to differentiate, or to be driven by, has to be in the same process as
 that code: a loss as an argument of `hvp`, a training loop for a network of `Value` objects.
 
->>> line = Given("line", "def line(x):\\n    return a * x + b\\n", {"a": 2.0, "b": 1.0})
+>>> line = ShippedCode("line", "def line(x):\\n    return a * x + b\\n", {"a": 2.0, "b": 1.0})
 >>> line.make()(3.0)
 7.0
 """
@@ -21,7 +21,7 @@ CASE = "<case>"  # stands for a file's name in tracebacks
 
 
 @dataclass(frozen=True)
-class Given:
+class ShippedCode:
     """What `source` defines under `name`, with `constants` and `np` as global names; made afresh for each call."""
 
     name: str
