@@ -343,20 +343,44 @@ def test_kill_9_costs_nothing(tiny: Course) -> None:
     assert scores(tiny) == RIGHT
 
 
-def test_a_worker_that_is_killed_costs_a_retry(tiny: Course, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken: list[object] = []
+def pids(pool: workers._Processes) -> list[int]:
+    """The processes of a pool, once there is one."""
+    assert until(lambda: bool(pool.crew.workers))
+    return [worker.process.pid for worker in pool.crew.workers]
+
+
+def test_workers_that_are_killed_cost_a_retry(tiny: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[int] = []
+    rounds = itertools.count()
     honest = workers._Processes.submit
 
     def submit(self, function, *args):
         future = honest(self, function, *args)
-        if function.__name__ == "grade_all" and self.pool not in broken and len(broken) < 2:
-            broken.append(self.pool)
-            os.kill(next(iter(self.pool._processes)), signal.SIGKILL)
+        if function.__name__ == "grade_all" and next(rounds) < 2:
+            for pid in set(pids(self)).difference(killed):
+                killed.append(pid)
+                os.kill(pid, signal.SIGKILL)
         return future
 
     monkeypatch.setattr(workers._Processes, "submit", submit)
     ClassRun(tiny, SLUG).run(jobs=2)
-    assert len(broken) == 2
+    assert killed
+    assert scores(tiny) == RIGHT
+
+
+def test_a_worker_that_dies_while_it_grades_costs_a_retry(tiny: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    died: list[str] = []
+    honest = workers._Processes.submit
+
+    def submit(self, function, *args):
+        if function.__name__ == "grade_all" and len(died) < 2:
+            died.append(args[0][0][0].student)
+            return honest(self, signal.raise_signal, signal.SIGKILL)
+        return honest(self, function, *args)
+
+    monkeypatch.setattr(workers._Processes, "submit", submit)
+    ClassRun(tiny, SLUG).run(jobs=2)
+    assert len(died) == 2
     assert scores(tiny) == RIGHT
 
 
@@ -364,12 +388,9 @@ def test_a_submission_that_kills_every_worker_is_refused_and_the_others_are_grad
     honest = workers._Processes.submit
 
     def submit(self, function, *args):
-        future = honest(self, function, *args)
         if function.__name__ == "grade_all" and args[0][0][0].student == "ben":
-            for process in list(self.pool._processes):
-                with contextlib.suppress(ProcessLookupError):  # the pool has noticed, and has ended it
-                    os.kill(process, signal.SIGKILL)
-        return future
+            return honest(self, signal.raise_signal, signal.SIGKILL)
+        return honest(self, function, *args)
 
     monkeypatch.setattr(workers._Processes, "submit", submit)
     found = {record["student"]: record for record in ClassRun(tiny, SLUG).run(jobs=2)}
@@ -384,9 +405,10 @@ def test_a_worker_that_hangs_costs_a_retry(tiny: Course, monkeypatch: pytest.Mon
     def submit(self, function, *args):
         future = honest(self, function, *args)
         if function.__name__ == "grade_all" and not stopped:
-            for process in self.pool._processes.values():
-                stopped.append(process.pid)
-                os.kill(process.pid, signal.SIGSTOP)
+            assert until(lambda: len(pids(self)) == 2)
+            for pid in pids(self):
+                stopped.append(pid)
+                os.kill(pid, signal.SIGSTOP)
         return future
 
     monkeypatch.setattr(workers._Processes, "submit", submit)
@@ -395,6 +417,16 @@ def test_a_worker_that_hangs_costs_a_retry(tiny: Course, monkeypatch: pytest.Mon
     assert stopped
     assert scores(tiny) == RIGHT
     assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in stopped))
+
+
+def test_what_a_worker_cannot_send_back_is_the_exception_of_this_one_call() -> None:
+    with workers.workers(1, None) as pool:
+        assert pool.submit(divmod, 7, 2).result() == (3, 1)
+        with pytest.raises(TypeError, match="pickle"):
+            pool.submit(memoryview, b"").result()
+        with pytest.raises(ZeroDivisionError):
+            pool.submit(divmod, 7, 0).result()
+        assert pool.submit(divmod, 7, 3).result() == (2, 1)
 
 
 def test_clocks_that_jump_change_nothing(tiny: Course, monkeypatch: pytest.MonkeyPatch) -> None:
