@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
+from .bundle import Bundle
 from .errors import Refused
 
 if TYPE_CHECKING:
@@ -123,10 +124,9 @@ class Course:
             place = self.folder("source", ".", "")
             raise Refused(f"there is no assignment {slug!r} in {place}; there is {', '.join(known) or 'none'}")
 
-    def checks(self, slug: str) -> str | None:
-        """The text of the assignment's `checks.py`, or None if it has none."""
-        path = self.folder("source", ".", slug) / "checks.py"
-        return path.read_text(encoding="utf-8") if path.is_file() else None
+    def checks(self, slug: str) -> Bundle | None:
+        """The assignment's `checks.py` with what it imports, or None if it has none."""
+        return Bundle.read(self.folder("source", ".", slug))
 
     # -- nbgrader -----------------------------------------------------------------------
 

@@ -39,6 +39,10 @@ def make_course(folder: Path, slugs: Iterable[str], repository: Path = REPOSITOR
     folder.mkdir(parents=True)
     shutil.copy(repository / "nbgrader_config.py", folder)
     course = Course.at(folder)
+    shared = (repository / "solutions").glob("*.py")
+    (folder / "solutions").mkdir()
+    for module in shared:
+        shutil.copy(module, folder / "solutions")
     for slug in slugs:
         source = repository / "solutions" / slug
         if not source.is_dir():
@@ -68,8 +72,9 @@ def hand_in(course: Course, slug: str, sample: Sample) -> None:
 
 def full_marks(course: Course, slug: str) -> dict[str, float]:
     """The points of each exercise of `slug`."""
-    checks = course.folder("source", ".", slug) / "checks.py"
-    described = load(checks.read_text(encoding="utf-8"), str(checks)).described
+    checks = course.checks(slug)
+    assert checks is not None
+    described = load(checks).described
     return {name: sum(one.parts.values()) for name, one in described.items()}
 
 

@@ -25,11 +25,13 @@ def digest(parts: Iterable[bytes]) -> str:
 
 
 def of_assignment(course: Course, slug: str, settings: Mapping[str, Any], secret: bytes) -> str:
-    """Of what is the same for all submissions: release, limits, software, secret; but for `checks.py`."""
+    """Of what is the same for all submissions: release, limits, software, secret; but for the `checks.py` bundle."""
     described = [f"{name} {version(name)}" for name in PACKAGES]
     described += [platform.python_version(), repr(sorted(settings.items()))]
     source = course.folder("source", ".", slug)
-    others = [path for path in _files(source) if path.suffix != ".ipynb" and path.name != "checks.py"]
+    checks = course.checks(slug)
+    own = {source / path for path in checks.own} if checks else set()
+    others = [path for path in _files(source) if path.suffix != ".ipynb" and path not in own]
     released = [course.folder("release", ".", slug) / f"{name}.ipynb" for name in course.notebooks(slug)]
     paths = [course.root / CONFIG, *others, *released, *_own_sources()]
     return digest([secret, *(text.encode() for text in described), *(path.read_bytes() for path in paths)])

@@ -22,6 +22,7 @@ from coursekit.checks.report import Report, printable
 from coursekit.checks.run import StepOutcome
 
 from . import cases, spec, testcells
+from .bundle import Bundle
 from .fingerprint import digest
 from .wall import server
 from .wall.box import Box, BoxDied, Limits
@@ -80,14 +81,14 @@ def grade_all(jobs: Sequence[tuple[Any, ...]]) -> list[Graded]:
     return [grade(*job) for job in jobs]
 
 
-def warm_up(checks: str | None, setup: Setup) -> None:
+def warm_up(checks: Bundle | None, setup: Setup) -> None:
     """Start what the first submission would otherwise wait for."""
     server.start(_setup(_assignment(checks, ""), setup))
 
 
 def grade(
     submission: Submission,
-    checks: str | None,
+    checks: Bundle | None,
     secret: bytes,
     limits: Limits | None = None,
     setup: Setup | None = None,
@@ -98,8 +99,8 @@ def grade(
     Parameters
     ----------
     submission : Submission
-    checks : str or None
-        The text of the assignment's `checks.py`; None runs the notebook without checks.
+    checks : Bundle or None
+        The assignment's `checks.py` with what it imports; None runs the notebook without checks.
     secret : bytes
         The course secret, from which the student's cases are drawn.
     limits, setup
@@ -140,7 +141,7 @@ def grade(
 
 def recheck(
     submission: Submission,
-    checks: str,
+    checks: Bundle,
     exercise: Exercise,
     results: Mapping[str, dict[str, Any]],
     limits: Limits | None = None,
@@ -171,8 +172,8 @@ def recheck(
 
 
 @functools.lru_cache(maxsize=4)
-def _assignment(checks: str | None, name: str) -> spec.Assignment:
-    return spec.load(checks, "checks.py") if checks is not None else spec.Assignment(name)
+def _assignment(checks: Bundle | None, name: str) -> spec.Assignment:
+    return spec.load(checks) if checks is not None else spec.Assignment(name)
 
 
 def _setup(assignment: spec.Assignment, setup: Setup) -> Setup:
@@ -181,7 +182,7 @@ def _setup(assignment: spec.Assignment, setup: Setup) -> Setup:
     return replace(setup, forbidden=assignment.forbidden, withheld=tuple(assignment.withheld))
 
 
-def refuse(submission: Submission, checks: str | None, secret: bytes, reason: str) -> Graded:
+def refuse(submission: Submission, checks: Bundle | None, secret: bytes, reason: str) -> Graded:
     """The record of a submission that cannot be run, for the `reason` given: zero for every check, nothing run."""
     notebook = json.loads(submission.content)
     exercises = _exercises(submission, _assignment(checks, submission.assignment), secret, notebook)

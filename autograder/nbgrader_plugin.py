@@ -33,6 +33,7 @@ from coursekit.checks.cases import to_files
 from coursekit.checks.report import number
 
 from . import cases, records, spec
+from .bundle import Bundle
 from .course import STATE
 from .grade import CHECK, Submission, grade
 from .spec import Refused
@@ -50,15 +51,19 @@ class PublicCases(NbGraderPreprocessor):  # type: ignore[misc]
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         course = course_of(self)
         slug, name = resources["nbgrader"]["assignment"], resources["nbgrader"]["notebook"]
-        text = checks_text(course, slug)
-        if text is None:
+        checks = checks_of(course, slug)
+        if checks is None:
             asking = [_grade_id(cell) for cell in nb.cells if _grade_id(cell) and ASKS.match(cell.source)]
             if asking:
                 raise Refused(
                     f"{slug}: {asking[0]!r} asks for a check, but there is no {slug}/checks.py to say what is right"
                 )
-        elif name == slug:
-            assignment = spec.load(text, f"{slug}/checks.py")
+            return nb, resources
+        # nbgrader has copied them with the other files of the folder.
+        for path in checks.own:
+            Path(course.format_path(course.release_directory, ".", slug), path).unlink(missing_ok=True)
+        if name == slug:
+            assignment = spec.load(checks)
             compare_with_notebook(assignment, slug, nb)
             resources.setdefault("outputs", {}).update(to_files(slug, cases.public(assignment)))
         return nb, resources
@@ -131,9 +136,10 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         student, slug = about["student"], about["assignment"]
         files = files_in(Path(course.format_path(course.submitted_directory, student, slug)), course.ignore)
         # As nbgrader does: what the instructor put beside the source takes the place of what the student handed in.
-        own = files_in(Path(course.format_path(course.source_directory, ".", slug)), [*course.ignore, "checks.py"])
-        kept = self.exclude_overwriting().get(slug, [])
-        files |= {name: content for name, content in own.items() if name not in kept}
+        own = files_in(Path(course.format_path(course.source_directory, ".", slug)), course.ignore)
+        checks = checks_of(course, slug)
+        left_out = {*self.exclude_overwriting().get(slug, []), *(checks.own if checks else ())}
+        files |= {name: content for name, content in own.items() if name not in left_out}
         return Submission(
             student=student,
             assignment=slug,
@@ -163,7 +169,7 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
             found = found.parent
         return {}
 
-    def job(self, submission: Submission) -> tuple[Submission, str | None, bytes, Limits, Setup]:
+    def job(self, submission: Submission) -> tuple[Submission, Bundle | None, bytes, Limits, Setup]:
         """The arguments of :func:`autograder.grade.grade`."""
         course = course_of(self)
         limits = Limits(
@@ -171,7 +177,7 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         )
         setup = Setup(self.sandbox, hide=(Path(course.root),))
         secret = cases.course_secret(Path(course.root) / STATE)
-        return submission, checks_text(course, submission.assignment), secret, limits, setup
+        return submission, checks_of(course, submission.assignment), secret, limits, setup
 
 
 # -- the course's folders -----------------------------------------------------------------
@@ -186,10 +192,9 @@ def course_of(component: Any) -> Any:
     raise RuntimeError("this preprocessor works only inside an nbgrader converter")
 
 
-def checks_text(course: Any, slug: str) -> str | None:
-    """The text of the assignment's `checks.py`, or None if it has none."""
-    path = Path(course.format_path(course.source_directory, ".", slug)) / "checks.py"
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+def checks_of(course: Any, slug: str) -> Bundle | None:
+    """The assignment's `checks.py` with what it imports, or None if it has none."""
+    return Bundle.read(Path(course.format_path(course.source_directory, ".", slug)))
 
 
 def plain_files(folder: str, exclude: list[str] | None = None) -> list[str]:

@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import functools
 import glob
-import hashlib
 import json
 import re
 import sqlite3
@@ -200,7 +199,7 @@ class ClassRun:
 
     @functools.cached_property
     def _checks_key(self) -> str:
-        return hashlib.sha256((self.checks or "").encode()).hexdigest()
+        return self.checks.digest if self.checks is not None else ""
 
     @functools.cached_property
     def _digests(self) -> dict[str, str]:
@@ -212,7 +211,7 @@ class ClassRun:
         from .cases import public
         from .spec import load
 
-        exercises = {one.name: one for one in public(load(self.checks, f"{self.slug}/checks.py"))}
+        exercises = {one.name: one for one in public(load(self.checks))}
         own = {name: fingerprint.digest(to_files(name, (one,)).values()) for name, one in exercises.items()}
         return {
             name: fingerprint.digest(own[used].encode() for used in (name, *one.uses))
@@ -233,7 +232,7 @@ class ClassRun:
         from .workers import workers
 
         # A broken one is told once, not for every student.
-        assignment = load(self.checks, f"{self.slug}/checks.py") if self.checks is not None else None
+        assignment = load(self.checks) if self.checks is not None else None
         walled = self.settings.get("sandbox", "bwrap") != "none"
         if walled and self.scheduler is None and (trouble := why_no_wall()):
             raise NoWall(f"Grading needs its wall: {trouble}")

@@ -31,15 +31,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import inspect
 import io
-import linecache
-import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -53,6 +49,7 @@ from coursekit.checks.probes import Probe
 from coursekit.checks.run import run_case
 from coursekit.checks.shipped import ShippedCode
 
+from .bundle import CHECKS, Bundle
 from .errors import Refused
 
 __all__ = [
@@ -321,30 +318,25 @@ def value_and_gradient(forward: Callable[..., Any]) -> Callable[..., tuple[float
     return evaluate
 
 
-def load(source: str, filename: str) -> Assignment:
-    """The assignment that the text of a `checks.py` describes.
+def load(bundle: Bundle) -> Assignment:
+    """Load the assignment that the `checks.py` of a bundle describes.
 
     Raises
     ------
     Refused
         If it cannot be run, or makes no `assignment`.
     """
-    # Known by a name of its own, so that `shipped` finds the text of its functions and classes.
-    own_name = f"{filename}#{hashlib.sha256(source.encode()).hexdigest()[:16]}"
-    module = ModuleType(own_name)
-    module.__file__ = own_name
-    sys.modules[own_name] = module
-    linecache.cache[own_name] = (len(source), None, source.splitlines(keepends=True), own_name)
+    name = f"{bundle.name}/{CHECKS}"
     try:
-        exec(compile(source, own_name, "exec"), vars(module))
+        module = bundle.load()
     except Refused:
         raise
     except Exception as error:
-        message = str(error).replace(own_name.removeprefix(filename), "")
-        raise Refused(f"{filename} cannot be run: {type(error).__name__}: {message}") from error
+        message = str(error).replace(f"#{bundle.digest[:16]}", "")
+        raise Refused(f"{name} cannot be run: {type(error).__name__}: {message}") from error
     found = getattr(module, "assignment", None)
     if not isinstance(found, Assignment):
-        raise Refused(f"{filename} defines no `assignment = Assignment(...)`")
+        raise Refused(f"{name} defines no `assignment = Assignment(...)`")
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from autograder import cases, spec
+from autograder.bundle import Bundle
 from coursekit.checks.cases import Case, Exercise, Expected
 from coursekit.checks.judge import examine
 from coursekit.checks.report import Report
@@ -26,7 +27,7 @@ class Assessed:
     def __init__(self, slug: str) -> None:
         self.folder = REPOSITORY / "solutions" / slug
         self.released = REPOSITORY / "assignments" / slug
-        self.assignment = spec.load((self.folder / "checks.py").read_text(encoding="utf-8"), "checks.py")
+        self.assignment = spec.load(Bundle.read(self.folder))
         self.exercise = functools.cache(self._exercise)
 
     def _exercise(self, name: str, student: str) -> Exercise:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from autograder import cases, spec
+from autograder.bundle import Bundle
 from autograder.spec import Assignment, Refused
 from coursekit.checks.cases import to_files
 
@@ -30,7 +31,7 @@ for name in ("double", "triple"):
 
 @pytest.fixture
 def assignment() -> Assignment:
-    return spec.load(SOURCE, "tiny/checks.py")
+    return spec.load(Bundle("tiny", {"checks.py": SOURCE}))
 
 
 def drawn(assignment: Assignment, name: str, secret: bytes, student: str) -> tuple[float, ...]:
@@ -41,7 +42,7 @@ def drawn(assignment: Assignment, name: str, secret: bytes, student: str) -> tup
 
 
 def test_cases_differ_between_students_exercises_secrets_and_assignments(assignment: Assignment) -> None:
-    other = spec.load(SOURCE.replace('"tiny"', '"small"'), "small/checks.py")
+    other = spec.load(Bundle("small", {"checks.py": SOURCE.replace('"tiny"', '"small"')}))
     found = [
         drawn(which, name, secret, student)
         for which, name, secret, student in itertools.product(
@@ -69,7 +70,7 @@ def test_cases_are_the_same_for_the_same_student(assignment: Assignment) -> None
 
 def test_cases_are_the_same_in_another_process_whatever_the_hash_seed(assignment: Assignment) -> None:
     code = (
-        f"from autograder import cases, spec; a = spec.load({SOURCE!r}, 'x');"
+        f"from autograder import bundle, cases, spec; a = spec.load(bundle.Bundle('x', {{'checks.py': {SOURCE!r}}}));"
         "print(repr(tuple(map(float, cases.fresh(a, 'double', b'secret', 'ada').cases[0].steps[0].args[0]))))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "123"}

@@ -7,6 +7,7 @@ import pytest
 from nbgrader.utils import determine_grade
 
 from autograder import grade as grading
+from autograder.bundle import Bundle
 from autograder.errors import Refused
 from autograder.grade import MAX_RESTARTS, Submission, grade, refuse
 from autograder.wall import box
@@ -84,9 +85,15 @@ def notebook(first="", **solutions):
     return nb
 
 
+def bundle(checks):
+    return Bundle("tiny", {"checks.py": checks}) if checks is not None else None
+
+
 def graded(nb, limits=LIMITS, setup=None, checks=CHECKS, files=None):
     """The graded submission; whatever was in it, the outcome must be a valid notebook and a record that adds up."""
-    result = grade(Submission("ada", "tiny", "tiny", json.dumps(nb), files or {}), checks, SECRET, limits, setup)
+    result = grade(
+        Submission("ada", "tiny", "tiny", json.dumps(nb), files or {}), bundle(checks), SECRET, limits, setup
+    )
     return sound(result)
 
 
@@ -207,7 +214,9 @@ def test_grading_again_gives_the_same_but_for_the_time_it_took():
 
 def test_every_student_has_arguments_of_their_own():
     content = json.dumps(notebook())
-    ada, ben = (grade(Submission(name, "tiny", "tiny", content), CHECKS, SECRET, LIMITS) for name in ("ada", "ben"))
+    ada, ben = (
+        grade(Submission(name, "tiny", "tiny", content), bundle(CHECKS), SECRET, LIMITS) for name in ("ada", "ben")
+    )
     assert ada.cases != ben.cases
     assert scores(ada) == scores(ben) == FULL
 
@@ -229,7 +238,9 @@ def test_a_notebook_without_checks_is_run():
 
 def test_a_submission_that_is_refused_scores_zero_with_the_reason():
     nb = notebook()
-    result = sound(refuse(Submission("ada", "tiny", "tiny", json.dumps(nb)), CHECKS, SECRET, "it came as a photograph"))
+    result = sound(
+        refuse(Submission("ada", "tiny", "tiny", json.dumps(nb)), bundle(CHECKS), SECRET, "it came as a photograph")
+    )
     assert scores(result) == NOTHING
     assert result.record["status"] == "refused: it came as a photograph"
     assert "photograph" in message(result, "double")
@@ -639,7 +650,7 @@ def test_a_definition_below_the_check_does_not_hide_the_loop_above_it():
     nb.cells = nb.cells[:4]
     nb.cells[-1].metadata.nbgrader.points = 3
     nb.cells.append(nbformat.v4.new_code_cell(RIGHT["double"], id="later"))
-    result = grade(Submission("ada", "tiny", "tiny", json.dumps(nb)), LOOPS, SECRET, LIMITS)
+    result = grade(Submission("ada", "tiny", "tiny", json.dumps(nb)), bundle(LOOPS), SECRET, LIMITS)
     assert (scores(result)["double"], codes(result, "double")) == (1, ["loops-over-examples"])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from autograder.bundle import Bundle
 from autograder.cli import main
 from autograder.course import Course
 from autograder.grade import Graded, Submission, grade
@@ -31,14 +32,14 @@ def made(empty: Course) -> Path:
 
 def graded(folder: Path, notebook: nbformat.NotebookNode) -> Graded:
     submission = Submission("ada", SLUG, SLUG, nbformat.writes(notebook), {})
-    return grade(submission, (folder / "checks.py").read_text(), b"a secret of the course", Limits())
+    return grade(submission, Bundle.read(folder), b"a secret of the course", Limits())
 
 
 def test_notebook_and_checks_are_there_under_their_names(made: Path) -> None:
     assert sorted(path.name for path in made.iterdir()) == ["checks.py", f"{SLUG}.ipynb"]
     everything = "".join(path.read_text() for path in made.iterdir())
     assert "SLUG" not in everything
-    assert load((made / "checks.py").read_text(), "checks.py").name == SLUG
+    assert load(Bundle.read(made)).name == SLUG
 
 
 def test_the_walkthrough_shows_the_same_checks(made: Path, repository: Path) -> None:

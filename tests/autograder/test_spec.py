@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from autograder import spec
+from autograder.bundle import Bundle
 from autograder.mistakes import instead, sign, zero
 from autograder.spec import (
     ANYTHING,
@@ -41,7 +42,7 @@ GOOD = """
 
 
 def loaded(source: str) -> Assignment:
-    return spec.load(textwrap.dedent(source), "tiny/checks.py")
+    return spec.load(Bundle("tiny", {"checks.py": textwrap.dedent(source)}))
 
 
 # -- loading -------------------------------------------------------------------------------------

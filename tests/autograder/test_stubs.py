@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 import coursekit
+from autograder.bundle import Bundle
 from autograder.grade import Graded, Submission, grade
 from autograder.spec import Assignment
 from autograder.wall import stubs
@@ -99,7 +100,7 @@ def test_where_the_engine_is_allowed_the_checker_works() -> None:
 
 
 def graded(nb: nbformat.NotebookNode, repository: Path) -> Graded:
-    checks = (repository / "solutions" / SLUG / "checks.py").read_text(encoding="utf-8")
+    checks = Bundle.read(repository / "solutions" / SLUG)
     return grade(Submission("ada", SLUG, SLUG, json.dumps(nb), {}), checks, b"a secret of the course", LIMITS)
 
 
