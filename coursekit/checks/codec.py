@@ -20,7 +20,7 @@ from __future__ import annotations
 import functools
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -67,56 +67,23 @@ class Malformed(ValueError):
 
 
 class _Encoder:
+    """Writes one value; `arrays` are those that its tree points into."""
+
     def __init__(self) -> None:
         self.arrays: list[np.ndarray] = []
         self.nodes = 0
-
-    def array(self, tag: str, value: np.ndarray) -> dict[str, int]:
-        self.arrays.append(value)
-        return {tag: len(self.arrays) - 1}
 
     def encode(self, value: Any, depth: int = 0) -> Any:
         self.nodes += 1
         if depth > MAX_DEPTH or self.nodes + _length(value) > MAX_NODES:
             return _opaque(value, "nested too deeply, or too large")
-        kind = type(value)
-        if value is None or kind is bool:
-            return value
-        if kind is str:
-            return value if len(value) <= MAX_TEXT else _opaque(value, f"a text of {len(value)} characters")
-        if kind is int:
-            return value if value.bit_length() < 1024 else _opaque(value, "an integer of more than 1024 bits")
-        if kind is float:
-            return value if math.isfinite(value) else {"$float": repr(value)}
-        if kind is complex:
-            return {"$complex": [self.encode(value.real), self.encode(value.imag)]}
-        # Named tuples and ordered dictionaries too: what counts is what is in them.
-        if isinstance(value, list):
-            return [self.encode(item, depth + 1) for item in value]
-        if isinstance(value, tuple):
-            return {"$tuple": [self.encode(item, depth + 1) for item in value]}
-        if isinstance(value, dict) and all(type(key) in (str, int) for key in value):
-            return {"$dict": [[key, self.encode(item, depth + 1)] for key, item in value.items()]}
-        if kind is np.float64:  # losses come by the thousand: too many to make an array of each
-            return {"$float64": self.encode(float(value))}
-        if isinstance(value, np.generic) and value.dtype.kind in PLAIN_KINDS:
-            return self.array("$scalar", np.asarray(value))
-        if isinstance(value, np.ndarray) and value.dtype.kind in PLAIN_KINDS:
-            tag = "$matrix" if isinstance(value, np.matrix) else "$array"
-            return self.array(tag, np.asarray(value))
-        if isinstance(value, Generator):
-            return {"$generator": value.seed}
-        if isinstance(value, Ref):
-            return {"$ref": [value.name, value.item]}
-        if isinstance(value, Probe):
-            return {"$probe": [value.name, self.encode(value.constants, depth + 1)]}
-        if isinstance(value, ShippedCode):
-            return {"$given": [value.name, value.source, self.encode(value.constants, depth + 1)]}
-        if isinstance(value, Callback):
-            return {"$callback": list(value.parameters)}
-        if isinstance(value, Opaque):
-            return {"$opaque": [value.kind, value.text]}
-        return _opaque(value)
+        return _encoder_of(type(value))(self, value, depth + 1)
+
+    def array(self, tag: str, value: Any) -> Any:
+        if value.dtype.kind not in PLAIN_KINDS:
+            return _opaque(value)
+        self.arrays.append(np.asarray(value))
+        return {tag: len(self.arrays) - 1}
 
 
 def _length(value: Any) -> int:
@@ -130,6 +97,65 @@ def _opaque(value: Any, why: str = "") -> dict[str, list[str]]:
     except Exception as error:
         text = f"its repr() raised {type(error).__name__}"
     return {"$opaque": [type(value).__name__[:100], text]}
+
+
+def _encode_text(encoder: _Encoder, value: str, depth: int) -> Any:
+    return value if len(value) <= MAX_TEXT else _opaque(value, f"a text of {len(value)} characters")
+
+
+def _encode_int(encoder: _Encoder, value: int, depth: int) -> Any:
+    return value if value.bit_length() < 1024 else _opaque(value, "an integer of more than 1024 bits")
+
+
+def _encode_float(encoder: _Encoder, value: float, depth: int) -> Any:
+    return value if math.isfinite(value) else {"$float": repr(value)}
+
+
+def _encode_items(encoder: _Encoder, value: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
+    return [encoder.encode(item, depth) for item in value]
+
+
+def _encode_dict(encoder: _Encoder, value: dict[Any, Any], depth: int) -> Any:
+    if not all(type(key) in (str, int) for key in value):
+        return _opaque(value)
+    return {"$dict": [[key, encoder.encode(item, depth)] for key, item in value.items()]}
+
+
+_ENCODERS: dict[type, Callable[[_Encoder, Any, int], Any]] = {
+    type(None): lambda encoder, value, depth: value,
+    bool: lambda encoder, value, depth: value,
+    str: _encode_text,
+    int: _encode_int,
+    float: _encode_float,
+    # Losses come by the thousand: too many to make an array of each.
+    np.float64: lambda encoder, value, depth: {"$float64": encoder.encode(float(value))},
+    complex: lambda encoder, value, depth: {"$complex": [encoder.encode(value.real), encoder.encode(value.imag)]},
+    list: _encode_items,
+    tuple: lambda encoder, value, depth: {"$tuple": _encode_items(encoder, value, depth)},
+    dict: _encode_dict,
+    np.generic: lambda encoder, value, depth: encoder.array("$scalar", value),
+    np.ndarray: lambda encoder, value, depth: encoder.array("$array", value),
+    np.matrix: lambda encoder, value, depth: encoder.array("$matrix", value),
+    Generator: lambda encoder, value, depth: {"$generator": value.seed},
+    Ref: lambda encoder, value, depth: {"$ref": [value.name, value.item]},
+    Probe: lambda encoder, value, depth: {"$probe": [value.name, encoder.encode(value.constants, depth)]},
+    ShippedCode: lambda encoder, value, depth: {
+        "$given": [value.name, value.source, encoder.encode(value.constants, depth)]
+    },
+    Callback: lambda encoder, value, depth: {"$callback": list(value.parameters)},
+    Opaque: lambda encoder, value, depth: {"$opaque": [value.kind, value.text]},
+}
+# A subclass of a container, such as a named tuple, is written as the container.  A subclass of a
+# number or a text, such as a member of an enumeration, is more than its value.
+_NOT_SUBCLASSED = (bool, str, int, float, complex, np.float64)
+
+
+def _encoder_of(kind: type) -> Callable[[_Encoder, Any, int], Any]:
+    for base in kind.__mro__:
+        # A class with a metaclass of its own may not be hashable, and is not in the table.
+        if type(base) is type and base in _ENCODERS and (base is kind or base not in _NOT_SUBCLASSED):
+            return _ENCODERS[base]
+    return lambda encoder, value, depth: _opaque(value)
 
 
 def encode(value: Any) -> tuple[Any, list[np.ndarray]]:
