@@ -24,7 +24,7 @@ from coursekit.checks.shipped import ShippedCode
 from . import guard, messages
 from .messages import Channel, Closed, Late, ProtocolError
 from .outputs import Outputs
-from .sandbox import HOME, Setup, environment, python_folders
+from .sandbox import HOME, Setup, environment
 from .server import GRACE, Forked, ServerDied, notebook_process
 
 
@@ -100,7 +100,6 @@ class Box:
             order = {
                 "home": home,
                 "environment": {} if walled else environment(home),
-                "kept": list(map(str, python_folders())),
                 "disk": self.limits.disk,
                 "memory": self.limits.memory,
                 "processes": self.limits.processes,

@@ -119,7 +119,7 @@ def _init(inside: Inside, calls: Any, order: dict[str, Any], channel: int, error
             Path("/proc/self/oom_score_adj").write_text("500")  # if memory ends, a notebook goes before its grader
         if calls:
             for place in ("/tmp", "/home", "/dev/shm"):
-                namespaces.mount_empty(place, order["disk"], order["kept"])
+                namespaces.mount_empty(place, order["disk"])
             namespaces.mount_proc()
         for name in HOME_FOLDERS:
             Path(order["home"], name).mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,6 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -54,14 +53,9 @@ def isolate() -> None:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
 
 
-def mount_empty(place: str, size: int, kept: Sequence[str] = ()) -> None:
-    """An empty file system in memory at `place`, of `size` bytes; of what is there now, `kept` folders stay seen."""
-    opened = [(folder, os.open(folder, os.O_PATH)) for folder in kept if Path(folder).is_relative_to(place)]
+def mount_empty(place: str, size: int) -> None:
+    """An empty file system in memory at `place`, of `size` bytes."""
     _mount("tmpfs", place, NOSUID | NODEV, f"size={size},mode=0755")
-    for folder, there in opened:
-        Path(folder).mkdir(parents=True)
-        _bind(f"/proc/self/fd/{there}", folder)
-        os.close(there)
 
 
 def mount_proc() -> None:

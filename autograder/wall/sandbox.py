@@ -6,6 +6,7 @@ empty /tmp; no network, no other process, and of the course nothing at all.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import json
@@ -17,13 +18,13 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 import coursekit
 from coursekit.checks.report import printable
 
 from ..errors import NoWall
 from .namespaces import STAGE
+from .python import VENV, Installed, installed
 
 START_SECONDS = 60.0
 
@@ -47,7 +48,6 @@ class Setup:
 HOW_TO_GET_BWRAP = "Install bubblewrap (Debian and Ubuntu: apt-get install bubblewrap) and try again."
 HOME = "/home/student"
 KIT = "/kit"
-PYTHON = [sys.executable, "-s", "-P"]  # of the places where Python looks for modules, only its own
 
 
 @functools.cache
@@ -66,10 +66,9 @@ def as_nobody() -> bool:
 
 def _trial(nobody: bool) -> str | None:
     start = f"import sys; sys.path.insert(0, {KIT!r}); from wall.namespaces import trial; trial()"
-    with tempfile.TemporaryFile() as written:
-        words = _bwrap(Setup(), nobody, written, start)
+    with _bwrap(Setup(), nobody, start) as (words, inherited):
         tried = subprocess.run(
-            words, pass_fds=[written.fileno()], capture_output=True, text=True, timeout=START_SECONDS, check=False
+            words, pass_fds=inherited, capture_output=True, text=True, timeout=START_SECONDS, check=False
         )
     if tried.returncode == 0:
         return None
@@ -79,10 +78,10 @@ def _trial(nobody: bool) -> str | None:
     return f"behind the wall, notebooks cannot be kept apart here: {reason}"
 
 
-def environment(home: str) -> dict[str, str]:
-    """The environment variables of the process: nothing of the grader's own."""
+def environment(home: str, prefix: str = sys.prefix) -> dict[str, str]:
+    """The environment variables of the process, whose Python is that of `prefix`: nothing of the grader's own."""
     return {
-        "PATH": f"{sys.prefix}/bin:/usr/bin:/bin",
+        "PATH": f"{prefix}/bin:/usr/bin:/bin",
         "HOME": home,
         "LANG": "C.UTF-8",
         "TMPDIR": "/tmp",
@@ -99,48 +98,76 @@ def environment(home: str) -> dict[str, str]:
     }
 
 
-def command(setup: Setup, descriptor: int, written: IO[bytes]) -> list[str]:
-    """The command that starts `forkserver.main(descriptor)` behind the wall of `setup`.
+@contextlib.contextmanager
+def command(setup: Setup, descriptor: int) -> Iterator[tuple[list[str], list[int]]]:
+    """The command that starts `forkserver.main(descriptor)` behind the wall of `setup`, and what it inherits.
 
-    The options of bwrap are in `written`, for what stands on its command line a process can read.
+    The options of bwrap are in a file that it inherits, for what stands on its command line a process can read.
     """
     if setup.kind == "none":
-        return [sys.executable, "-c", f"{_SAME_PATH}; from autograder.wall.forkserver import main; main({descriptor})"]
-    if setup.kind != "bwrap":
+        start = f"{_SAME_PATH}; from autograder.wall.forkserver import main; main({descriptor})"
+        yield [sys.executable, "-c", start], [descriptor]
+    elif setup.kind == "bwrap":
+        start = f"import sys; sys.path.insert(0, {KIT!r}); from wall.forkserver import main; main({descriptor})"
+        with _bwrap(setup, as_nobody(), start) as (words, inherited):
+            yield words, [descriptor, *inherited]
+    else:
         raise ValueError(f"there is no sandbox {setup.kind!r}; there are 'bwrap' and 'none'")
-    start = f"import sys; sys.path.insert(0, {KIT!r}); from wall.forkserver import main; main({descriptor})"
-    return _bwrap(setup, as_nobody(), written, start)
 
 
 _SAME_PATH = f"import sys; sys.path[:] = {sys.path!r}"
 
 
-def _bwrap(setup: Setup, nobody: bool, written: IO[bytes], start: str) -> list[str]:
-    """The command that runs the Python code `start` behind the wall."""
+@contextlib.contextmanager
+def _bwrap(setup: Setup, nobody: bool, start: str) -> Iterator[tuple[list[str], list[int]]]:
+    """The command that runs the Python code `start` behind the wall, and the descriptors that it inherits."""
     program = shutil.which("bwrap")
     if program is None:
         raise NoWall(f"Grading needs its wall: bubblewrap is not installed. {HOW_TO_GET_BWRAP}")
-    options = _wall(setup)
-    before: list[str] = []
-    if nobody:
-        places = [number + 1 for number, word in enumerate(options) if word == "--ro-bind"]
-        sources = [options[place] for place in places]
-        for number, place in enumerate(places):
-            options[place] = f"{STAGE}/{number}"
-        code = f"{_SAME_PATH}; from autograder.wall.namespaces import run_as_nobody; run_as_nobody(*sys.argv[1:])"
-        before = [sys.executable, "-c", code, json.dumps(sources)]
-    written.write(os.fsencode("\0".join(options)))
-    written.seek(0)
-    return [*before, program, "--args", str(written.fileno()), *PYTHON, "-c", start]
+    python = installed()
+    options = _wall(setup, python)
+    with contextlib.ExitStack() as opened:
+        inherited = []
+
+        def file_of(text: bytes) -> int:
+            file = opened.enter_context(tempfile.TemporaryFile())
+            file.write(text)
+            file.seek(0)
+            inherited.append(file.fileno())
+            return file.fileno()
+
+        if python.settings is not None:
+            options += ["--file", str(file_of(python.settings.encode())), f"{VENV}/pyvenv.cfg"]
+        options += ["--chdir", HOME, "--remount-ro", "/"]
+        before: list[str] = []
+        if nobody:
+            before = _staged(options)
+        words = ["--args", str(file_of(os.fsencode("\0".join(options))))]
+        # Of the places where Python looks for modules, only its own: neither the user's nor the current folder.
+        yield [*before, program, *words, str(python.program), "-s", "-P", "-c", start], inherited
 
 
-def _wall(setup: Setup) -> list[str]:
+def _staged(options: list[str]) -> list[str]:
+    """Let `options` bind what is staged for the user nobody; gives the words that come before those of bwrap."""
+    places = [number + 1 for number, word in enumerate(options) if word == "--ro-bind"]
+    sources = [options[place] for place in places]
+    for number, place in enumerate(places):
+        options[place] = f"{STAGE}/{number}"
+    code = f"{_SAME_PATH}; from autograder.wall.namespaces import run_as_nobody; run_as_nobody(*sys.argv[1:])"
+    return [sys.executable, "-c", code, json.dumps(sources)]
+
+
+def _wall(setup: Setup, python: Installed) -> list[str]:
     # The parents of what is bound are made by bwrap, empty: of the system only this is seen.
     words = ["--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"]
     words += ["--cap-drop", "ALL", "--clearenv", "--hostname", "notebook", "--uid", "1000", "--gid", "1000"]
     # First, for what is bound below may lie inside them.  Every notebook mounts its own over them.
     words += ["--tmpfs", "/tmp", "--tmpfs", "/home", "--dir", HOME]
-    words += ["--ro-bind", "/usr", "/usr", "--proc", "/proc"]
+    for folder, seen in python.folders.items():  # /usr among them
+        words += ["--ro-bind", str(folder), str(seen)]
+    for link, target in python.links.items():
+        words += ["--symlink", str(target), str(link)]
+    words += ["--proc", "/proc"]
     # Of /dev/zero, one could have shared memory that is counted for nobody.
     words += ["--dev", "/dev", "--dev-bind", "/dev/null", "/dev/zero", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
     for name in ("bin", "sbin", "lib", "lib32", "lib64"):
@@ -151,57 +178,41 @@ def _wall(setup: Setup) -> list[str]:
             words += ["--ro-bind", str(path), str(path)]
     for etc in ("/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/fonts"):
         words += ["--ro-bind-try", etc, etc]
-    for prefix in python_folders():
-        words += ["--ro-bind", str(prefix), str(prefix)]
-    seen = [Path("/usr"), *python_folders()]
     for folder in setup.hide:
-        if any(folder.is_relative_to(path) for path in seen):
-            words += _emptied(folder)
+        for seen in python.seen(folder.resolve()):
+            words += _emptied(seen)
     package = Path(coursekit.__file__).parent
     words += ["--ro-bind", str(package), f"{KIT}/coursekit", "--ro-bind", str(Path(__file__).parent), f"{KIT}/wall"]
-    for place, path in _masked(setup.forbidden, package, seen):
-        words += _emptied(path) if place.is_dir() else ["--ro-bind", "/dev/null", str(path)]
+    for place, seen in _masked(setup.forbidden, package, python):
+        words += _emptied(seen) if place.is_dir() else ["--ro-bind", "/dev/null", str(seen)]
     cache = _font_cache()
     if cache is not None:
         words += ["--ro-bind", str(cache), f"{HOME}/.matplotlib/{cache.name}"]
-    words += ["--chdir", HOME, "--remount-ro", "/"]
-    for name, value in environment(HOME).items():
-        words += ["--setenv", name, value]
+    variables = environment(HOME, str(python.program.parent.parent))
+    if python.libraries is not None:
+        variables["LD_LIBRARY_PATH"] = str(python.libraries)
+    for variable, value in variables.items():
+        words += ["--setenv", variable, value]
     return words
-
-
-def python_folders() -> list[Path]:
-    """Where Python and its packages lie, apart from /usr."""
-    found: list[Path] = []
-    for prefix in map(Path, (sys.base_prefix, sys.prefix)):
-        if not any(prefix.is_relative_to(path) for path in (Path("/usr"), *found)):
-            found.append(prefix)
-    return found
 
 
 def _emptied(folder: Path) -> list[str]:
     return ["--tmpfs", str(folder), "--remount-ro", str(folder)]
 
 
-def _masked(forbidden: Mapping[str, str], package: Path, seen: list[Path]) -> list[tuple[Path, Path]]:
-    """Where the forbidden modules, and the grader's own, are out here, and where they would be found inside."""
-    masked: list[tuple[Path, Path]] = []
-    for name in [*forbidden, "autograder"]:
-        for place in {*_installed(name, seen), *_imported(name)}:
-            if any(place.is_relative_to(path) for path in seen):
-                masked.append((place, place))
-        if name.startswith(package.name + "."):
-            for place in _modules(package.parent, name.replace(".", "/")):
-                masked.append((place, Path(KIT) / place.relative_to(package.parent)))
-    return masked
-
-
-def _installed(name: str, prefixes: list[Path]) -> Iterator[Path]:
-    """All copies of a module in any Python's packages below `prefixes`, for a path can be named by hand."""
-    for prefix in prefixes:
-        for kind in ("lib", "local/lib"):
-            for packages in prefix.glob(f"{kind}/python*/*-packages"):
-                yield from _modules(packages, name.replace(".", "/"))
+def _masked(forbidden: Mapping[str, str], package: Path, python: Installed) -> Iterator[tuple[Path, Path]]:
+    """What must not be read, out here, and each name under which it would be seen."""
+    hidden = set(python.telling())
+    for module in [*forbidden, "autograder"]:
+        hidden.update(_imported(module))
+        for packages in python.packages():  # of any Python, for a path can be named by hand
+            hidden.update(_modules(packages, module.replace(".", "/")))
+        if module.startswith(package.name + "."):
+            for place in _modules(package.parent, module.replace(".", "/")):
+                yield place, Path(KIT) / place.relative_to(package.parent)
+    for place in sorted(hidden):
+        for name in python.seen(place):
+            yield place, name
 
 
 def _imported(name: str) -> Iterator[Path]:
@@ -211,7 +222,7 @@ def _imported(name: str) -> Iterator[Path]:
     except ModuleNotFoundError:
         return
     if spec is not None and spec.origin is not None:
-        origin = Path(spec.origin)
+        origin = Path(spec.origin).resolve()
         yield origin.parent if origin.name == "__init__.py" else origin
 
 

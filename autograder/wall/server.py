@@ -77,10 +77,10 @@ class Server:
 
     @contextlib.contextmanager
     def _started(self, setup: Setup, home: str, descriptor: int) -> Iterator[subprocess.Popen[bytes]]:
-        with tempfile.TemporaryFile() as written:
+        with command(setup, descriptor) as (words, inherited):
             process = subprocess.Popen(
-                command(setup, descriptor, written),
-                pass_fds=[descriptor, written.fileno()],
+                words,
+                pass_fds=inherited,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self.errors,

@@ -9,8 +9,7 @@ import time
 import pytest
 
 from autograder.grade import Submission, grade
-from autograder.wall import box as box_module
-from autograder.wall import sandbox, server
+from autograder.wall import server
 from autograder.wall.box import Box, BoxDied, Limits
 from autograder.wall.sandbox import Setup
 from autograder.wall.server import ServerDied
@@ -18,10 +17,6 @@ from autograder.wall.server import ServerDied
 pytestmark = pytest.mark.needs("bwrap")
 
 LIMITS = Limits(cell_seconds=20, call_seconds=20, notebook_seconds=60)
-
-
-# Where packages lie in /tmp, as in a clone there, their folder is seen in it.
-IN_TMP = sorted({path.parts[2] for path in sandbox.python_folders() if path.is_relative_to("/tmp")})
 
 
 def printed(box, code):
@@ -58,7 +53,7 @@ print('SPOILT' in os.environ, os.path.exists('file'), os.listdir('/tmp'), 'x' in
     with Box(LIMITS, Setup()) as box:
         assert printed(box, spoil) == ""
     with Box(LIMITS, Setup()) as box:
-        assert printed(box, look) == f"True False False False\nFalse False {IN_TMP} False\n"
+        assert printed(box, look) == "True False False False\nFalse False [] False\n"
 
 
 def test_two_notebooks_draw_different_random_numbers():
@@ -96,21 +91,7 @@ for family, where in ((socket.AF_UNIX, '\\0meet'), (socket.AF_INET, ('127.0.0.1'
 """
     with two_at_once() as (one, other):
         assert printed(one, leave) == "2\n"
-        assert printed(other, look) == f"[1, 2] {IN_TMP} []\nConnectionRefusedError\nConnectionRefusedError\n"
-
-
-def test_packages_that_lie_in_tmp_are_seen_there_and_cannot_be_changed(tmp_path, monkeypatch):
-    tmp_path.chmod(0o755)
-    (tmp_path / "file").write_text("of a package")
-    folders = [*sandbox.python_folders(), tmp_path]
-    for module in (sandbox, box_module):
-        monkeypatch.setattr(module, "python_folders", lambda: folders)
-    server.close_servers()
-    with Box(LIMITS, Setup()) as box:
-        assert printed(box, f"print(open('{tmp_path}/file').read())") == "of a package\n"
-        assert printed(box, f"import os\nprint(os.access('{tmp_path}/file', os.W_OK))") == "False\n"
-        assert printed(box, "open('/tmp/new', 'w').close()") == ""
-    server.close_servers()
+        assert printed(other, look) == "[1, 2] [] []\nConnectionRefusedError\nConnectionRefusedError\n"
 
 
 def test_nothing_leads_back_to_the_server():
@@ -144,12 +125,12 @@ for number in (1, 0, -1):
     ids=["fork bomb", "many processes", "many threads", "memory of all together"],
 )
 def test_what_is_started_is_counted_together(code, reason):
-    with two_at_once(Limits(20, 20, 60, memory=2**29 if "bytearray" in code else 2**32, processes=64)) as (one, other):
+    with two_at_once(Limits(10, 10, 60, memory=2**29 if "bytearray" in code else 2**32, processes=64)) as (one, other):
         try:
             ended = ""
             found = one.run_cell(0, code)
-            # The kernel refused the process too many, and the notebook goes on.
-            assert found[-1]["ename"] in ("BlockingIOError", "RuntimeError", "MemoryError"), found
+            # The kernel refused the process too many, and the notebook goes on; a bomb that makes room lasts longer.
+            assert found[-1]["ename"] in ("BlockingIOError", "RuntimeError", "MemoryError", "Timeout"), found
         except BoxDied as death:
             ended = death.reason
             assert reason in ended

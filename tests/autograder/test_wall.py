@@ -20,6 +20,7 @@ from autograder.wall import box as box_module
 from autograder.wall import guard, outputs
 from autograder.wall.box import Box, BoxDied, Limits
 from autograder.wall.messages import Channel, Closed
+from autograder.wall.python import installed
 from autograder.wall.sandbox import Setup
 from autograder.wall.server import close_servers
 from coursekit.checks.cases import Case, Expected, Step
@@ -217,20 +218,26 @@ def test_the_files_of_the_submission_can_be_read(box):
 
 
 def test_of_the_system_only_python_and_libraries_are_seen(box):
-    code = """
-import os, sys
-top = set(os.listdir('/'))
-home = {os.path.join(r, d) for r, ds, fs in os.walk('/root') for d in ds + fs if not r.startswith(sys.base_prefix)}
-work = [os.path.join(r, f) for r, ds, fs in os.walk('/work') for f in fs if not r.startswith(sys.prefix)]
-print(sorted(top), [p for p in home if not sys.base_prefix.startswith(p)], work)
-"""
-    found = printed(box, code)
-    names = {"bin", "dev", "etc", "home", "kit", "lib", "lib32", "lib64", "proc", "sbin", "tmp", "usr"}
-    for prefix in (sys.prefix, sys.base_prefix):
-        names.add(Path(prefix).parts[1])
-    top, rest = found.strip().split("] ", 1)
+    code = "import os\nprint(sorted(os.listdir('/')), [os.path.exists(top) for top in ('/root', '/work', '/home')])"
+    top, rest = printed(box, code).strip().split("] ", 1)
+    names = {
+        "bin",
+        "dev",
+        "etc",
+        "home",
+        "kit",
+        "lib",
+        "lib32",
+        "lib64",
+        "proc",
+        "python",
+        "sbin",
+        "tmp",
+        "usr",
+        "venv",
+    }
     assert {name.strip(" '[]") for name in top.split(",")} <= names
-    assert rest == "[] []"
+    assert rest == "[False, False, True]"
 
 
 @pytest.mark.parametrize(
@@ -243,8 +250,9 @@ def test_neither_course_nor_grader_nor_accounts_exist(box, path):
 def test_a_course_inside_a_folder_that_must_be_seen_is_hidden(tmp_path):
     packages = next(Path(sys.prefix).glob("lib/python3*/site-packages"))
     folder = packages / "jinja2"  # stands for a course there
+    (seen,) = installed().seen(folder)
     with Box(LIMITS, Setup(hide=(folder,))) as box:
-        assert printed(box, f"import os\nprint(os.listdir({str(folder)!r}))") == "[]\n"
+        assert printed(box, f"import os\nprint(os.listdir({str(seen)!r}))") == "[]\n"
 
 
 def test_nothing_is_known_of_the_grader_s_environment_command_line_and_files(box, monkeypatch):
@@ -345,14 +353,14 @@ for name in ['coursekit.autograd.tensor', 'jinja2.environment', 'six']:
     except ImportError:
         pass
 found += [name for name in sys.modules if 'autograd' in name or 'jinja2' in name]
-places = ['/kit/coursekit']
+places = []
 for top in ['/usr/lib', '/usr/local/lib', sys.prefix + '/lib', sys.base_prefix + '/lib']:
     for python in os.listdir(top) if os.path.isdir(top) else []:
         places += [f'{top}/{python}/{kind}-packages' for kind in ('site', 'dist')]
+for name in ['/kit/coursekit/autograd', *[f'{place}/{name}' for place in places for name in ['jinja2', 'torch']]]:
+    if os.path.isdir(name):
+        found += os.listdir(name)
 for place in places:
-    for name in ['jinja2', 'autograd', 'torch']:
-        if os.path.isdir(f'{place}/{name}'):
-            found += os.listdir(f'{place}/{name}')
     for file in ['six.py', f'__pycache__/six.cpython-{sys.version_info[0]}{sys.version_info[1]}.pyc']:
         try:
             found.append(open(f'{place}/{file}', 'rb').read())
