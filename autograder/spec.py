@@ -71,6 +71,7 @@ Results = dict[str, Any]
 CasesFor = Callable[[np.random.Generator], Iterable[Case]]
 
 # Nothing in a course on writing gradients needs these, and each of them has the gradients ready made.
+OWN_ENGINE = ("coursekit.autograd", "coursekit.tracing")
 ENGINES = ("torch", "jax", "tensorflow", "autograd", "theano", "mxnet")
 
 
@@ -144,7 +145,8 @@ class Assignment:
     name : str
         The assignment's folder in `solutions/`.
     engine_allowed : bool
-        Whether students may import `coursekit.autograd`, and `coursekit.gradcheck`, which has gradients from it.
+        Whether students may import `coursekit.autograd`, `coursekit.tracing` and `coursekit.gradcheck`, which have
+        gradients from it.
     withheld : list of str
         Functions of the kit that an exercise asks to write, such as ``"coursekit.autograd.hvp"``:
         calling them raises an error that says so.
@@ -217,7 +219,7 @@ class Assignment:
         if self.engine_allowed:
             return dict.fromkeys(ENGINES, reason)
         checker = "the gradient checker is there to test your work, not to do it, so what is graded cannot use it"
-        return {**dict.fromkeys(("coursekit.autograd", *ENGINES), reason), "coursekit.gradcheck": checker}
+        return {**dict.fromkeys((*OWN_ENGINE, *ENGINES), reason), "coursekit.gradcheck": checker}
 
     def make(self, name: str, rng: np.random.Generator, mistakes: bool = True) -> Exercise:
         """The exercise `name` with cases drawn from `rng`; with `mistakes`, what the known ones would give in them."""

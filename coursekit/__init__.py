@@ -3,8 +3,8 @@
 `check("NAME", NAME)` tests an exercise of the notebook that it stands in;
 `check_gradient(f, x, gradient)` and `check_backward(forward, backward, *inputs)` test any
 gradient against a numerical one and name the mistake (:mod:`coursekit.gradcheck`). The engine is
-in :mod:`coursekit.autograd`, with networks on top in :mod:`coursekit.nn`,
-:mod:`coursekit.losses`, :mod:`coursekit.optim` and :mod:`coursekit.training`; the data in
+in :mod:`coursekit.autograd`, what it records can be looked at with :mod:`coursekit.tracing`, and networks on top
+are in :mod:`coursekit.nn`, :mod:`coursekit.losses`, :mod:`coursekit.optim` and :mod:`coursekit.training`; the data in
 :mod:`coursekit.data`, the pictures in :mod:`coursekit.diagrams`, :mod:`coursekit.plots` and
 :mod:`coursekit.widgets`.
 Each part is loaded when it is first used.
@@ -30,6 +30,7 @@ _PARTS = (
     "nn",
     "optim",
     "plots",
+    "tracing",
     "training",
     "widgets",
 )

@@ -21,13 +21,14 @@ To learn how it works, read the files in this order, each from top to bottom:
 4. ``function.py``: an operation whose forward and backward you write yourself.
 5. ``transforms.py``: ``grad`` and its relatives, which make of a function
    another function, and so can be applied twice.
-6. ``trace.py``, ``graph.py``, ``flat.py``: the same two passes written down, as nodes to look at and
-   as the program that one would write by hand.
+
+:mod:`coursekit.tracing` writes the same two passes down: as nodes to look at, and as the program that one would
+write by hand.
 """
 
-from coursekit.autograd.flat import flat
+from typing import TYPE_CHECKING, Any
+
 from coursekit.autograd.function import Function
-from coursekit.autograd.graph import graph
 from coursekit.autograd.ops import log_softmax, logsumexp, softmax
 from coursekit.autograd.scalar import Value
 from coursekit.autograd.tensor import Tensor, no_grad, stop_gradient
@@ -37,9 +38,7 @@ __all__ = [
     "Function",
     "Tensor",
     "Value",
-    "flat",
     "grad",
-    "graph",
     "hessian",
     "hvp",
     "jacobian",
@@ -52,3 +51,14 @@ __all__ = [
     "value_and_grad",
     "vjp",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        # Notebooks that are handed in already say `from coursekit.autograd import flat, graph`, as did earlier versions
+        # of this course, and must stay gradable.  This is the only import of a higher floor; new code does without.
+        if name in ("flat", "graph"):
+            from coursekit import tracing
+
+            return getattr(tracing, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -492,7 +492,7 @@ def _diff(x, n=1, axis=-1):
 # --- Indexing --------------------------------------------------------------------------------------
 
 
-def names_entries(index):
+def names_entries(index: Any) -> bool:
     """Whether an array of integers is among the parts of an index: it may name an entry more than once."""
     parts = index if isinstance(index, tuple) else (index,)
     return any(isinstance(part, list | tuple | np.ndarray) and np.asarray(part).dtype != bool for part in parts)

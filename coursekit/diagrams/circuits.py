@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
 from coursekit.diagrams.canvas import Diagram
 from coursekit.diagrams.layout import MOST, Node, draw
 from coursekit.diagrams.reader import SIGNS, Circuit, symbol_of_text
 from coursekit.diagrams.text import shown
 
-if TYPE_CHECKING:
-    from coursekit.autograd.graph import Graph
+
+class GraphNode(Protocol):
+    """What `show_graph` draws of a node: one of `coursekit.tracing.graph`, or of a graph of your own."""
+
+    name: str
+    kind: str
+    operation: str
+    inputs: list[str]
+    value: Any
+    grad: Any
+
+
+class Graph(Protocol):
+    """Nodes, each after its inputs."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[GraphNode]: ...
 
 
 def show_circuit(
@@ -89,13 +105,13 @@ def show_circuit(
 
 
 def show_graph(graph: Graph, *, decimals: int = 2, caption: str = "") -> Diagram:
-    """Draw what `coursekit.autograd.graph` returns; a graph on the last line of a cell is drawn by itself.
+    """Draw what `coursekit.tracing.graph` returns; a graph on the last line of a cell is drawn by itself.
 
     Numbers are shown as in `show_circuit`, of arrays their shape.
 
     Examples
     --------
-    >>> from coursekit.autograd import graph
+    >>> from coursekit.tracing import graph
     >>> print(show_graph(graph(lambda x, y: x * y, 2.0, 3.0)).text)
     x: parameter, value 2, gradient 3
     y: parameter, value 3, gradient 2

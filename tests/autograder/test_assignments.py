@@ -331,5 +331,6 @@ def test_what_is_not_filled_in_is_called_not_written(slug: str, name: str) -> No
 def test_a_forbidden_module_is_refused_with_the_reason(slug: str) -> None:
     forbidden = assessed(slug).assignment.forbidden
     assert {"torch", "jax", "tensorflow", "autograd"} <= set(forbidden)
-    assert ("coursekit.autograd" in forbidden) == (slug != "differentiable_programming")
+    for engine in ("coursekit.autograd", "coursekit.tracing"):
+        assert (engine in forbidden) == (slug != "differentiable_programming")
     assert all(len(reason) > 40 for reason in forbidden.values())

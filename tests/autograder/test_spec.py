@@ -126,8 +126,9 @@ def test_two_mistakes_with_one_code_are_refused() -> None:
 
 
 def test_the_engine_is_forbidden_unless_it_is_allowed_and_others_always_are() -> None:
-    assert "coursekit.autograd" in Assignment("a").forbidden
-    assert "coursekit.autograd" not in Assignment("a", engine_allowed=True).forbidden
+    for engine in ("coursekit.autograd", "coursekit.tracing"):  # the second writes the gradients as a program
+        assert engine in Assignment("a").forbidden
+        assert engine not in Assignment("a", engine_allowed=True).forbidden
     assert "coursekit.gradcheck" in Assignment("a").forbidden  # its numerical gradient is an answer
     assert "coursekit.gradcheck" not in Assignment("a", engine_allowed=True).forbidden
     for assignment in (Assignment("a"), Assignment("a", engine_allowed=True)):

@@ -34,6 +34,7 @@ LIMITS = Limits(cell_seconds=20, call_seconds=20, notebook_seconds=100)
 SHORT = Limits(cell_seconds=1, call_seconds=1, notebook_seconds=30)
 FORBIDDEN = {
     "coursekit.autograd": "write the gradients yourself",
+    "coursekit.tracing": "write the gradients yourself",
     "jinja2": "no templates",
     "six": "a module of one file",
     "torch": "not even if it were installed",
@@ -330,11 +331,24 @@ print([l.split()[1] for l in open('/proc/self/status') if l.startswith(('CapEff'
 # -- forbidden modules ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("statement", ["import coursekit.autograd", "from coursekit.autograd import Tensor"])
+@pytest.mark.parametrize(
+    "statement",
+    ["import coursekit.autograd", "from coursekit.autograd import Tensor", "from coursekit.autograd import flat"],
+)
 def test_a_forbidden_module_is_missing_and_the_message_says_why(box, statement):
     kind, message = error(box, statement)
     assert kind == "ModuleNotFoundError"
     assert message == "No module named 'coursekit.autograd': write the gradients yourself"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import coursekit.tracing", "from coursekit.tracing import flat", "import coursekit; coursekit.tracing"],
+)
+def test_what_writes_gradients_as_a_program_is_missing_too(box, statement):
+    kind, message = error(box, statement)
+    assert kind == "ModuleNotFoundError"
+    assert message == "No module named 'coursekit.tracing': write the gradients yourself"
 
 
 def test_a_forbidden_module_is_gone_even_without_the_hook_that_says_so():
@@ -342,22 +356,23 @@ def test_a_forbidden_module_is_gone_even_without_the_hook_that_says_so():
     assert (site / "jinja2").is_dir()  # or this would show nothing
     assert (site / "six.py").is_file()
     assert (Path(coursekit.__file__).parent / "autograd" / "tensor.py").is_file()
+    assert (Path(coursekit.__file__).parent / "tracing" / "values.py").is_file()
     code = """
 import importlib, importlib.util, os, sys
 sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__name__ != 'Forbidden']
 found = []
-for name in ['coursekit.autograd.tensor', 'jinja2.environment', 'six']:
+for name in ['coursekit.autograd.tensor', 'coursekit.tracing.values', 'jinja2.environment', 'six']:
     try:
         importlib.import_module(name)
         found.append(name)
     except ImportError:
         pass
-found += [name for name in sys.modules if 'autograd' in name or 'jinja2' in name]
+found += [name for name in sys.modules if any(part in name for part in ('autograd', 'tracing', 'jinja2'))]
 places = []
 for top in ['/usr/lib', '/usr/local/lib', sys.prefix + '/lib', sys.base_prefix + '/lib']:
     for python in os.listdir(top) if os.path.isdir(top) else []:
         places += [f'{top}/{python}/{kind}-packages' for kind in ('site', 'dist')]
-for name in ['/kit/coursekit/autograd', *[f'{place}/{name}' for place in places for name in ['jinja2', 'torch']]]:
+for name in ['/kit/coursekit/autograd', '/kit/coursekit/tracing', *[f'{place}/{name}' for place in places for name in ['jinja2', 'torch']]]:
     if os.path.isdir(name):
         found += os.listdir(name)
 for place in places:
@@ -369,7 +384,10 @@ for place in places:
 print(found)
 """
     with Box(LIMITS, Setup(forbidden=FORBIDDEN)) as box:
-        assert eval(printed(box, code)) in ([], ["coursekit.autograd", "jinja2"])  # namespaces that hold nothing
+        assert eval(printed(box, code)) in (
+            [],
+            ["coursekit.autograd", "coursekit.tracing", "jinja2"],
+        )  # namespaces that hold nothing
         assert error(box, "from coursekit.autograd import Tensor")[0] == "ImportError"
 
 

@@ -181,7 +181,7 @@ def coursekit_tape(net: tuple[np.ndarray, ...]) -> Step:
 
 
 def coursekit_flat(net: tuple[np.ndarray, ...]) -> Step:
-    from coursekit.autograd import flat
+    from coursekit.tracing import flat
 
     value_and_gradients = flat(program(np), *net, argnums=(2, 3))
 
@@ -300,7 +300,8 @@ def coursekit_Value(circuit: tuple[Callable[..., Any], tuple[float, ...]]) -> St
 
 
 def coursekit_Value_through_flat(circuit: tuple[Callable[..., Any], tuple[float, ...]]) -> Step:
-    from coursekit.autograd import Value, flat
+    from coursekit.autograd import Value
+    from coursekit.tracing import flat
 
     f, inputs = circuit
     value_and_gradients = flat(f, *[Value(x) for x in inputs])

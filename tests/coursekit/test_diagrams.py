@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coursekit.autograd import Value, graph
+from coursekit.autograd import Value
 from coursekit.diagrams import (
     Canvas,
     Diagram,
@@ -24,6 +24,7 @@ from coursekit.diagrams import (
     show_layers,
     show_values,
 )
+from coursekit.tracing import graph
 
 ADD_MUL = "q = x + y\nf = q * z"
 NEURON = """
@@ -122,7 +123,8 @@ def test_a_diagram_can_be_saved(tmp_path: Path) -> None:
 def test_it_needs_neither_the_engine_nor_matplotlib() -> None:
     code = """
 import sys
-sys.modules["coursekit.autograd"] = sys.modules["matplotlib"] = None      # what behind the wall is not there
+for name in ("coursekit.autograd", "coursekit.tracing", "matplotlib"):  # what behind the wall is not there
+    sys.modules[name] = None
 import coursekit
 print(coursekit.diagrams.show_circuit("f = x * y", x=2, y=3).text)
 """

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coursekit.autograd import Tensor, flat, stop_gradient, value_and_grad
+from coursekit.autograd import Tensor, stop_gradient, value_and_grad
 from coursekit.losses import binary_cross_entropy, l2, mean_squared_error, softmax_cross_entropy, svm_loss
 from coursekit.nn import Sigmoid
+from coursekit.tracing import flat
 
 pytestmark = pytest.mark.filterwarnings("error")  # a loss that makes NumPy warn is not stable
 

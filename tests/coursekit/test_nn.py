@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from coursekit import nn
-from coursekit.autograd import Tensor, flat, grad
+from coursekit.autograd import Tensor, grad
 from coursekit.nn import ELU, MLP, LeakyReLU, Linear, Maxout, Module, ReLU, Sequential, Sigmoid, Tanh
+from coursekit.tracing import flat
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -5,7 +5,6 @@ Its nodes are of three kinds, as in the lectures: inputs, parameters, and what i
 
 from __future__ import annotations
 
-import keyword
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +12,13 @@ from typing import Any
 import numpy as np
 
 from coursekit.autograd.scalar import Value
-from coursekit.autograd.trace import ATOM, SHORT, called, expression, parameter_names, trace_of, unused
 from coursekit.autograd.transforms import positions
+from coursekit.diagrams import show_graph
+from coursekit.tracing.source import ATOM, Writer
+from coursekit.tracing.trace import trace_of
+from coursekit.tracing.values import named_circuit
+
+__all__ = ["Graph", "GraphNode", "graph"]
 
 
 @dataclass
@@ -58,6 +62,11 @@ class Graph:
     nodes : list of GraphNode
     edges : list of (str, str)
         From the name of an input to the name of what it is used in, once for each use.
+
+    Examples
+    --------
+    >>> graph(lambda x, y: x * y, 2.0, 3.0).edges
+    [('x', 'times'), ('y', 'times')]
     """
 
     def __init__(self, nodes: list[GraphNode]) -> None:
@@ -101,8 +110,6 @@ class Graph:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         """Drawn, where the picture can be read, and the table."""
-        from coursekit.diagrams import show_graph  # not before a notebook asks for the picture
-
         try:
             bundle = show_graph(self)._repr_mimebundle_()
         except ValueError:  # too many nodes
@@ -153,6 +160,7 @@ def graph(f: Callable[..., Any] | Value, *examples: Any, argnums: Sequence[int] 
     if isinstance(f, Value) or any(isinstance(example, Value) for example in examples):
         return _of_values(f, examples, argnums)
     trace = trace_of(f, examples, argnums)
+    writer = Writer(lambda source: (source.name, ATOM))
     nodes = []
     for line in trace.live(backward=False):
         gradient = trace.gradients.get(line)
@@ -160,7 +168,7 @@ def graph(f: Callable[..., Any] | Value, *examples: Any, argnums: Sequence[int] 
             GraphNode(
                 line.name,
                 line.kind,
-                "" if line.function is None else expression(line, lambda source: (source.name, ATOM))[0],
+                "" if line.function is None else writer.expression(line)[0],
                 [source.name for source in line.sources()],
                 _shown(line.value),
                 None if gradient is None else _shown(gradient.value),
@@ -181,44 +189,6 @@ def _brief(value: Any) -> str:
     if np.size(value) > 6:
         return f"{np.asarray(value).dtype} {np.shape(value)}"
     return np.array2string(np.asarray(value), precision=4, separator=", ").replace("\n", "")
-
-
-# --- Circuits of Values ----------------------------------------------------------------------------
-
-
-def circuit(output: Value) -> list[Value]:
-    """All values that `output` was computed from, and itself, oldest first."""
-    found = {output}
-    values = [output]
-    for value in values:
-        for source in value.inputs:
-            if isinstance(source, Value) and source not in found:
-                found.add(source)
-                values.append(source)
-    return sorted(values, key=lambda value: value.order)
-
-
-def named_circuit(f: Any, examples: tuple[Any, ...], refused: Sequence[Any] = ()) -> tuple[Value, dict[Value, str]]:
-    """The result of `f`, and a name for every value of its circuit, oldest first."""
-    if isinstance(f, Value):
-        output, arguments, variables = f, {}, {}
-    else:
-        output, local = called(f, examples, refused)
-        if not isinstance(output, Value):
-            raise TypeError(f"{getattr(f, '__name__', 'the function')} must return a Value here, not {output!r}")
-        names_of_arguments = zip(examples, parameter_names(f, len(examples)), strict=True)
-        arguments = {x: unused(name, {"math"}) for x, name in names_of_arguments}
-        variables = {value: name for name, value in reversed(local.items()) if isinstance(value, Value)}
-    names, taken = dict(arguments), set(arguments.values()) | {"math", *keyword.kwlist}
-    values = circuit(output)
-    for value in values:
-        if value not in names and value in variables:
-            names[value] = unused(variables[value], taken)
-    for value in values:
-        if value not in names:
-            short = SHORT.get(value.operation, value.operation) or "x"
-            names[value] = unused(short, taken)
-    return output, {value: names[value] for value in (*arguments, *values)}
 
 
 def _of_values(f: Any, examples: tuple[Any, ...], argnums: Sequence[int] | None) -> Graph:
@@ -251,6 +221,3 @@ def _infix(operation: str, texts: list[str]) -> str:
     if operation == "neg":
         return f"-{texts[0]}"
     return f" {operation} ".join(texts) if len(texts) == 2 else f"{operation}({texts[0]})" if texts else ""
-
-
-# -

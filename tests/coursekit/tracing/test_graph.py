@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from coursekit.autograd import Tensor, Value, grad, graph
-from coursekit.autograd.graph import Graph, GraphNode
+from coursekit.autograd import Tensor, Value, grad
+from coursekit.tracing import Graph, GraphNode, graph
 
 SEEDS = range(5)
 

@@ -16,14 +16,13 @@ from coursekit.autograd import (
     Function,
     Tensor,
     Value,
-    flat,
-    graph,
     log_softmax,
     logsumexp,
     softmax,
     stop_gradient,
     value_and_grad,
 )
+from coursekit.tracing import flat, graph
 
 SEEDS = range(2)
 
