@@ -1,6 +1,8 @@
 """graph: the computation itself, as nodes that can be looked at, drawn, and written out again.
 
-Its nodes are of three kinds, as in the lectures: inputs, parameters, and what is computed from them.
+Its nodes are of three kinds: inputs, parameters, and what is computed from them.
+
+Source: the computational graphs of the first and the fifth lecture.
 """
 
 from __future__ import annotations
@@ -118,13 +120,13 @@ class Graph:
 
 
 def graph(f: Callable[..., Any] | Value, *examples: Any, argnums: Sequence[int] | None = None) -> Graph:
-    """The computation of `f` at `examples` as a graph, with values and gradients.
+    """Return the computation of `f` at `examples` as a graph, with values and gradients.
 
     Parameters
     ----------
     f : callable, or Value
-        Returns a single number; plain NumPy code, or code for `Value`.  Of a `Value` that has been computed
-        already, its circuit.
+        Returns a single number; plain NumPy code, or code for `Value`.  A `Value` that has been computed already
+        gives its circuit.
     *examples : arrays, numbers or Values
         The arguments of `f`.
     argnums : sequence of int
