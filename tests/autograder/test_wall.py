@@ -37,7 +37,8 @@ FORBIDDEN = {
     "coursekit.tracing": "write the gradients yourself",
     "jinja2": "no templates",
     "six": "a module of one file",
-    "torch": "not even if it were installed",
+    "autograd": "not even where it is installed",
+    "torch": "not even where it is installed",
 }
 
 
