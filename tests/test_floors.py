@@ -36,8 +36,8 @@ EXCEPTIONS = {("coursekit.autograd", "coursekit.tracing")}
 # The floors of the grader, lowest first: a module imports only what stands on lower floors.
 AUTOGRADER = (
     ("errors",),
-    ("course", "wall"),
-    ("spec", "records", "fingerprint", "plain"),
+    ("bundle", "course", "wall"),
+    ("spec", "records", "fingerprint", "testcells"),
     ("cases", "mistakes", "summary", "samples"),
     ("grade", "table"),
     ("nbgrader_plugin", "workers"),
@@ -47,7 +47,7 @@ AUTOGRADER = (
     ("demo",),
 )
 # What runs behind the wall, beside the student's program: no other module of the grader exists there.
-BEHIND_THE_WALL = {"inside", "forkserver", "hooks", "absent", "messages", "namespaces"}
+BEHIND_THE_WALL = {"inside", "forkserver", "hooks", "stubs", "messages", "namespaces"}
 
 PACKAGES = {package.__name__: Path(str(package.__file__)).resolve().parent for package in (coursekit, autograder)}
 SKIPPED = "skeleton"  # what an instructor starts from
