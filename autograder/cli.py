@@ -168,7 +168,7 @@ def replay_check(arguments: argparse.Namespace) -> None:
 
 
 def write_feedback(arguments: argparse.Namespace) -> None:
-    from coursekit.checks.report import printable
+    from coursekit.reporting import printable
 
     from .course import Course
     from .feedback import feedback

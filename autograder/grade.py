@@ -18,8 +18,9 @@ from typing import Any
 
 from coursekit.checks.cases import Case, Exercise, to_files
 from coursekit.checks.judge import examine, inherited
-from coursekit.checks.report import Report, printable
+from coursekit.checks.report import Report
 from coursekit.checks.run import StepOutcome
+from coursekit.reporting import printable
 
 from . import cases, spec, testcells
 from .bundle import Bundle

@@ -30,7 +30,7 @@ from traitlets import Any as AnyTrait
 from traitlets import Float, Integer, Unicode
 
 from coursekit.checks.cases import to_files
-from coursekit.checks.report import number
+from coursekit.reporting import number
 
 from . import cases, records, spec
 from .bundle import Bundle

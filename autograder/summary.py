@@ -11,7 +11,7 @@ from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
 
-from coursekit.checks.report import printable
+from coursekit.reporting import printable
 
 from .records import Record
 

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from coursekit.checks.report import number, printable
+from coursekit.reporting import number, printable
 
 from .records import Change, Record
 from .summary import findings

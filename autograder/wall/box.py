@@ -17,9 +17,9 @@ import numpy as np
 from coursekit.checks.cases import Case, Step
 from coursekit.checks.codec import Opaque
 from coursekit.checks.probes import Callback, Probe
-from coursekit.checks.report import printable
 from coursekit.checks.run import Failure, StepOutcome
 from coursekit.checks.shipped import ShippedCode
+from coursekit.reporting import printable
 
 from . import guard, messages
 from .messages import Channel, Closed, Late, ProtocolError

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import coursekit
-from coursekit.checks.report import printable
+from coursekit.reporting import printable
 
 from ..errors import NoWall
 from .namespaces import STAGE

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from coursekit.checks.report import printable
+from coursekit.reporting import printable
 
 from ..errors import NoWall
 from .sandbox import START_SECONDS, Setup, command, environment

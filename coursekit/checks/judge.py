@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from coursekit.reporting import Finding
+
 from .cases import Case, Exercise, Expected, Step
 from .compare import COMPARISONS, Comparison, agrees
 from .loops import first_loop_over
-from .report import Finding, Part, Report, Verdict
+from .report import Part, Report, Verdict
 from .run import Failure, Runner, StepOutcome
 
 # Mistakes that show in an array of any exercise, with what they make of it.
@@ -255,7 +257,7 @@ def _findings(exercise: Exercise, verdicts: list[Verdict]) -> Iterator[Finding]:
         failure = raised.failure
         kind = "timeout" if failure.kind == "Timeout" else "error"
         text = failure.message if kind == "timeout" else f"{failure.kind}: {failure.message}"
-        yield Finding(kind, text, failure.where)
+        yield Finding(kind, text, where=failure.where)
         return
 
     names = list(dict.fromkeys(verdict.name for verdict in failing if verdict.expected))

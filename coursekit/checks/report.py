@@ -6,9 +6,27 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
+
+from coursekit.reporting import (
+    PARTLY,
+    RIGHT,
+    WAITING,
+    WRONG,
+    Block,
+    Finding,
+    FindingRecord,
+    Found,
+    Marked,
+    Paragraph,
+    Preformatted,
+    Renderable,
+    Section,
+    number,
+    printable,
+)
 
 from .cases import Exercise, Expected, Step
 from .codec import Generator, Opaque, Ref
@@ -19,17 +37,35 @@ from .shipped import ShippedCode
 SHOWN_CASES = 2  # more than this nobody reads; the record keeps them all
 SHOWN_ENTRIES = 24
 SHOWN_STEPS = 12
+UNANSWERED = ("not written", "not defined", "not run")
 # Where these are found, there is no value that came back in the place of the expected one.
 NOTHING_THERE = ("wrong-number-of-values", "no-dictionary", "no-key")
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What explains a failure: a `code` to count by, a `message` to read, and the student's lines it came from."""
+class VerdictRecord(TypedDict):
+    """A verdict in a grading record."""
 
-    code: str
+    case: str
+    name: str
+    part: str
+    ok: bool
+    code: str | None
     message: str
-    where: tuple[str, ...] = ()
+    error: float | None
+
+
+class ReportRecord(TypedDict):
+    """An exercise in a grading record; `parts` has (earned, points) by the part's name."""
+
+    exercise: str
+    status: str
+    score: float
+    max: float
+    parts: dict[str, list[float]]
+    findings: list[FindingRecord]
+    cases: list[VerdictRecord]
+    notes: list[str]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -39,6 +75,14 @@ class Part:
     name: str
     earned: float
     points: float
+
+    @property
+    def right(self) -> bool:
+        return self.earned == self.points
+
+    @property
+    def share(self) -> str:
+        return f"{number(self.earned)} of {number(self.points)}"
 
 
 @dataclass(frozen=True)
@@ -58,8 +102,8 @@ class Verdict:
     got: Any = None
     failure: Failure | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """What the grading record keeps; the arguments are kept apart from it, with the cases."""
+    def to_dict(self) -> VerdictRecord:
+        """Return what the grading record keeps; the arguments are kept apart from it, with the cases."""
         error = self.error if self.error is None or math.isfinite(self.error) else None
         return {
             "case": self.case,
@@ -72,8 +116,8 @@ class Verdict:
         }
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, repr=False)
+class Report(Renderable):
     """The outcome of checking one exercise.
 
     `status` is one of ``passed``, ``partly``, ``failed``, ``error``, ``timeout``, ``not written``,
@@ -106,14 +150,15 @@ class Report:
     def passed(self) -> bool:
         return self.status == "passed"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> ReportRecord:
+        """Return what the grading record keeps."""
         return {
             "exercise": self.exercise,
             "status": self.status,
             "score": self.score,
             "max": self.points,
             "parts": {part.name: [part.earned, part.points] for part in self.parts},
-            "findings": [{"code": finding.code, "message": printable(finding.message)} for finding in self.findings],
+            "findings": [finding.to_dict() for finding in self.findings],
             "cases": [verdict.to_dict() for verdict in self.verdicts],
             "notes": [printable(note) for note in self.notes],
             "seconds": round(self.seconds, 4),
@@ -126,29 +171,18 @@ class Report:
         line = f"{self.exercise}: {number(self.score)} of {number(self.points)} points."
         return line if not self.findings else f"{line} {' '.join(printable(self.findings[0].message).split())}"
 
-    def text(self) -> str:
-        """The report as plain text."""
-        if self.status in ("not written", "not defined", "not run"):
-            return "\n".join([self.summary(), *self._where()])
-        lines = [f"{self.exercise}: {number(self.score)} of {number(self.points)} points"]
-        for finding in self.findings:
-            lines.append(f"Finding: {printable(finding.message)} [{finding.code}]")
-        lines.extend(self._where())
-        for part in self.parts:
-            mark = "ok  " if part.earned == part.points else "MISS"
-            lines.append(f"  {mark} {part.name}: {number(part.earned)} of {number(part.points)}")
+    def section(self) -> Section:
+        where = Preformatted(tuple(line for finding in self.findings for line in finding.where))
+        if self.status in UNANSWERED:
+            return Section(TONES.get(self.status, WRONG), self.summary(), (where,))
+        blocks: list[Block] = [*map(Found, self.findings), where, _Marks(self.parts)]
         for verdict in self._shown():
-            lines.append(f"In the case '{verdict.case}':")
-            if verdict.step:
-                lines.extend(f"  {line}" for line in [*_earlier(verdict.before), *_call(verdict.step)])
-            lines.append(f"  {verdict.name} {printable(verdict.message)}")
-            for label, value in _values(verdict):
-                lines.extend(f"  {line}" for line in _indent(f"{label}: ", value))
-        rest = sum(not verdict.ok for verdict in self.verdicts) - len(self._shown())
-        if rest > 0:
-            lines.append(f"({rest} more expectation{'s' * (rest != 1)} did not hold.)")
-        lines.extend(f"Note: {printable(note)}" for note in self.notes)
-        return "\n".join(lines)
+            blocks += _failure(verdict)
+        if rest := sum(not verdict.ok for verdict in self.verdicts) - len(self._shown()):
+            blocks.append(_Rest(rest))
+        blocks += [Paragraph(("Note: ", note)) for note in self.notes]
+        headline = f"{self.exercise}: {number(self.score)} of {number(self.points)} points"
+        return Section(TONES.get(self.status, WRONG), headline, tuple(blocks))
 
     def transcript(self) -> str:
         """Everything that was looked at, case by case: what was called, what was expected, what came back."""
@@ -167,36 +201,6 @@ class Report:
                 lines.extend(f"    {line}" for line in _indent(f"{label}: ", value))
         return "\n".join(lines)
 
-    def html(self) -> str:
-        """The report as HTML that stands alone: inline styles, no scripts, everything of the student's escaped."""
-        if self.status in ("not written", "not defined", "not run"):
-            return _section(self.status, self.summary(), _pre("\n".join(self._where())))
-        rows = "".join(
-            f"<tr><td style='{CELL}'>{_mark(part.earned == part.points)}</td><td style='{CELL}'>{escape(part.name)}"
-            f"</td><td style='{CELL}'>{number(part.earned)} of {number(part.points)}</td></tr>"
-            for part in self.parts
-        )
-        body = [
-            f"<p style='margin:.4em 0'><strong>{_text(finding.message)}</strong> "
-            f"<code>{escape(finding.code)}</code></p>"
-            for finding in self.findings
-        ]
-        body.append(_pre("\n".join(self._where())))
-        body.append(f"<table style='border-collapse:collapse;margin:.4em 0'>{rows}</table>")
-        for verdict in self._shown():
-            body.append(f"<p style='margin:.6em 0 .2em'>In the case <em>{escape(verdict.case)}</em>:</p>")
-            if verdict.step:
-                body.append(_pre("\n".join([*_earlier(verdict.before), *_call(verdict.step)])))
-            body.append(f"<p style='margin:.2em 0'><code>{escape(verdict.name)}</code> {_text(verdict.message)}</p>")
-            for label, value in _values(verdict):
-                body.append(_pre("\n".join(_indent(f"{label}: ", value))))
-        rest = sum(not verdict.ok for verdict in self.verdicts) - len(self._shown())
-        if rest > 0:
-            body.append(f"<p>{rest} more expectation{'s' * (rest != 1)} did not hold.</p>")
-        body.extend(f"<p style='margin:.2em 0'>Note: {_text(note)}</p>" for note in self.notes)
-        title = f"{self.exercise}: {number(self.score)} of {number(self.points)} points"
-        return _section(self.status, title, "".join(body))
-
     def _shown(self) -> list[Verdict]:
         """The first failure under each name, for the smallest cases come first."""
         first: dict[str, Verdict] = {}
@@ -206,54 +210,56 @@ class Report:
         raised = [verdict for verdict in first.values() if verdict.failure]
         return raised[:1] or list(first.values())[:SHOWN_CASES]
 
-    def _where(self) -> list[str]:
-        return [printable(line) for finding in self.findings for line in finding.where]
-
-    def __repr__(self) -> str:
-        return self.text()
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": self.text(), "text/html": self.html()}
-
 
 # -- how things are written -------------------------------------------------------------
 
+TONES = {"passed": RIGHT, "partly": PARTLY, "not written": WAITING}
 CELL = "text-align:left;padding:.1em .8em .1em 0;border:none;background:none"
-# Dark enough on white and light enough on JupyterLab's dark theme to be read on both.
-COLOURS = {"passed": "#1a7f37", "partly": "#9a6700", "not written": "#57606a"}
 
 
-def _section(status: str, title: str, body: str) -> str:
-    colour = COLOURS.get(status, "#cf222e")
-    sign = {"passed": "✓", "not written": "…"}.get(status, "✗")
-    return (
-        f"<section style='border-left:4px solid {colour};padding:.2em .8em;margin:.4em 0'>"
-        f"<p style='margin:.2em 0'><strong><span aria-hidden='true'>{sign}</span> {_text(title)}</strong></p>"
-        f"{body}</section>"
-    )
+@dataclass(frozen=True)
+class _Marks:
+    """A block: the parts of the points, and which of them were earned."""
+
+    parts: tuple[Part, ...]
+
+    def lines(self) -> list[str]:
+        return [f"  {'ok  ' if part.right else 'MISS'} {part.name}: {part.share}" for part in self.parts]
+
+    def html(self) -> str:
+        rows = "".join(
+            f"<tr><td style='{CELL}'>{'✓ right' if part.right else '✗ missed'}</td>"
+            f"<td style='{CELL}'>{escape(part.name)}</td><td style='{CELL}'>{part.share}</td></tr>"
+            for part in self.parts
+        )
+        return f"<table style='border-collapse:collapse;margin:.4em 0'>{rows}</table>"
 
 
-def _mark(ok: bool) -> str:
-    return "✓ right" if ok else "✗ missed"
+@dataclass(frozen=True)
+class _Rest:
+    """A block: how many expectations did not hold besides those shown."""
+
+    count: int
+
+    def lines(self) -> list[str]:
+        return [f"({self._words()})"]
+
+    def html(self) -> str:
+        return f"<p>{self._words()}</p>"
+
+    def _words(self) -> str:
+        return f"{self.count} more expectation{'s' * (self.count != 1)} did not hold."
 
 
-def _pre(text: str) -> str:
-    return text and f"<pre style='margin:.2em 0;white-space:pre-wrap'>{_text(text)}</pre>"
-
-
-def _text(text: str) -> str:
-    return escape(printable(text))
-
-
-def printable(text: str) -> str:
-    """`text` without control characters: a terminal or a page must not obey what a student's code says."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text.expandtabs(4)
-    )
-
-
-def number(value: float) -> str:
-    return f"{value:g}"
+def _failure(verdict: Verdict) -> list[Block]:
+    """Show one expectation that does not hold: the case, the call, what is wrong, the values."""
+    blocks: list[Block] = [Paragraph(("In the case ", Marked(verdict.case, "em", "'"), ":"), margin=".6em 0 .2em")]
+    if verdict.step:
+        blocks.append(Preformatted((*_earlier(verdict.before), *_call(verdict.step)), indent="  "))
+    blocks.append(Paragraph((Marked(verdict.name, "code"), " ", verdict.message), indent="  "))
+    for label, value in _values(verdict):
+        blocks.append(Preformatted(tuple(_indent(f"{label}: ", value)), indent="  "))
+    return blocks
 
 
 def _earlier(steps: Sequence[Step]) -> list[str]:

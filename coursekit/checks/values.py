@@ -8,19 +8,19 @@ does not.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+
+from coursekit.reporting import Tolerance, entries_are
 
 from .cases import Expected
 from .codec import Opaque
 from .run import StepOutcome
 
-RTOL = 1e-5
-ATOL_OF_LARGEST = 1e-6
-ATOL = 1e-12
+TOLERANCE = Tolerance(relative=1e-5, of_largest=1e-6, least=1e-12)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Comparison:
 OK = Comparison(True)
 
 
-def agrees(got: Any, value: Any, rtol: float = RTOL, row: bool = False) -> bool:
+def agrees(got: Any, value: Any, tolerance: Tolerance = TOLERANCE, row: bool = False) -> bool:
     """Whether `got` is, within tolerance, `value` (nan where that is nan): what a known mistake gives, for one.
 
     With `row`, a row vector is the same as (n,) and as (1, n).
@@ -49,7 +49,7 @@ def agrees(got: Any, value: Any, rtol: float = RTOL, row: bool = False) -> bool:
         a, b = a.reshape(()), b.reshape(())
     if row:
         a, b = _row(a), _row(b)
-    return a.shape == b.shape and bool(np.allclose(a, b, rtol, _atol(b), equal_nan=True))
+    return a.shape == b.shape and tolerance.agree(a, b)
 
 
 # -- numbers and arrays -----------------------------------------------------------------
@@ -80,20 +80,20 @@ def close(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[Ste
     if bad.any():
         large = expected.options.get("large")
         first = have[bad].ravel()[0]
-        share = f"{_of(bad, 'its ')} not finite" if bad.size > 1 else "is not finite"
+        share = f"{entries_are(bad, 'its ')} not finite" if bad.size > 1 else "is not finite"
         at = f" for {large}" if large else ""
         code = expected.options.get("code", "unstable") if large else "not-finite"
         return Comparison(False, f"{share} (such as {first}){at}", code, np.inf)
     with np.errstate(invalid="ignore"):
         difference = np.where(_same(have, want), 0.0, np.abs(have - want))
     size = np.where(np.isfinite(want), np.abs(want), 0.0)
-    allowed = expected.options.get("rtol", RTOL) * size + expected.options.get("atol", _atol(want))
+    allowed = _tolerance(expected.options).allowed(want)
     if np.all(difference <= allowed):
         return OK
     finite = np.isfinite(difference)
     scale = max(float(np.max(size)), float(np.max(np.abs(have[finite]), initial=0)))
     error = float(np.max(difference)) / scale if finite.all() else np.inf
-    share = f"; {_of(~(difference <= allowed))} wrong" if want.size > 1 else ""
+    share = f"; {entries_are(~(difference <= allowed))} wrong" if want.size > 1 else ""
     return Comparison(False, f"is not right: relative error {error:.2g}{share}", None, error)
 
 
@@ -153,7 +153,7 @@ def labels(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[St
 
 def unchanged(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
     """An argument after the call, which must be `value`, what it was before, but for rounding: (x + h) − h passes."""
-    if got is None or agrees(got, expected.value, rtol=1e-9):  # None: the step noted no change
+    if got is None or agrees(got, expected.value, replace(TOLERANCE, relative=1e-9)):  # None: the step noted no change
         return OK
     return Comparison(False, "was changed by the call and not put back exactly as it was", "input-modified")
 
@@ -231,11 +231,6 @@ def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)))
 
 
-def _atol(want: np.ndarray) -> float:
-    finite = np.abs(want[np.isfinite(want)])
-    return max(ATOL, ATOL_OF_LARGEST * float(np.max(finite, initial=0)))
-
-
-def _of(which: np.ndarray, whose: str = "") -> str:
-    count = int(np.sum(which))
-    return f"{count} of {whose}{which.size} entries {'is' if count == 1 else 'are'}"
+def _tolerance(options: Mapping[str, Any]) -> Tolerance:
+    tolerance = replace(TOLERANCE, relative=options.get("rtol", TOLERANCE.relative))
+    return replace(tolerance, of_largest=0.0, least=options["atol"]) if "atol" in options else tolerance

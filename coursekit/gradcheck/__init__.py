@@ -7,8 +7,10 @@ measures gradients, ``faults.py`` backpropagates with one thing done wrong, ``di
 difference, ``check.py`` asks the questions in their order, ``report.py`` tells the answer.
 """
 
+from coursekit.reporting import Finding
+
 from .check import check_backward, check_gradient
 from .numeric import numerical_gradient
-from .report import Finding, GradientError, GradientReport
+from .report import GradientError, GradientReport
 
 __all__ = ["Finding", "GradientError", "GradientReport", "check_backward", "check_gradient", "numerical_gradient"]

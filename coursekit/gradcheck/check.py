@@ -15,17 +15,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from coursekit._typing import Array
+from coursekit.reporting import Finding, Tolerance, entries_are
+
 from .context import Context, parameter_names, penalties_of, recorded, sizes_in, variants_of
 from .diagnose import Wrong, diagnose
 from .directions import error_along
 from .known_losses import as_known_loss
-from .numeric import Array, Measured, Scalar, measure, moveable, number_or_array
+from .numeric import Measured, Scalar, measure, moveable, number_or_array
 from .problem import Exact, OfDict, Problem, claimed, measurable, modified, same_value
-from .report import Comparison, Finding, GradientReport
+from .report import GradientReport, ParameterReport
 
-RTOL = 1e-5
-ATOL_OF_LARGEST = 1e-6
-SINGLE = 1e-4  # what float32 may be off, of itself and (a fifth of it) of the largest entry
+TOLERANCE = Tolerance(relative=1e-5, of_largest=1e-6)
+SINGLE = Tolerance(relative=1e-4, of_largest=2e-5)  # of float32
 REMARKS = ("kink", "float32", "imprecise")  # may be said of a gradient that is right
 ROUNDED = "The gradient is rounded to whole numbers, as in an array of integers (np.zeros_like of one?)."
 MAGNITUDES = (1e-6, 1e-4, 1e-3, 1e-2, 0.1)
@@ -306,8 +308,8 @@ def _compare(
     single_precision = any(
         array.dtype == np.float32 for array in (*problem.point.values(), *got.values()) if array.dtype.kind == "f"
     )
-    precision = SINGLE if single_precision else 1e-6
-    compared: list[Comparison] = []
+    precision = SINGLE.relative if single_precision else 1e-6
+    compared: list[ParameterReport] = []
     wrongs: list[Wrong] = []
     arranged: dict[str, list[Finding]] = {}
     kinks: dict[str, Any] = {}
@@ -318,12 +320,12 @@ def _compare(
         measured = measure(exact.along(key), exact.point[key], got[key])
         largest = float(np.max(np.abs(x), initial=0))
         coarse = 64 * float(np.finfo(np.float32).eps) * variation / max(largest, 1.0)
-        tolerance = (SINGLE, SINGLE / 5, coarse) if single_precision else (RTOL, ATOL_OF_LARGEST, 0.0)
+        tolerance = (SINGLE, coarse) if single_precision else (TOLERANCE, 0.0)
         candidate = got[key]
         shape = np.shape(x)
         if candidate.shape != shape:
             fitted, claims = _brought_to_shape(candidate, measured, tolerance)
-            compared.append(Comparison(key, shape, None, candidate, measured.gradient, 1.0))
+            compared.append(ParameterReport(key, shape, None, candidate, measured.gradient, 1.0))
             arranged[key] = claims
             if fitted is not None:
                 usable = np.isfinite(fitted) & ~measured.kinks
@@ -332,7 +334,7 @@ def _compare(
         kinks[key] = measured.kinks
         bad = ~measured.close(candidate.astype(float), *tolerance)
         error = _relative(candidate, measured)
-        compared.append(Comparison(key, shape, bad, candidate.astype(float), measured.gradient, error))
+        compared.append(ParameterReport(key, shape, bad, candidate.astype(float), measured.gradient, error))
         if not bad.any():
             findings += _worth_knowing(key, candidate, measured, single_precision)
             continue
@@ -413,7 +415,7 @@ def _along(
         if got[key].shape != x.shape:
             text = f"The gradient has shape {got[key].shape} and the parameter {x.shape}: they must be the same."
             findings.append(Finding("wrong-shape", text, None, (key,)))
-            return GradientReport(False, 1.0, tuple(_once(findings)), (Comparison(key, x.shape, None, got[key]),))
+            return GradientReport(False, 1.0, tuple(_once(findings)), (ParameterReport(key, x.shape, None, got[key]),))
     exact = problem.point
     f: Callable[[], float] = lambda: scalar(None)  # noqa: E731
     value = functools.cache(f)
@@ -444,9 +446,9 @@ def _along(
         wrong = np.full(x.shape, key in off)
         if right is not None:
             off_by = np.abs(got[key] - right)
-            wrong = off_by > RTOL * np.abs(right) + ATOL_OF_LARGEST * np.max(np.abs(right), initial=0)
+            wrong = off_by > TOLERANCE.allowed(right)
             wrongs.append(Wrong(key, x.astype(float), got[key].astype(float), right, np.isfinite(right)))
-        compared.append(Comparison(key, x.shape, wrong, None if right is None else got[key], right, errors[key]))
+        compared.append(ParameterReport(key, x.shape, wrong, None if right is None else got[key], right, errors[key]))
     if wrongs:
         findings += _explained(problem, scalar, wrongs, {})
     told = {key for finding in findings for key in finding.of}
@@ -473,8 +475,7 @@ def _right_beside(problem: Problem, scalar: Scalar, got: dict[str, Array], direc
     if not callable(problem.gradient):
         record = recorded(problem, scalar)
         return record is not None and all(
-            np.allclose(got[key], right, rtol=RTOL, atol=ATOL_OF_LARGEST * np.max(np.abs(right), initial=0))
-            for key, right in record.right.items()
+            np.all(np.abs(got[key] - right) <= TOLERANCE.allowed(right)) for key, right in record.right.items()
         )
     rng = np.random.default_rng(4)
     kept = {key: x.copy() for key, x in problem.point.items()}
@@ -540,7 +541,9 @@ def _relative(got: Array, measured: Measured) -> float:
 def _worth_knowing(key: str, got: Array, measured: Measured, single_precision: bool) -> list[Finding]:
     """A gradient that is right, but not where one would expect it, or not to the last digit."""
     findings = []
-    there = measured.kinks & (np.abs(got - measured.gradient) > RTOL * np.abs(measured.gradient) + measured.slack)
+    there = measured.kinks & (
+        np.abs(got - measured.gradient) > TOLERANCE.relative * np.abs(measured.gradient) + measured.slack
+    )
     if there.any():
         text = (
             f"The function has a kink here (in {int(there.sum())} of {there.size} entries): it has no derivative, and "
@@ -554,7 +557,7 @@ def _worth_knowing(key: str, got: Array, measured: Measured, single_precision: b
             f"{100 * float(np.linalg.norm(measured.slack)) / norm:.2g} %. Leave out what is constant in it."
         )
         findings.append(Finding("imprecise", text, None, (key,)))
-    if single_precision and not measured.close(got.astype(float), RTOL, ATOL_OF_LARGEST).all():
+    if single_precision and not measured.close(got.astype(float), TOLERANCE).all():
         text = "Right as far as float32 goes: it has 7 digits. For a sharper test use float64."
         findings.append(Finding("float32", text, None, (key,)))
     return findings
@@ -564,7 +567,7 @@ def _worth_knowing(key: str, got: Array, measured: Measured, single_precision: b
 
 
 def _brought_to_shape(
-    got: Array, measured: Measured, tolerance: tuple[float, float, float]
+    got: Array, measured: Measured, tolerance: tuple[Tolerance, float]
 ) -> tuple[Array | None, list[Finding]]:
     """The gradient in the right shape, if there is a way that explains the wrong one."""
     shape = measured.gradient.shape
@@ -602,11 +605,10 @@ def _rounded_to_integers(got: Array, measured: Measured) -> bool:
 
 
 def _unstable(problem: Problem, key: str, infinite: Array, got: Array) -> Finding:
-    count = int(infinite.sum())
     first = got[infinite].ravel()[0]
     largest = float(np.max(np.abs(problem.point[key]), initial=0))
     text = (
-        f"{count} of {infinite.size} entries {'is' if count == 1 else 'are'} not finite (such as {first}), although "
+        f"{entries_are(infinite)} not finite (such as {first}), although "
         f"the function is: something overflows on the way. Here the entries of {key} go up to {largest:.3g}"
     )
     if callable(problem.gradient):
@@ -640,12 +642,11 @@ def _finite_below(problem: Problem, scalar: Scalar) -> str:
             x[...] = kept[key]
 
 
-def _unexplained(one: Comparison) -> Finding:
+def _unexplained(one: ParameterReport) -> Finding:
     """Where it is wrong, without a guess at why; how much, the report says."""
     if one.wrong is None or one.got is None or one.right is None:
         return Finding("unknown", "It cannot be compared.", None, (one.name,))
-    count = int(one.wrong.sum())
-    text = f"{count} of {one.wrong.size} entries {'is' if count == 1 else 'are'} wrong{_place(one.wrong)}"
+    text = f"{entries_are(one.wrong)} wrong{_place(one.wrong)}"
     return Finding("unknown", f"{text}; no known mistake explains it.", None, (one.name,))
 
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from coursekit._typing import Array
+from coursekit.reporting import Finding
+
 from .faults import Recording
-from .numeric import Array, Scalar, best_step, measure, slope
+from .numeric import Scalar, best_step, measure, slope
 from .problem import Exact, OfDict, Problem
-from .report import Finding
 
 
 @dataclass

@@ -21,10 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from coursekit._typing import Array
+from coursekit.reporting import Finding
+
 from .context import Context
 from .faults import Fault, faults
-from .numeric import Array
-from .report import Finding
 
 LEFT = 1e-3  # of the difference a mistake may leave unexplained, in norm
 PATIENCE = 1.0  # seconds for faults, and as many for pairs of them

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .numeric import SMALLER, Array
+from coursekit._typing import Array
+
+from .numeric import SMALLER
 
 ENOUGH = 1e-6  # an error below which nobody asks further
 

@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from coursekit._typing import Array
 from coursekit.autograd.ops import put
 from coursekit.autograd.tensor import OPERATIONS, Node, Tensor, recording, tape, unbroadcast
-
-from .numeric import Array
 
 Edge = tuple[Node, int]  # a node, and which of its arguments
 Flow = Callable[[Array, Array, tuple[int, ...]], Array]

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from coursekit._typing import Array
+
 from .context import arrays_in_sight
-from .numeric import Array, Scalar
+from .numeric import Scalar
 from .problem import OfDict, Problem
 
 LOOKS = 5  # points at which the values are compared; two of them fix the two factors

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from coursekit._typing import Array
+from coursekit.reporting import Tolerance
 
 
 def numerical_gradient(
@@ -238,10 +239,9 @@ class Measured:
     low: Array
     high: Array
 
-    def close(self, other: Array, rtol: float, atol_of_largest: float, more: float = 0.0) -> Array:
+    def close(self, other: Array, tolerance: Tolerance, more: float = 0.0) -> Array:
         """Where `other` is this gradient, within tolerance; at a kink anything between the slopes is right."""
-        finite = np.where(np.isfinite(self.gradient), np.abs(self.gradient), 0.0)
-        allowed = rtol * finite + atol_of_largest * float(np.max(finite, initial=0)) + self.slack + more
+        allowed = tolerance.allowed(self.gradient) + self.slack + more
         return np.asarray((other >= self.low - allowed) & (other <= self.high + allowed))
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .numeric import Array, Scalar, number_or_array
-from .report import Finding
+from coursekit._typing import Array
+from coursekit.reporting import Finding
+
+from .numeric import Scalar, number_or_array
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 import numpy as np
 
-from .numeric import Array
+from coursekit._typing import Array
+from coursekit.reporting import (
+    RIGHT,
+    WRONG,
+    Block,
+    Finding,
+    Found,
+    Marked,
+    Paragraph,
+    Preformatted,
+    Renderable,
+    Section,
+    entries_are,
+)
 
 SHOWN = 3  # entries of each parameter, the worst first
 CELLS = 24  # of a map, at most, in each direction
@@ -20,29 +32,7 @@ class GradientError(AssertionError):
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What is wrong, or worth knowing.
-
-    Attributes
-    ----------
-    code : str
-        To count by.
-    message : str
-        One sentence for the person who wrote the gradient.
-    explains : float or None
-        The share of the squared difference that is explained by this (together with the findings beside it).
-    of : tuple of str
-        The parameters whose gradients it is about.
-    """
-
-    code: str
-    message: str
-    explains: float | None = None
-    of: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Comparison:
+class ParameterReport:
     """One parameter: the gradient that was handed in beside the numerical one.
 
     Attributes
@@ -69,8 +59,8 @@ class Comparison:
         return self.wrong is not None and not self.wrong.any()
 
 
-@dataclass(frozen=True)
-class GradientReport:
+@dataclass(frozen=True, repr=False)
+class GradientReport(Renderable):
     """What `check_gradient` found.
 
     Attributes
@@ -81,7 +71,7 @@ class GradientReport:
         The largest relative error of a parameter's gradient, in norm.
     findings : tuple of Finding
         What is wrong, or worth knowing, the cause first.
-    compared : tuple of Comparison
+    compared : tuple of ParameterReport
         One for each parameter.
 
     Examples
@@ -98,7 +88,7 @@ class GradientReport:
     ok: bool
     error: float
     findings: tuple[Finding, ...] = ()
-    compared: tuple[Comparison, ...] = ()
+    compared: tuple[ParameterReport, ...] = ()
 
     def raise_if_wrong(self) -> None:
         """Raise a `GradientError` with this report, unless the gradient is right."""
@@ -113,61 +103,31 @@ class GradientReport:
         right = all(one.ok for one in self.compared)
         return "The numbers are right, but something else is not." if right else "The gradient is not right."
 
-    def text(self) -> str:
-        """The report as plain text: what was found first, then the numbers."""
-        lines = [self.headline()]
-        lines += [f"Finding: {_message(finding)} [{finding.code}{_share(finding)}]" for finding in self.findings]
+    def section(self) -> Section:
+        blocks: list[Block] = [Found(finding, code_style="white-space:nowrap") for finding in self.findings]
         for one in self._told():
-            lines.append(f"  d{one.name}: {_summary(one)}")
-            lines.extend(f"    {entry}" for entry in _worst(one))
-        return "\n".join(lines)
+            blocks += _numbers(one)
+        return Section(RIGHT if self.ok else WRONG, self.headline(), tuple(blocks))
 
-    def _told(self) -> tuple[Comparison, ...]:
+    def _told(self) -> tuple[ParameterReport, ...]:
         """The parameters to speak of: all, unless everything is right."""
         return () if all(one.ok for one in self.compared) else self.compared
 
-    def html(self) -> str:
-        """The report as HTML that stands alone: inline styles, no scripts."""
-        colour = "#1a7f37" if self.ok else "#cf222e"
-        sign = "✓" if self.ok else "✗"
-        body = "".join(
-            f"<p style='margin:.4em 0'><strong>{escape(_message(finding))}</strong> "
-            f"<code style='white-space:nowrap'>{escape(finding.code)}{escape(_share(finding))}</code></p>"
-            for finding in self.findings
-        )
-        for one in self._told():
-            body += f"<p style='margin:.6em 0 .2em'><code>d{escape(str(one.name))}</code>: {escape(_summary(one))}</p>"
-            entries = "\n".join(_worst(one))
-            if entries:
-                body += f"<pre style='margin:.2em 0;white-space:pre-wrap'>{escape(entries)}</pre>"
-            body += _map_of_errors(one)
-        return (
-            f"<section style='border-left:4px solid {colour};padding:.2em .8em;margin:.4em 0'>"
-            f"<p style='margin:.2em 0'><strong><span aria-hidden='true'>{sign}</span> {escape(self.headline())}"
-            f"</strong></p>{body}</section>"
-        )
 
-    def __repr__(self) -> str:
-        return self.text()
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": self.text(), "text/html": self.html()}
-
-
-def _message(finding: Finding) -> str:
-    of = " and ".join(f"d{name}" for name in finding.of)
-    return f"{of}: {finding.message}" if of else finding.message
-
-
-def _share(finding: Finding) -> str:
-    return "" if finding.explains is None else f", explains {100 * finding.explains:.4g} %"
+def _numbers(one: ParameterReport) -> list[Block]:
+    """Show one parameter: how far it is off, its worst entries, and where they sit."""
+    return [
+        Paragraph((Marked(f"d{one.name}", "code"), f": {_summary(one)}"), indent="  ", margin=".6em 0 .2em"),
+        Preformatted(tuple(_worst(one)), indent="    "),
+        _ErrorMap(one),
+    ]
 
 
 def _error(error: float) -> str:
     return "0" if error < 1e-8 else f"{error:.2g}"
 
 
-def _summary(one: Comparison) -> str:
+def _summary(one: ParameterReport) -> str:
     if one.wrong is None:
         return f"shape {np.shape(np.asarray(one.got))} in place of {one.shape}"
     if one.ok:
@@ -175,7 +135,7 @@ def _summary(one: Comparison) -> str:
     return f"relative error in norm {_error(one.error)}, {int(one.wrong.sum())} of {one.wrong.size} entries wrong"
 
 
-def _worst(one: Comparison) -> Iterator[str]:
+def _worst(one: ParameterReport) -> Iterator[str]:
     """The entries that differ most, yours beside the numerical ones."""
     if one.wrong is None or one.ok or one.got is None or one.right is None:
         return
@@ -187,42 +147,50 @@ def _worst(one: Comparison) -> Iterator[str]:
         yield f"d{one.name}{place}: yours {one.got[index] + 0.0:.6g}, numerical {one.right[index] + 0.0:.6g}"
 
 
-def _map_of_errors(one: Comparison) -> str:
+@dataclass(frozen=True)
+class _ErrorMap:
     """A table whose cells are the redder, the more an entry is off; blocks of entries where there are too many."""
-    if one.wrong is None or one.ok or one.got is None or one.right is None or one.wrong.size < 2:
-        return ""
-    with np.errstate(invalid="ignore"):
-        off = np.nan_to_num(np.abs(one.got - one.right), nan=np.inf, posinf=np.inf) * one.wrong
-    finite = off[np.isfinite(off)]
-    largest = float(np.max(finite, initial=0)) or 1.0
-    off = np.where(np.isfinite(off), off, largest)
-    rows = off.reshape(1, -1) if off.ndim == 1 else off.reshape(off.shape[0], -1)
-    blocks = _blocks(rows)
-    columns_wrong = np.flatnonzero(rows.any(axis=0))
-    rows_wrong = np.flatnonzero(rows.any(axis=1))
-    count = int(one.wrong.sum())
-    alt = (
-        f"Map of the error of d{one.name}, shape {one.shape}: {count} of {one.wrong.size} entries "
-        f"{'is' if count == 1 else 'are'} wrong, in {len(rows_wrong)} of {rows.shape[0]} rows and "
-        f"{len(columns_wrong)} of {rows.shape[1]} columns."
-    )
-    cells = "".join(
-        "<tr>"
-        + "".join(
-            f"<td title='{value:.2g}' style='width:1em;height:1em;padding:0;border:1px solid #8884;"
-            f"background:rgba(207,34,46,{_strength(value / largest):.2f})'></td>"
-            for value in row
+
+    of: ParameterReport
+
+    def lines(self) -> list[str]:
+        return []
+
+    def html(self) -> str:
+        one = self.of
+        if one.wrong is None or one.ok or one.got is None or one.right is None or one.wrong.size < 2:
+            return ""
+        with np.errstate(invalid="ignore"):
+            off = np.nan_to_num(np.abs(one.got - one.right), nan=np.inf, posinf=np.inf) * one.wrong
+        finite = off[np.isfinite(off)]
+        largest = float(np.max(finite, initial=0)) or 1.0
+        off = np.where(np.isfinite(off), off, largest)
+        rows = off.reshape(1, -1) if off.ndim == 1 else off.reshape(off.shape[0], -1)
+        blocks = _blocks(rows)
+        columns_wrong = np.flatnonzero(rows.any(axis=0))
+        rows_wrong = np.flatnonzero(rows.any(axis=1))
+        alt = (
+            f"Map of the error of d{one.name}, shape {one.shape}: {entries_are(one.wrong)} wrong, "
+            f"in {len(rows_wrong)} of {rows.shape[0]} rows and "
+            f"{len(columns_wrong)} of {rows.shape[1]} columns."
         )
-        + "</tr>"
-        for row in blocks
-    )
-    each = "" if blocks.shape == rows.shape else " Each cell shows the largest error of several entries."
-    return (
-        f"<figure role='img' aria-label='{escape(alt, quote=True)}' style='margin:.4em 0'>"
-        f"<table aria-hidden='true' style='border-collapse:collapse;margin:0'>{cells}</table>"
-        f"<figcaption style='font-size:smaller'>Where d{escape(str(one.name))} is wrong: "
-        f"the stronger the red, the more.{each}</figcaption></figure>"
-    )
+        cells = "".join(
+            "<tr>"
+            + "".join(
+                f"<td title='{value:.2g}' style='width:1em;height:1em;padding:0;border:1px solid #8884;"
+                f"background:rgba(207,34,46,{_strength(value / largest):.2f})'></td>"
+                for value in row
+            )
+            + "</tr>"
+            for row in blocks
+        )
+        each = "" if blocks.shape == rows.shape else " Each cell shows the largest error of several entries."
+        return (
+            f"<figure role='img' aria-label='{escape(alt, quote=True)}' style='margin:.4em 0'>"
+            f"<table aria-hidden='true' style='border-collapse:collapse;margin:0'>{cells}</table>"
+            f"<figcaption style='font-size:smaller'>Where d{escape(str(one.name))} is wrong: "
+            f"the stronger the red, the more.{each}</figcaption></figure>"
+        )
 
 
 def _strength(share: float) -> float:

@@ -13,8 +13,9 @@ from coursekit.checks.cases import Case, Exercise, Expected, Step
 from coursekit.checks.codec import Generator, Opaque
 from coursekit.checks.judge import examine
 from coursekit.checks.probes import Probe
-from coursekit.checks.report import Report, printable, show
+from coursekit.checks.report import Report, show
 from coursekit.checks.run import run_case
+from coursekit.reporting import printable
 
 EVIL = "<script>alert('x')</script>\x1b[31m\x07\x00\u202e&amp;\"'"
 
