@@ -36,7 +36,8 @@ EXCEPTIONS = {("coursekit.autograd", "coursekit.tracing")}
 # The floors of the grader, lowest first: a module imports only what stands on lower floors.
 AUTOGRADER = (
     ("errors",),
-    ("bundle", "course", "wall"),
+    ("bundle", "wall"),
+    ("course",),
     ("spec", "records", "fingerprint", "testcells"),
     ("cases", "mistakes", "summary", "samples"),
     ("grade", "table"),

@@ -373,7 +373,8 @@ places = []
 for top in ['/usr/lib', '/usr/local/lib', sys.prefix + '/lib', sys.base_prefix + '/lib']:
     for python in os.listdir(top) if os.path.isdir(top) else []:
         places += [f'{top}/{python}/{kind}-packages' for kind in ('site', 'dist')]
-for name in ['/kit/coursekit/autograd', '/kit/coursekit/tracing', *[f'{place}/{name}' for place in places for name in ['jinja2', 'torch']]]:
+ours = ['/kit/coursekit/autograd', '/kit/coursekit/tracing']
+for name in [*ours, *[f'{place}/{name}' for place in places for name in ['jinja2', 'torch']]]:
     if os.path.isdir(name):
         found += os.listdir(name)
 for place in places:
