@@ -1,12 +1,13 @@
 """What is graded in `build_autograd`: programs of several steps, and right classes that go through the same steps.
 
-The right classes and the wrong ones are in `autograder/mistakes/build_autograd.py`.
+The right classes and the wrong ones are in `mistakes.py`.
 """
 
 import numpy as np
 
-from autograder.mistakes import build_autograd as known
 from autograder.spec import FROM_REFERENCE, Assignment, Case, call, evaluate, expect, shipped
+
+from . import mistakes as known
 
 assignment = Assignment("build_autograd")
 

@@ -1,24 +1,28 @@
 """What is graded in `circuits`: references, cases and known mistakes.
 
 A circuit is stated once, forwards. The gradient at a node is how the output follows a nudge there, which the engine
-computes. What goes wrong on the way back is in `autograder.mistakes.circuits`.
+computes. What goes wrong on the way back is in `mistakes.py`.
 """
 
 import numpy as np
 
-from autograder.mistakes import instead, sign
-from autograder.mistakes.circuits import (
-    ADD_MUL_MISTAKES,
-    GATE_MISTAKES,
-    NEURON_MISTAKES,
-    REGRESSION_MISTAKES,
-    SHARED_MISTAKES,
-    SIGMOID_MISTAKES,
-    sources,
-)
+from autograder.mistakes import instead, parameters, sign
 from autograder.spec import FROM_REFERENCE, Assignment, Case, call, case, evaluate, value_and_gradient
 from coursekit.autograd import scalar
 from coursekit.checks.probes import Probe
+
+from .mistakes import (
+    ADD_MUL_MISTAKES,
+    ADD_MUL_NODES,
+    GATE_MISTAKES,
+    NEURON_MISTAKES,
+    REGRESSION_MISTAKES,
+    REGRESSION_NODES,
+    SHARED_MISTAKES,
+    SHARED_NODES,
+    SIGMOID_MISTAKES,
+    SIGMOID_NODES,
+)
 
 assignment = Assignment("circuits")
 
@@ -147,7 +151,7 @@ def passes(nodes, args):
         nudge = dict(zip(names, nudges, strict=True))
         values = {name: value + nudge[name] for name, value in args.items()}
         for name, node in nodes.items():
-            values[name] = node(*(values[source] for source in sources(node))) + nudge[name]
+            values[name] = node(*(values[source] for source in parameters(node))) + nudge[name]
         return values
 
     def output(nudges):
@@ -167,27 +171,14 @@ def numbered(rng, first, *special, low=12, high=40):
         yield title, draw(rng, *first, low=low, high=high) | numbers
 
 
-ADD_MUL = {"q": lambda x, y: x + y, "f": lambda q, z: q * z}
-
-
 @assignment.exercise("add_mul_circuit", parts={"f": 2, "(dx, dy, dz)": 6}, mistakes=ADD_MUL_MISTAKES)
 def add_mul_circuit_cases(rng):
     for title, args in numbered(rng, {"x": -2, "y": 5, "z": -4}, ("z is 0", {"z": 0.0})):
-        values, grads = passes(ADD_MUL, args)
+        values, grads = passes(ADD_MUL_NODES, args)
         right = {"f": values["f"], "(dx, dy, dz)": np.array([grads[name] for name in "xyz"])}
         yield case(titled(title, args), "add_mul_circuit", args, right)
 
 
-SIGMOID = {
-    "w0x0": lambda w0, x0: w0 * x0,
-    "w1x1": lambda w1, x1: w1 * x1,
-    "sum": lambda w0x0, w1x1: w0x0 + w1x1,
-    "dot": lambda sum, w2: sum + w2,
-    "neg": lambda dot: -dot,
-    "exp": lambda neg: np.exp(neg),
-    "plus1": lambda exp: 1 + exp,
-    "f": lambda plus1: 1 / plus1,
-}
 FIVE = {"w0": 2, "x0": -1, "w1": -3, "x1": -2, "w2": -3}
 
 
@@ -198,12 +189,12 @@ FIVE = {"w0": 2, "x0": -1, "w1": -3, "x1": -2, "w2": -3}
 )
 def sigmoid_circuit_cases(rng):
     parts = {"values": "values"} | {
-        f'grads["{name}"]': "gradients of nodes" if name in SIGMOID else "gradients of inputs"
-        for name in (*SIGMOID, *FIVE)
+        f'grads["{name}"]': "gradients of nodes" if name in SIGMOID_NODES else "gradients of inputs"
+        for name in (*SIGMOID_NODES, *FIVE)
     }
     for title, args in numbered(rng, FIVE, ("x0 is 0", {"x0": 0.0}), low=3, high=20):
-        values, grads = passes(SIGMOID, args)
-        right = {"values": {name: float(values[name]) for name in SIGMOID}, "grads": grads}
+        values, grads = passes(SIGMOID_NODES, args)
+        right = {"values": {name: float(values[name]) for name in SIGMOID_NODES}, "grads": grads}
         yield case(titled(title, args), "sigmoid_circuit", args, right, parts=parts)
 
 
@@ -211,7 +202,7 @@ def sigmoid_circuit_cases(rng):
 def sigmoid_neuron_cases(rng):
     for title, five in numbered(rng, FIVE, ("the inputs are 0", {"x0": 0.0, "x1": 0.0}), low=3, high=20):
         w, x = (np.array([five[name] for name in names], dtype=float) for names in (("w0", "w1", "w2"), ("x0", "x1")))
-        values, grads = passes(SIGMOID, five)
+        values, grads = passes(SIGMOID_NODES, five)
         right = {
             "f": float(values["f"]),
             "dw": np.array([grads["w0"], grads["w1"], grads["w2"]]),
@@ -305,23 +296,13 @@ def copy_gate_cases(rng):
 
 # -- fan-out, and three kinds of nodes ------------------------------------------------------
 
-SHARED = {"q": lambda x, y: x + y, "f": lambda q, x: q * x}
-
 
 @assignment.exercise("shared_input", parts={"f": 2, "(dx, dy)": 6}, mistakes=SHARED_MISTAKES)
 def shared_input_cases(rng):
     for title, args in numbered(rng, {"x": 3, "y": -1}, ("y is 0", {"y": 0.0}), ("x is 0", {"x": 0.0})):
-        values, grads = passes(SHARED, args)
+        values, grads = passes(SHARED_NODES, args)
         right = {"f": values["f"], "(dx, dy)": np.array([grads["x"], grads["y"]])}
         yield case(titled(title, args).replace("lecture", "notebook"), "shared_input", args, right)
-
-
-REGRESSION = {
-    "u": lambda w1, x: w1 * x,
-    "yhat": lambda w0, u: w0 + u,
-    "z": lambda yhat, y: yhat - y,
-    "L": lambda z: z**2,
-}
 
 
 @assignment.exercise(
@@ -334,7 +315,7 @@ def regression_circuit_cases(rng):
     parts = {name: f"gradients of {kind}" for kind, names in kinds.items() for name in names} | {"L": "L"}
     too_small = ("x is 0, and the prediction too small", {"x": 0.0, "y": 4.5})
     for title, args in numbered(rng, {"w0": 0.5, "w1": 2, "x": 3, "y": 4}, too_small):
-        values, grads = passes(REGRESSION, args)
+        values, grads = passes(REGRESSION_NODES, args)
         right = {"L": values["L"], "grads": {name: grads[name] for name in parts if name != "L"}}
         shown = titled(title, args).replace("lecture", "notebook")
         yield case(shown, "regression_circuit", args, right, parts=parts)

@@ -9,10 +9,11 @@ import itertools
 
 import numpy as np
 
-from autograder.mistakes import differentiable_programming as known
 from autograder.spec import FROM_REFERENCE, Assignment, Case, Expected, call, case, shipped
 from coursekit.autograd import grad, hvp, value_and_grad
 from coursekit.checks.shipped import ShippedCode
+
+from . import mistakes as known
 
 assignment = Assignment("differentiable_programming", engine_allowed=True, withheld=["coursekit.autograd.hvp"])
 

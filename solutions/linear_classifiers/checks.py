@@ -1,16 +1,17 @@
 """What is graded in `linear_classifiers`: references, cases and known mistakes.
 
 The losses are stated as forward definitions; their gradients come from the engine. What goes wrong with them is in
-`autograder/mistakes/losses.py`, and all else in `autograder/mistakes/linear_classifiers.py`.
+`../losses.py`, and all else in `mistakes.py`.
 """
 
 import numpy as np
 
-from autograder.mistakes import linear_classifiers as known
-from autograder.mistakes.losses import SOFTMAX, SVM, softmax_loss, svm_loss
 from autograder.spec import Assignment, Case, Expected, call, case, value_and_gradient
 from coursekit.checks.codec import Generator
 from coursekit.checks.probes import Probe
+
+from ..losses import SOFTMAX, SVM, softmax_loss, svm_loss
+from . import mistakes as known
 
 assignment = Assignment("linear_classifiers")
 

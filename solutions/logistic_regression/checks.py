@@ -5,7 +5,10 @@ Losses are stated as forward definitions; their gradients come from the engine.
 
 import numpy as np
 
-from autograder.mistakes.logistic_regression import (
+from autograder.spec import Assignment, case, expect, value_and_gradient
+from coursekit.checks.probes import Probe
+
+from .mistakes import (
     BCE,
     CROSS_ENTROPY,
     DESCENT,
@@ -18,8 +21,6 @@ from autograder.mistakes.logistic_regression import (
     descend,
     search,
 )
-from autograder.spec import Assignment, case, expect, value_and_gradient
-from coursekit.checks.probes import Probe
 
 assignment = Assignment("logistic_regression")
 

@@ -5,8 +5,10 @@ A backward pass is stated by its forward one: the gradients of sum(upstream · o
 
 import numpy as np
 
-from autograder.mistakes.layers import affine, relu
-from autograder.mistakes.matmul_backward import (
+from autograder.spec import ANYTHING, Assignment, case, value_and_gradient
+
+from ..layers import affine, relu
+from .mistakes import (
     AFFINE_BACKWARD,
     AFFINE_FORWARD,
     CHAIN_FLOPS,
@@ -20,7 +22,6 @@ from autograder.mistakes.matmul_backward import (
     UNBROADCAST,
     chain_flops,
 )
-from autograder.spec import ANYTHING, Assignment, case, value_and_gradient
 
 assignment = Assignment("matmul_backward")
 

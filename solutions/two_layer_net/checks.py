@@ -1,14 +1,28 @@
 """What is graded in `two_layer_net`: references, cases and known mistakes.
 
 References are forward definitions, with gradients from the engine. The known mistakes are listed in
-`autograder.mistakes.two_layer_net`, and those of the activations in `autograder.mistakes.layers`.
+`mistakes.py`, and those of the activations in `../layers.py`.
 """
 
 import numpy as np
 
-from autograder.mistakes.layers import ACTIVATIONS, MAXOUT
-from autograder.mistakes.nets import large_two_layer_arguments, two_layer_arguments, two_layer_net
-from autograder.mistakes.two_layer_net import (
+from autograder.spec import (
+    ANYTHING,
+    FROM_REFERENCE,
+    Assignment,
+    Case,
+    call,
+    case,
+    evaluate,
+    expect,
+    shipped,
+    value_and_gradient,
+)
+from coursekit.checks.codec import Ref
+
+from ..layers import ACTIVATIONS, MAXOUT
+from ..nets import large_two_layer_arguments, two_layer_arguments, two_layer_net
+from .mistakes import (
     COLLAPSE_LINEAR,
     LOSS,
     POLAR_FEATURES,
@@ -24,19 +38,6 @@ from autograder.mistakes.two_layer_net import (
     polar,
     three_layers,
 )
-from autograder.spec import (
-    ANYTHING,
-    FROM_REFERENCE,
-    Assignment,
-    Case,
-    call,
-    case,
-    evaluate,
-    expect,
-    shipped,
-    value_and_gradient,
-)
-from coursekit.checks.codec import Ref
 
 assignment = Assignment("two_layer_net")
 

@@ -1,13 +1,14 @@
 """What is graded in `worked_example`: references, cases and known mistakes.
 
 The network is stated forwards; its gradients come from the engine, and are turned to the row layout of the lecture.
-What goes wrong is in `autograder/mistakes/worked_example.py`.
+What goes wrong is in `mistakes.py`.
 """
 
 import numpy as np
 
-from autograder.mistakes import worked_example as known
 from autograder.spec import Assignment, Case, Expected, call, case, expect, value_and_gradient
+
+from . import mistakes as known
 
 assignment = Assignment("worked_example")
 

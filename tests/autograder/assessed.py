@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from autograder import cases, spec
+from autograder import cases
 from autograder.bundle import Bundle
 from coursekit.checks.cases import Case, Exercise, Expected
 from coursekit.checks.judge import examine
@@ -27,7 +27,9 @@ class Assessed:
     def __init__(self, slug: str) -> None:
         self.folder = REPOSITORY / "solutions" / slug
         self.released = REPOSITORY / "assignments" / slug
-        self.assignment = spec.load(Bundle.read(self.folder))
+        checks = Bundle.read(self.folder).load()
+        self.assignment = checks.assignment
+        self.known = sys.modules.get(f"{checks.__package__}.mistakes")  # what `from . import mistakes` reads
         self.exercise = functools.cache(self._exercise)
 
     def _exercise(self, name: str, student: str) -> Exercise:

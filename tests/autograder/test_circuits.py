@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 from assessed import Assessed
 
-from autograder.mistakes import circuits as bank
-
 ASSESSED = Assessed("circuits")
 graded = ASSESSED.graded
 STUDENTS = [f"student-{i}" for i in range(4)]
@@ -789,17 +787,17 @@ def test_what_is_slightly_wrong_is_rejected_even_in_one_result() -> None:
 @pytest.mark.parametrize(
     ("name", "circuit"),
     [
-        ("add_mul_circuit", bank.ADD_MUL),
-        ("sigmoid_circuit", bank.SIGMOID),
-        ("shared_input", bank.SHARED),
-        ("regression_circuit", bank.REGRESSION),
+        ("add_mul_circuit", ASSESSED.known.ADD_MUL),
+        ("sigmoid_circuit", ASSESSED.known.SIGMOID),
+        ("shared_input", ASSESSED.known.SHARED),
+        ("regression_circuit", ASSESSED.known.REGRESSION),
     ],
 )
-def test_what_the_bank_knows_by_hand_is_what_the_engine_finds(name: str, circuit: bank.Circuit) -> None:
+def test_what_the_bank_knows_by_hand_is_what_the_engine_finds(name: str, circuit: Any) -> None:
     for student in STUDENTS:
         for made in ASSESSED.exercise(name, student).cases:
             (step,) = made.steps
-            results = circuit.run(dict(zip(step.names, step.args, strict=True)))
+            results = circuit(**dict(zip(step.names, step.args, strict=True)))
             for item in step.expected:
                 top = results[item.name.partition("[")[0]]
                 got = top[item.at[-1]] if isinstance(top, dict) else top

@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 from assessed import Assessed
 
-from autograder.mistakes.logistic_regression import descend
-
 ASSESSED = Assessed("logistic_regression")
 ASSIGNMENT, exercise, graded, answers = ASSESSED.assignment, ASSESSED.exercise, ASSESSED.graded, ASSESSED.answers
 MANY = [f"student-{i}" for i in range(12)]
@@ -598,7 +596,7 @@ def test_the_stopping_rules_are_put_to_the_test() -> None:
         lengths = {}
         for made in exercise("gradient_descent", student).cases:
             (step,) = made.steps
-            lengths[made.title] = len(descend(*step.args)[1]), step.args[4]
+            lengths[made.title] = len(ASSESSED.known.descend(*step.args)[1]), step.args[4]
         for title, (length, limit) in lengths.items():
             if title.startswith("stops"):
                 assert 4 < length < limit, f"{student}, {title}: {length} of {limit}"

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from subjects import SUBJECTS
 
-from autograder.mistakes import SUBJECTS
 from coursekit.autograd import grad, logsumexp, softmax
 from coursekit.gradcheck import GradientReport, check_backward, check_gradient
 

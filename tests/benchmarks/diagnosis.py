@@ -2,7 +2,7 @@
 
     python tests/benchmarks/diagnosis.py [--quick] [--only WORD] [--show]
 
-prints one table.  The mistakes are those of the bank `autograder.mistakes`; the right gradients are in
+prints one table.  The mistakes are those of `subjects.py`; the right gradients are in
 `correct_gradients.py`.  `--show` lists every case that missed.  A cost is a ratio of times that were measured one
 after the other in the same round; the table shows the median of the rounds.
 """
@@ -37,8 +37,8 @@ from correct_gradients import (
     softmax_regression,
 )
 from engine import machine
+from subjects import SUBJECTS
 
-from autograder.mistakes import SUBJECTS
 from coursekit.autograd import grad
 from coursekit.gradcheck import GradientReport, check_gradient
 

@@ -3,7 +3,7 @@
     python tests/benchmarks/verdicts.py [--only WORD] [--show]
 
 prints two tables.  The first: differently written right solutions that are accepted with full marks; mistakes,
-written as a student writes them and as the bank of `autograder.mistakes` computes them, that are rejected, and
+written as a student writes them and as the assignment's `mistakes.py` computes them, that are rejected, and
 that are named.  The second: what a student who hands in no answer at all is told.  Each solution is graded on
 the cases of several students; it counts as accepted, rejected or named if it is for all of them.
 `--show` lists what missed.

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from correct_gradients import Correct, correct_gradients
 from diagnosis import attempt, check_bank, check_pair, chosen_pairs, explain
-
-from autograder.mistakes import SUBJECTS
+from subjects import SUBJECTS
 
 CORRECT = correct_gradients()
 

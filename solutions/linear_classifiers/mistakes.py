@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..spec import Mistake
-from .general import instead, instead_of, sign
+from autograder.mistakes import instead, instead_of, sign
+from autograder.spec import Mistake
+
+from ..losses import CHOICES
 
 Array = Any
 
@@ -213,26 +215,6 @@ INVERSE_SQRT_DECAY = (
 )
 
 # -- prediction ---------------------------------------------------------------------------
-
-# Code, message, and what is made of the scores (N, C) in place of the place of each row's largest.
-CHOICES: tuple[tuple[str, str, Callable[[Array], Array]], ...] = (
-    (
-        "scores-not-labels",
-        "These are the largest scores; the labels are where they stand: argmax instead of max.",
-        lambda S: S.max(axis=1),
-    ),
-    (
-        "wrong-axis",
-        "The largest score is taken over the examples; take it over the classes (axis=1).",
-        lambda S: S.argmax(axis=0),
-    ),
-    ("smallest", "The predicted class is the one with the largest score.", lambda S: S.argmin(axis=1)),
-    (
-        "off-by-one",
-        "The labels count from 0, so the place of the largest score is the label as it is.",
-        lambda S: S.argmax(axis=1) + 1,
-    ),
-)
 
 PREDICT = tuple(
     instead(code, message, lambda W, X, choose=choose: choose(X @ W), "labels") for code, message, choose in CHOICES

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..spec import Mistake
-from .general import adapted, changed, instead, instead_of, misshapen, sign, transposed, zero
-from .layers import AFFINE, MASK_INVERTED, MATMUL, RELU_MASKS, affine, affine_gradient, relu
+from autograder.mistakes import adapted, changed, instead, instead_of, misshapen, sign, transposed, zero
+from autograder.spec import Mistake
+
+from ..layers import AFFINE, MASK_INVERTED, MATMUL, RELU_MASKS, affine, affine_gradient, relu
 
 # -- element by element ---------------------------------------------------------------------------
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..spec import Mistake, Results
-from .general import instead
-from .losses import sigmoid
+from autograder.mistakes import instead
+from autograder.spec import Mistake, Results
+
+from ..losses import sigmoid
 
 Array = Any
 Function = Callable[[Array], tuple[float, Array]]  # f(w) -> (value, gradient)

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from autograder.mistakes import instead
+from autograder.spec import Mistake
 from coursekit.autograd import grad, hvp, log_softmax, softmax, stop_gradient, value_and_grad
-
-from ..spec import Mistake
-from .general import instead
 
 Function = Callable[..., Any]
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..spec import Mistake, Results
-from .general import (
+from autograder.mistakes import (
     instead,
     instead_of,
     misshapen,
@@ -20,6 +19,8 @@ from .general import (
     upstream_ones,
     whole_numbers,
 )
+from autograder.spec import Mistake, Results
+
 from .losses import sigmoid
 from .subject import SIZES, Subject
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..spec import Mistake
+from autograder.spec import Mistake
 
 Rule = Callable[..., tuple[float, ...]]
 

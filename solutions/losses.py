@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..spec import Mistake, Results, value_and_gradient
-from .general import instead, misshapen, permuted, scaled, sign, transposed, whole_numbers, zero
+from autograder.mistakes import instead, misshapen, permuted, scaled, sign, transposed, whole_numbers, zero
+from autograder.spec import Mistake, Results, value_and_gradient
+
 from .subject import SIZES, Subject, of_gradient
 
 ScoresGradient = Callable[[Any, Any], Any]
@@ -386,6 +387,28 @@ SOFTMAX = (
     # Known by the cases in which they show, not by what they give there.
     Mistake("unstable", OVERFLOW, lambda right, args: {}),
     Mistake("one-maximum-for-all", ONE_MAXIMUM, lambda right, args: {}),
+)
+
+# -- the predicted class ----------------------------------------------------------------------
+
+# Code, message, and what is made of the scores (N, C) in place of the place of each row's largest.
+CHOICES: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
+    (
+        "scores-not-labels",
+        "These are the largest scores; the labels are where they stand: argmax instead of max.",
+        lambda S: S.max(axis=1),
+    ),
+    (
+        "wrong-axis",
+        "The largest score is taken over the examples; take it over the classes (axis=1).",
+        lambda S: S.argmax(axis=0),
+    ),
+    ("smallest", "The predicted class is the one with the largest score.", lambda S: S.argmin(axis=1)),
+    (
+        "off-by-one",
+        "The labels count from 0, so the place of the largest score is the label as it is.",
+        lambda S: S.argmax(axis=1) + 1,
+    ),
 )
 
 # -- what a gradient checker is tried on ----------------------------------------------------------

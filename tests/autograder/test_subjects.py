@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from subjects import SUBJECTS, Subject
 
-from autograder.mistakes import SUBJECTS
-from autograder.mistakes.subject import Subject
 from autograder.spec import Mistake
 from coursekit import autograd
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..spec import Mistake, Results
-from .general import changed, instead, misshapen, permuted, scaled, sign, transposed, unsummed, whole_numbers
+from autograder.mistakes import changed, instead, misshapen, permuted, scaled, sign, transposed, unsummed, whole_numbers
+from autograder.spec import Mistake, Results
+
 from .losses import (
     AVERAGED,
     LAST_EXAMPLE,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..spec import Mistake, Results
+from autograder.spec import Mistake, Results
 
 SIZES = ({"N": 2, "D": 3, "C": 4, "H": 5}, {"N": 11, "D": 6, "C": 3, "H": 5}, {"N": 20, "D": 12, "C": 7, "H": 10})
 """Examples, features, classes and hidden units of a tiny, a small and a usual case: all different."""

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..spec import Mistake, Results
-from .general import instead
-from .linear_classifiers import CHOICES
-from .losses import REGULARIZED, SOFTMAX_SCORES, absolute_regularizer, softmax_scores_gradient
-from .nets import TWO_LAYER_NET, relu_backward
-from .subject import Subject
+from autograder.mistakes import instead
+from autograder.spec import Mistake, Results
+
+from ..losses import CHOICES, REGULARIZED, SOFTMAX_SCORES, absolute_regularizer, softmax_scores_gradient
+from ..nets import TWO_LAYER_NET, relu_backward
+from ..subject import Subject
 
 Array = Any
 Of2 = Callable[[Array, Array], Array]
