@@ -43,15 +43,10 @@ wall:
 	    echo "bubblewrap is missing. Install it as root: apt-get install bubblewrap"; \
 	  fi; }
 
-pins:                      ## the newest versions that work together, into the requirement files
+pins:                      ## the newest versions that work together on every Python from 3.11.2 on
 	rm -rf build/pins && $(PYTHON) -m venv build/pins
 	build/pins/bin/python -m pip install --quiet --upgrade pip
-	build/pins/bin/python -m pip install --quiet -e '.[grader]'
-	(head -1 binder/requirements.txt; build/pins/bin/python -m pip freeze --exclude-editable) > build/run.txt
-	build/pins/bin/python -m pip install --quiet --group dev
-	(head -2 requirements-dev.txt; build/pins/bin/python -m pip freeze --exclude-editable | grep -vxFf build/run.txt) \
-	  > requirements-dev.txt.new
-	mv build/run.txt binder/requirements.txt && mv requirements-dev.txt.new requirements-dev.txt
+	build/pins/bin/python .ci/pins.py
 	rm -rf build/pins
 
 clean:                     ## what the demo and the tools left

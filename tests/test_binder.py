@@ -6,9 +6,11 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -36,6 +38,19 @@ def test_the_pins_hold_what_the_project_declares() -> None:
     pinned = {line.partition("==")[0].lower() for line in (REPOSITORY / "binder/requirements.txt").read_text().split()}
     for requirement in declared:
         assert re.split(r"[<>=]", requirement)[0].lower() in pinned
+
+
+@pytest.mark.parametrize("python", ["3.11.2", "3.12.0", "3.13.0"])  # the first is Debian 12's own
+def test_every_pin_is_for_every_python(python: str) -> None:
+    compared = 0
+    for file in ("binder/requirements.txt", "requirements-dev.txt"):
+        for pin in re.findall(r"^(\S+)==(\S+)$", (REPOSITORY / file).read_text(), re.MULTILINE):
+            installed = {f.metadata["Name"]: f for f in metadata.distributions(name=pin[0])}.get(pin[0])
+            if installed is not None and installed.version == pin[1]:
+                compared += 1
+                needs = installed.metadata["Requires-Python"] or ""
+                assert SpecifierSet(needs).contains(python), f"{pin[0]}=={pin[1]} needs Python {needs}: run `make pins`"
+    assert compared > 100, "this environment holds other versions than the pins: run `make test`"
 
 
 def test_the_post_build_script_is_executable_and_installs_the_kit_without_its_dependencies() -> None:
