@@ -74,41 +74,27 @@ def examine(exercise: Exercise, run: Runner, code: Callable[[], str | None]) -> 
         be had; called only when the exercise forbids loops.
     """
     verdicts: list[Verdict] = []
+    notes: list[str] = []
     seconds = 0.0
-    notes: dict[str, None] = {}
     for case in exercise.cases:
         outcomes = run(case)
         seconds += sum(outcome.seconds for outcome in outcomes)
-        for outcome, step in zip(outcomes, case.steps, strict=False):
-            notes.update(dict.fromkeys(outcome.notes))
-            unasked = set(outcome.changed) - {_position(item) for item in step.expected}
-            for position in sorted(unasked):
-                notes[f"argument number {position + 1} is changed by the call (it costs nothing here)"] = None
-        failure = outcomes[-1].failure
+        notes.extend(_notes(case, outcomes))
         verdicts.extend(_judge_case(case, outcomes))
+        failure = outcomes[-1].failure
         if failure and failure.kind == "NotImplementedError" and not any(verdict.ok for verdict in verdicts):
             return Report.unanswered(exercise, "not written", f"{exercise.name} is not written yet.")
         if failure and failure.kind == "Timeout":
             break  # each further case would wait as long again
-    asked = Counter(item.part for case in exercise.cases for step in case.steps for item in step.expected)
     verdicts.extend(_vectorised(exercise, code))
-
-    parts = []
-    for name, points in exercise.parts.items():
-        of_part = [verdict for verdict in verdicts if verdict.part == name]
-        right = bool(of_part) and len(of_part) >= asked[name] and all(verdict.ok for verdict in of_part)
-        parts.append(Part(name, points if right else 0.0, points))
-    # Who computes nothing right has not earned the points for using no loop, or for leaving the arguments alone.
-    manners = {"vectorised"} | {part for part in exercise.parts if _is_of_manners(part, verdicts)}
-    if not any(part.earned for part in parts if part.name not in manners):
-        parts = [Part(part.name, 0.0, part.points) for part in parts]
+    parts = _parts(exercise, verdicts)
     return Report(
         exercise=exercise.name,
         status=_status(parts, verdicts),
         parts=tuple(parts),
         findings=tuple(_findings(exercise, verdicts)),
         verdicts=tuple(verdicts),
-        notes=tuple(notes),
+        notes=tuple(dict.fromkeys(notes)),
         seconds=seconds,
     )
 
@@ -128,6 +114,14 @@ def mend_first(wrong: Sequence[str]) -> str:
     that, it = ("that", "it does") if len(wrong) == 1 else ("those", "they do")
     own = "its own check" if len(wrong) == 1 else "their own checks"
     return f"if this calls your {names}, mend {that} first: {it} not pass {own}"
+
+
+def _notes(case: Case, outcomes: list[StepOutcome]) -> Iterator[str]:
+    """Yield what is worth knowing of a case and costs nothing: warnings, and arguments that were changed."""
+    for outcome, step in zip(outcomes, case.steps, strict=False):
+        yield from outcome.notes
+        for position in sorted(set(outcome.changed) - {_position(item) for item in step.expected}):
+            yield f"argument number {position + 1} is changed by the call (it costs nothing here)"
 
 
 def _judge_case(case: Case, outcomes: list[StepOutcome]) -> Iterator[Verdict]:
@@ -228,6 +222,21 @@ def _vectorised(exercise: Exercise, code: Callable[[], str | None]) -> Iterator[
     )
 
 
+def _parts(exercise: Exercise, verdicts: list[Verdict]) -> list[Part]:
+    """Return the parts of the points; a part is earned if all that is asked for it was reached and is right."""
+    asked = Counter(item.part for case in exercise.cases for step in case.steps for item in step.expected)
+    parts = []
+    for name, points in exercise.parts.items():
+        of_part = [verdict for verdict in verdicts if verdict.part == name]
+        right = bool(of_part) and len(of_part) >= asked[name] and all(verdict.ok for verdict in of_part)
+        parts.append(Part(name, points if right else 0.0, points))
+    # Who computes nothing right has not earned the points for using no loop, or for leaving the arguments alone.
+    manners = {"vectorised"} | {part for part in exercise.parts if _is_of_manners(part, verdicts)}
+    if not any(part.earned for part in parts if part.name not in manners):
+        return [Part(part.name, 0.0, part.points) for part in parts]
+    return parts
+
+
 def _is_of_manners(part: str, verdicts: list[Verdict]) -> bool:
     """Whether all that `part` asks is that arguments stay as they are."""
     of_part = [verdict.expected for verdict in verdicts if verdict.part == part]
@@ -246,26 +255,39 @@ def _status(parts: list[Part], verdicts: list[Verdict]) -> str:
 
 
 def _findings(exercise: Exercise, verdicts: list[Verdict]) -> Iterator[Finding]:
-    """What explains the failures: first what was raised, then known mistakes, then what comparisons proved.
+    """Yield what explains the failures: what was raised; else known mistakes, then what comparisons proved.
 
     A known mistake is named only if every value that came back under that name is what
     the mistake gives, the right ones included: one lucky agreement proves nothing.
     """
     failing = [verdict for verdict in verdicts if not verdict.ok]
-    raised = next((verdict for verdict in failing if verdict.failure), None)
-    if raised and raised.failure:
-        failure = raised.failure
-        kind = "timeout" if failure.kind == "Timeout" else "error"
-        text = failure.message if kind == "timeout" else f"{failure.kind}: {failure.message}"
-        yield Finding(kind, text, where=failure.where)
+    failure = next((verdict.failure for verdict in failing if verdict.failure), None)
+    if failure:
+        yield _exception(failure)
         return
-
     names = list(dict.fromkeys(verdict.name for verdict in failing if verdict.expected))
     looked_at = {name: [v for v in verdicts if v.name == name and v.expected] for name in names}
     stories = _stories(exercise, looked_at)
-    given = {code: _meaning(exercise, code) for story in stories.values() for code in story}
-    # What the comparisons have proved: the first under each name, and in each part of the
-    # points only where it began, for one cause can show in many ways.
+    messages = {code: _meaning(exercise, code) for story in stories.values() for code in story}
+    for code, text in _proved(failing, stories):
+        messages.setdefault(code, _meaning(exercise, code) or text)
+    for code, message in messages.items():
+        yield Finding(code.partition("/")[0], message)
+
+
+def _exception(failure: Failure) -> Finding:
+    """Return the finding on an exception, or on a call that took too long."""
+    if failure.kind == "Timeout":
+        return Finding("timeout", failure.message, where=failure.where)
+    return Finding("error", f"{failure.kind}: {failure.message}", where=failure.where)
+
+
+def _proved(failing: list[Verdict], stories: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
+    """Yield the code and a sentence of what comparisons proved, where no story says it.
+
+    Of each name the first counts, and of each part of the points only the case where it began, for one cause can
+    show in many ways.
+    """
     told: set[str] = set()
     began: dict[str, str] = {}
     for verdict in failing:
@@ -276,9 +298,7 @@ def _findings(exercise: Exercise, verdicts: list[Verdict]) -> Iterator[Finding]:
             continue
         told.add(verdict.name)
         if began.setdefault(verdict.part, verdict.case) == verdict.case:
-            given.setdefault(verdict.code, _meaning(exercise, verdict.code) or f"{verdict.name} {verdict.message}")
-    for code, message in given.items():
-        yield Finding(code.partition("/")[0], message)
+            yield verdict.code, f"{verdict.name} {verdict.message}"
 
 
 def _meaning(exercise: Exercise, code: str) -> str:

@@ -11,7 +11,7 @@ Source: the mistakes that are looked for are those counted in public solutions o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -24,8 +24,11 @@ import numpy as np
 from coursekit._typing import Array
 from coursekit.reporting import Finding
 
-from .context import Context
+from .context import Context, penalties_of, recorded, sizes_in, variants_of
 from .faults import Fault, faults
+from .known_losses import as_known_loss
+from .numeric import Scalar
+from .problem import Problem
 
 LEFT = 1e-3  # of the difference a mistake may leave unexplained, in norm
 PATIENCE = 1.0  # seconds for faults, and as many for pairs of them
@@ -77,6 +80,36 @@ class Story:
     def rank(self) -> tuple[bool, int]:
         """The smaller the better."""
         return not self.exact, len(self.claims)
+
+
+def explain(problem: Problem, scalar: Scalar, wrongs: Sequence[Wrong], arranged: Collection[str] = ()) -> list[Finding]:
+    """Return what the numbers prove.
+
+    Parameters
+    ----------
+    problem, scalar
+        What is asked, and the function as one number.
+    wrongs : sequence of Wrong
+        The gradients that do not agree.
+    arranged : collection of str
+        Those of them that had another shape and were brought to the right one.
+    """
+    if not wrongs:
+        return []
+    problem = as_known_loss(problem, scalar)
+    record = recorded(problem, scalar)
+    exact = []
+    for wrong in wrongs:
+        right = record.right[wrong.name] if record is not None else wrong.right
+        wrong = replace(wrong, right=right, usable=wrong.usable & np.isfinite(right))
+        if wrong.difference <= (1e-4 * float(np.linalg.norm(right)) if wrong.name in arranged else 0):
+            continue  # nothing but the arrangement is wrong, or what is at a kink
+        exact.append(wrong)
+    context = Context(record, sizes_in(problem), points=problem.point)
+    if record is None:
+        context.penalties = penalties_of(problem, scalar)
+    context.variants = variants_of(problem, scalar, record)
+    return diagnose(exact, context)
 
 
 GOOD = (False, 1)

@@ -151,19 +151,19 @@ def number_or_array(y: Any) -> Array:
 
 
 @contextmanager
-def restored(x: Array) -> Iterator[None]:
-    """Whatever happens inside, x is afterwards what it was."""
-    before = x.copy()
+def restored(*arrays: Array) -> Iterator[list[Array]]:
+    """Put the arrays back afterwards, whatever happens inside; yield copies of what they were."""
+    before = [x.copy() for x in arrays]
     try:
-        yield
+        yield before
     finally:
-        x[...] = before
+        for x, kept in zip(arrays, before, strict=True):
+            x[...] = kept
 
 
 def slope(f: Callable[[Any], Any], x: Array, v: Array, step: float) -> float:
     """The derivative of f along v: a central difference."""
-    with restored(x):
-        before = x.copy()
+    with restored(x) as (before,):
         x[...] = before + step * v
         above = f(x)
         x[...] = before - step * v

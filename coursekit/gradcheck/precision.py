@@ -1,0 +1,122 @@
+"""How exact a gradient can be: tolerances, what float32 may lose, and remarks on gradients that are right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from coursekit._typing import Array
+from coursekit.reporting import Finding, Tolerance
+
+from .numeric import Measured, restored
+from .problem import Exact, Problem
+
+TOLERANCE = Tolerance(relative=1e-5, of_largest=1e-6)
+SINGLE = Tolerance(relative=1e-4, of_largest=2e-5)  # of float32
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How exact the gradients of a problem can be.
+
+    Attributes
+    ----------
+    single : bool
+        Whether float32 takes part.
+    variation : float
+        How much the function changes over distances like the point's own, in float32; else 0.
+    """
+
+    single: bool
+    variation: float
+
+    @property
+    def tolerance(self) -> Tolerance:
+        return SINGLE if self.single else TOLERANCE
+
+    @property
+    def of_mistakes(self) -> float:
+        """How far a gradient may be off, of its norm, from what a mistake gives exactly."""
+        return SINGLE.relative if self.single else 1e-6
+
+    def rounding_at(self, x: Array) -> float:
+        """Return what float32 may do to each entry of the gradient at x."""
+        largest = float(np.max(np.abs(x), initial=0))
+        return 64 * float(np.finfo(np.float32).eps) * self.variation / max(largest, 1.0)
+
+
+def precision_of(problem: Problem, got: Mapping[str, Array], exact: Exact, value: float) -> Precision:
+    """Return the precision in which the gradients `got` of `problem` are compared."""
+    single = takes_float32(problem, got)
+    return Precision(single, _variation(exact, value) if single else 0.0)
+
+
+def takes_float32(problem: Problem, got: Mapping[str, Array]) -> bool:
+    """Return whether the point or its gradient is in float32."""
+    return any(array.dtype == np.float32 for array in (*problem.point.values(), *got.values()))
+
+
+def _variation(exact: Exact, value: float) -> float:
+    """Return how much the function changes over distances like the point's own: its float32 digits are digits of that.
+
+    It is measured at 0, −x and 2x.
+    """
+    f = exact.along("")
+    values = []
+    with restored(*exact.point.values()) as kept:
+        for times in (0.0, -1.0, 2.0):
+            for x, before in zip(exact.point.values(), kept, strict=True):
+                x[...] = times * before
+            values.append(f(None))
+    return max((abs(other - value) for other in values if np.isfinite(other)), default=0.0)
+
+
+def relative_error(got: Array, measured: Measured) -> float:
+    """Return ‖got − right‖ relative to the larger norm.
+
+    Rounding in the numerical gradient is no error; at a kink, anything between the slopes is right.
+    """
+    if not got.size:
+        return 0.0
+    inside = np.clip(got.astype(float), measured.low, measured.high)
+    off = float(np.linalg.norm(got - inside))
+    if not np.isfinite(off):
+        return np.inf
+    scale = max(float(np.linalg.norm(got)), float(np.linalg.norm(measured.gradient)))
+    if not scale:
+        return 0.0
+    return min(off / scale, 1e-9) if off <= np.linalg.norm(measured.slack) else off / scale
+
+
+def remarks_on(key: str, got: Array, measured: Measured, single: bool) -> list[Finding]:
+    """Return what is worth knowing of a gradient that is right: it is so at a kink, or not to the last digit."""
+    remarks = []
+    near = TOLERANCE.relative * np.abs(measured.gradient) + measured.slack
+    there = measured.kinks & (np.abs(got - measured.gradient) > near)
+    if there.any():
+        text = (
+            f"The function has a kink here (in {int(there.sum())} of {there.size} entries): it has no derivative, and "
+            "every number between its slopes is as right as any other. The gradient is one of them."
+        )
+        remarks.append(Finding("kink", text, None, (key,)))
+    norm, hidden = float(np.linalg.norm(measured.gradient)), float(np.linalg.norm(measured.slack))
+    if hidden > 1e-3 * norm > 0 and np.any(got):
+        text = (
+            "The function's values are so large beside its gradient that rounding hides errors of "
+            f"{100 * hidden / norm:.2g} %. Leave out what is constant in it."
+        )
+        remarks.append(Finding("imprecise", text, None, (key,)))
+    if single and not measured.close(got.astype(float), TOLERANCE).all():
+        text = "Right as far as float32 goes: it has 7 digits. For a sharper test use float64."
+        remarks.append(Finding("float32", text, None, (key,)))
+    return remarks
+
+
+def is_rounded(got: Array, measured: Measured) -> bool:
+    """Return whether `got` is the right gradient, rounded to whole numbers."""
+    whole, right = got.astype(float), measured.gradient
+    if np.array_equal(whole, right) or not (got.dtype.kind in "iu" or np.count_nonzero(whole) > 1):
+        return False
+    return any(np.array_equal(whole, rounded(right)) for rounded in (np.trunc, np.rint, np.floor))
