@@ -9,6 +9,8 @@ from coursekit.plots import figure_html
 
 BLUE, GREEN, ORANGE, GREY = "#0072B2", "#00704f", "#b34700", "#555555"  # all readable on white
 INK, PALE = "#222222", "#f3f3f3"
+DASHES = "5 4"
+FITTING = "display: block; max-width: 100%; height: auto"
 
 
 class Diagram:
@@ -56,7 +58,7 @@ class Diagram:
 
 
 class Canvas:
-    """A white sheet to draw a diagram on.
+    """A sheet to draw a diagram on.
 
     Lines and shapes lie below, words above them, in the order of the calls. Words are plain text: whatever they
     hold, it is shown as it is.
@@ -65,6 +67,9 @@ class Canvas:
     ----------
     width, height : float
         In pixels; x runs to the right and y downwards.
+    paper : str
+        The colour of the ground, or ``"none"``.
+    font : str
 
     Examples
     --------
@@ -76,8 +81,9 @@ class Canvas:
     <Diagram: A square>
     """
 
-    def __init__(self, width: float, height: float) -> None:
+    def __init__(self, width: float, height: float, *, paper: str = "white", font: str = "sans-serif") -> None:
         self.width, self.height = width, height
+        self.paper, self.font = paper, font
         self._shapes: list[str] = []
         self._words: list[str] = []
         self._tips: dict[str, str] = {}  # by colour: in SVG an arrow's tip does not take the colour of its line
@@ -92,14 +98,18 @@ class Canvas:
         size: float = 15,
         anchor: str = "middle",
         italic: bool = False,
+        bold: bool = False,
+        upwards: bool = False,
         halo: bool = True,
     ) -> None:
         """Write words on the line at height `y`, around `x` (or from it, or up to it: `anchor` start or end)."""
         style = ' font-style="italic"' if italic else ""
+        style += ' font-weight="600"' if bold else ""
         # A white edge keeps words readable where a line passes below them.
         style += ' stroke="white" stroke-width="4" paint-order="stroke"' if halo else ""
-        where = f'x="{x:g}" y="{y:g}" font-size="{size:g}" text-anchor="{escaped(anchor)}"'
-        self._words.append(f'<text {where} fill="{escaped(colour)}"{style}>{escaped(words)}</text>')
+        where = f'transform="translate({x:g} {y:g}) rotate(-90)"' if upwards else f'x="{x:g}" y="{y:g}"'
+        how = f'font-size="{size:g}" text-anchor="{escaped(anchor)}" fill="{escaped(colour)}"{style}'
+        self._words.append(f"<text {where} {how}>{escaped(words)}</text>")
 
     def line(
         self,
@@ -113,7 +123,7 @@ class Canvas:
         dashed: bool = False,
     ) -> None:
         """Draw a straight line, with an arrow's tip at (x2, y2) if you like."""
-        self._path(f"M{x1:g} {y1:g}L{x2:g} {y2:g}", colour, tip, dashed)
+        self.path(f"M{x1:g} {y1:g}L{x2:g} {y2:g}", colour, tip=tip, dashes=DASHES * dashed)
 
     def curve(
         self,
@@ -128,7 +138,28 @@ class Canvas:
     ) -> None:
         """Draw a Bézier curve: it leaves `start` towards `control1` and reaches `end` from `control2`."""
         points = [f"{x:g} {y:g}" for x, y in (start, control1, control2, end)]
-        self._path(f"M{points[0]}C{' '.join(points[1:])}", colour, tip, dashed)
+        self.path(f"M{points[0]}C{' '.join(points[1:])}", colour, tip=tip, dashes=DASHES * dashed)
+
+    def path(
+        self,
+        commands: str,
+        colour: str = GREY,
+        *,
+        tip: bool = False,
+        dashes: str = "",
+        width: float = 1.0,
+        opacity: float = 1.0,
+        rounded: bool = False,
+    ) -> None:
+        """Draw a line of any form; `commands` are those of an SVG path."""
+        style = f' stroke-dasharray="{escaped(dashes)}"' if dashes else ""
+        style += f' stroke-width="{width:g}"' if width != 1 else ""
+        style += f' stroke-opacity="{opacity:g}"' if opacity != 1 else ""
+        style += ' stroke-linejoin="round" stroke-linecap="round"' if rounded else ""
+        if tip:
+            name = self._tips.setdefault(escaped(colour), f"tip{len(self._tips)}")
+            style += f' marker-end="url(#{name})"'
+        self._shapes.append(f'<path d="{escaped(commands)}" fill="none" stroke="{escaped(colour)}"{style}/>')
 
     def box(
         self,
@@ -168,23 +199,33 @@ class Canvas:
             self.text(x, y + size / 3, words, size=size, halo=False)
 
     def diagram(self, *, caption: str, alt: str, text: str | None = None) -> Diagram:
-        """What has been drawn so far; `text` has the numbers in words, and is `alt` unless given."""
-        tips = "".join(
-            f'<marker id="{name}" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-            f'<path d="M0 0L8 4L0 8z" fill="{colour}"/></marker>'
-            for colour, name in self._tips.items()
-        )
+        """Return what has been drawn so far; `text` has the numbers in words, and is `alt` unless given."""
+        return Diagram(self.svg(), caption=caption, alt=alt, text=alt if text is None else text)
+
+    def svg(self, *, title: str = "", description: str = "", name: str = "") -> str:
+        """Return what has been drawn so far, as SVG.
+
+        Parameters
+        ----------
+        title, description : str, optional
+            For a screen reader, where the SVG stands in a page by itself.
+        name : str
+            Begins the ids of both; unique in the page.
+        """
         size = f'width="{self.width:g}" height="{self.height:g}"'
-        svg = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {self.width:g} {self.height:g}" '
-            f'font-family="sans-serif"><defs>{tips}</defs><rect {size} fill="white"/>'
+        about = words = ""
+        if title:
+            about = (
+                f' role="img" aria-labelledby="{name}-t {name}-d" style="display: block; max-width: 100%; height: auto"'
+            )
+            words = f'<title id="{name}-t">{escaped(title)}</title><desc id="{name}-d">{escaped(description)}</desc>'
+        tips = "".join(
+            f'<marker id="{tip}" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+            f'<path d="M0 0L8 4L0 8z" fill="{colour}"/></marker>'
+            for colour, tip in self._tips.items()
+        )
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {self.width:g} {self.height:g}"{about} '
+            f'font-family="{escaped(self.font)}">{words}<defs>{tips}</defs><rect {size} fill="{escaped(self.paper)}"/>'
             f"{''.join(self._shapes)}{''.join(self._words)}</svg>"
         )
-        return Diagram(svg, caption=caption, alt=alt, text=alt if text is None else text)
-
-    def _path(self, points: str, colour: str, tip: bool, dashed: bool) -> None:
-        style = ' stroke-dasharray="5 4"' if dashed else ""
-        if tip:
-            name = self._tips.setdefault(escaped(colour), f"tip{len(self._tips)}")
-            style += f' marker-end="url(#{name})"'
-        self._shapes.append(f'<path d="{points}" fill="none" stroke="{escaped(colour)}"{style}/>')

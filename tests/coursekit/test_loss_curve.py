@@ -20,7 +20,7 @@ from nbclient import NotebookClient
 
 import coursekit
 from coursekit.widgets import LossCurve
-from coursekit.widgets.loss_curve import running_mean
+from coursekit.widgets.curve import running_mean
 
 NAN, INF = float("nan"), float("inf")
 VIEW = "application/vnd.jupyter.widget-view+json"
