@@ -12,12 +12,15 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
+
+from coursekit._typing import Array
 
 from .codec import Malformed, decode, encode
 
@@ -131,6 +134,50 @@ class Exercise:
 # -- to and from files ------------------------------------------------------------------
 
 
+class ExpectedJson(TypedDict):
+    """An `Expected` in ``cases.json``; `value`, `options` and `mistakes` are trees of the codec."""
+
+    name: str
+    value: Any
+    part: str
+    compare: str
+    where: str
+    at: list[int | str]
+    options: Any
+    mistakes: Any
+
+
+class StepJson(TypedDict):
+    """A `Step` in ``cases.json``; `args` and `kwargs` are trees of the codec."""
+
+    target: str
+    args: Any
+    kwargs: Any
+    evaluate: bool
+    save_as: str | None
+    names: list[str]
+    expected: list[ExpectedJson]
+
+
+class CaseJson(TypedDict):
+    """A `Case` in ``cases.json``."""
+
+    title: str
+    steps: list[StepJson]
+
+
+class ExerciseJson(TypedDict):
+    """An `Exercise` in ``cases.json``."""
+
+    name: str
+    functions: list[str]
+    parts: dict[str, float]
+    mistakes: dict[str, str]
+    no_loop_over: list[str]
+    uses: list[str]
+    cases: list[CaseJson]
+
+
 def save(folder: Path, assignment: str, exercises: tuple[Exercise, ...]) -> None:
     """Write `exercises` as ``cases.json`` and ``cases.npz`` into `folder`."""
     for name, content in to_files(assignment, exercises).items():
@@ -139,7 +186,7 @@ def save(folder: Path, assignment: str, exercises: tuple[Exercise, ...]) -> None
 
 def to_files(assignment: str, exercises: tuple[Exercise, ...]) -> dict[str, bytes]:
     """The two files that hold `exercises`: their names and their bytes, the same ones every time."""
-    arrays: list[np.ndarray] = []
+    arrays: list[Array] = []
 
     def write(value: Any) -> Any:
         tree, own = encode(value)
@@ -156,9 +203,9 @@ def to_files(assignment: str, exercises: tuple[Exercise, ...]) -> dict[str, byte
     return {"cases.json": text.encode(), "cases.npz": stream.getvalue()}
 
 
-def _pack(arrays: list[np.ndarray]) -> tuple[list[Any], dict[str, np.ndarray]]:
+def _pack(arrays: list[Array]) -> tuple[list[Any], dict[str, Array]]:
     """All `arrays` of one dtype behind each other as one, for files have hundreds of small ones; and what each was."""
-    of_dtype: dict[str, list[np.ndarray]] = {}
+    of_dtype: dict[str, list[Array]] = {}
     places = []
     for array in arrays:
         order: Literal["F", "C"] = "F" if array.flags.fnc else "C"
@@ -167,7 +214,7 @@ def _pack(arrays: list[np.ndarray]) -> tuple[list[Any], dict[str, np.ndarray]]:
     return places, {dtype: np.concatenate(flat) for dtype, flat in of_dtype.items()}
 
 
-def _unpack(places: list[Any], packed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+def _unpack(places: list[Any], packed: Mapping[str, Array]) -> list[Array]:
     """What :func:`_pack` was given."""
     used = dict.fromkeys(packed, 0)
     arrays = []
@@ -194,7 +241,8 @@ def load(folder: Path) -> tuple[str, dict[str, Exercise]]:
         if document["format"] != FORMAT:
             raise Malformed(f"format {document['format']}, where this version of coursekit reads {FORMAT}")
         arrays = _unpack(document["arrays"], packed)
-        exercises = {item["name"]: _exercise_from_json(item, arrays) for item in document["exercises"]}
+        read = partial(decode, arrays=arrays)
+        exercises = {item["name"]: _exercise_from_json(item, read) for item in document["exercises"]}
         return document["assignment"], exercises
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error.filename} is missing: cases.json and cases.npz belong together") from None
@@ -217,7 +265,7 @@ def _shifted(tree: Any, offset: int) -> Any:
     return tree
 
 
-def _exercise_to_json(exercise: Exercise, write: Any) -> dict[str, Any]:
+def _exercise_to_json(exercise: Exercise, write: Callable[[Any], Any]) -> ExerciseJson:
     return {
         "name": exercise.name,
         "functions": list(exercise.functions),
@@ -232,7 +280,7 @@ def _exercise_to_json(exercise: Exercise, write: Any) -> dict[str, Any]:
     }
 
 
-def _step_to_json(step: Step, write: Any) -> dict[str, Any]:
+def _step_to_json(step: Step, write: Callable[[Any], Any]) -> StepJson:
     return {
         "target": step.target,
         "args": write(list(step.args)),
@@ -256,40 +304,40 @@ def _step_to_json(step: Step, write: Any) -> dict[str, Any]:
     }
 
 
-def _exercise_from_json(item: dict[str, Any], arrays: list[np.ndarray]) -> Exercise:
-    def read(tree: Any) -> Any:
-        return decode(tree, arrays)
-
-    def expected(entry: dict[str, Any]) -> Expected:
-        return Expected(
-            **{
-                **entry,
-                "at": tuple(entry["at"]),
-                "value": read(entry["value"]),
-                "options": read(entry["options"]),
-                "mistakes": read(entry["mistakes"]),
-            }
-        )
-
-    def step(entry: dict[str, Any]) -> Step:
-        return Step(
-            **{
-                **entry,
-                "args": tuple(read(entry["args"])),
-                "names": tuple(entry["names"]),
-                "kwargs": read(entry["kwargs"]),
-                "expected": tuple(expected(one) for one in entry["expected"]),
-            }
-        )
-
+def _exercise_from_json(item: ExerciseJson, read: Callable[[Any], Any]) -> Exercise:
     return Exercise(
-        **{
-            **item,
-            "functions": tuple(item["functions"]),
-            "no_loop_over": tuple(item["no_loop_over"]),
-            "uses": tuple(item["uses"]),
-            "cases": tuple(
-                Case(case["title"], tuple(step(entry) for entry in case["steps"])) for case in item["cases"]
-            ),
-        }
+        name=item["name"],
+        functions=tuple(item["functions"]),
+        parts=item["parts"],
+        cases=tuple(
+            Case(case["title"], tuple(_step_from_json(step, read) for step in case["steps"])) for case in item["cases"]
+        ),
+        mistakes=item["mistakes"],
+        no_loop_over=tuple(item["no_loop_over"]),
+        uses=tuple(item["uses"]),
+    )
+
+
+def _step_from_json(item: StepJson, read: Callable[[Any], Any]) -> Step:
+    return Step(
+        target=item["target"],
+        args=tuple(read(item["args"])),
+        kwargs=read(item["kwargs"]),
+        evaluate=item["evaluate"],
+        save_as=item["save_as"],
+        expected=tuple(_expected_from_json(one, read) for one in item["expected"]),
+        names=tuple(item["names"]),
+    )
+
+
+def _expected_from_json(item: ExpectedJson, read: Callable[[Any], Any]) -> Expected:
+    return Expected(
+        name=item["name"],
+        value=read(item["value"]),
+        part=item["part"],
+        compare=item["compare"],
+        where=item["where"],
+        options=read(item["options"]),
+        mistakes=read(item["mistakes"]),
+        at=tuple(item["at"]),
     )

@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from coursekit._typing import Array
+
 MAX_KEPT = 2**28  # bytes: a loop that never ends must not fill the memory of whoever keeps the record
 
 
@@ -77,21 +79,19 @@ class Probe:
         return result
 
 
-def cubic(a: np.ndarray, b: np.ndarray, c: np.ndarray, x: np.ndarray) -> float:
+def cubic(a: Array, b: Array, c: Array, x: Array) -> float:
     """The sum over entries of a x³ + b x² + c x: a central difference has an error of exactly a h²."""
     _require_shape("x", x, np.shape(a))
     return float(np.sum(a * x**3 + b * x**2 + c * x))
 
 
-def wave(a: np.ndarray, x: np.ndarray) -> float:
+def wave(a: Array, x: Array) -> float:
     """sin of the weighted sum of all entries: every partial derivative depends on the whole of x."""
     _require_shape("x", x, np.shape(a))
     return float(np.sin(np.sum(a * x)))
 
 
-def least_squares(
-    targets: np.ndarray, W: np.ndarray, X: np.ndarray, y: np.ndarray, reg: float
-) -> tuple[float, np.ndarray]:
+def least_squares(targets: Array, W: Array, X: Array, y: Array, reg: float) -> tuple[float, Array]:
     """A loss with the calling convention of `svm_loss_*` that is neither SVM nor softmax.
 
     The mean over examples of ½ ‖x W − t_y‖² + reg · sum(W²), with one target row t for each class.
@@ -115,13 +115,13 @@ def _require_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{name} has to be of shape {shape}; it came as one of shape {np.shape(array)}")
 
 
-def bowl(A: np.ndarray, b: np.ndarray, w: np.ndarray) -> tuple[float, np.ndarray]:
+def bowl(A: Array, b: Array, w: Array) -> tuple[float, Array]:
     """½ wᵀAw − bᵀw with its gradient Aw − b, for a symmetric positive definite A: a valley with its floor at A⁻¹b."""
     _require_shape("w", w, np.shape(b))
     return float(0.5 * w @ A @ w - b @ w), A @ w - b
 
 
-def logistic(X: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple[float, np.ndarray]:
+def logistic(X: Array, y: Array, w: Array) -> tuple[float, Array]:
     """The binary cross entropy of σ(Xw), summed over the examples, with its gradient; y is 0 or 1."""
     _require_shape("w", w, np.shape(X)[1:])
     u = X @ w

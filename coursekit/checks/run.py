@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from coursekit._typing import Array
+
 from .cases import Case, Step
 from .codec import Generator, Ref, decode, encode
 from .probes import Probe, ProbeCall
@@ -171,7 +173,7 @@ def describe(error: BaseException) -> Failure:
     return Failure(type(error).__name__, message, where)
 
 
-def _same(before: np.ndarray, after: Any) -> bool:
+def _same(before: Array, after: Any) -> bool:
     if (after.shape, after.dtype) != (before.shape, before.dtype):
         return False
     return bool(np.array_equal(before, after, equal_nan=before.dtype.kind in "fc"))

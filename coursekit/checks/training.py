@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from coursekit._typing import Array
+
 from .cases import Expected
 from .probes import ProbeCall
 from .run import StepOutcome
@@ -184,7 +186,7 @@ def _iterations(step: StepOutcome, wanted: int) -> list[ProbeCall]:
     return counted
 
 
-def _argument_array(step: StepOutcome, number: int, name: str) -> np.ndarray | None:
+def _argument_array(step: StepOutcome, number: int, name: str) -> Array | None:
     value = step.calls[number].arguments.get(name)
     return value if isinstance(value, np.ndarray) else None
 
@@ -246,7 +248,7 @@ def in_ball(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[S
     return OK if norm else Comparison(False, "is 0: nothing was searched for", "no-update")
 
 
-def _point(got: Any, shape: tuple[int, ...] | None) -> np.ndarray | Comparison:
+def _point(got: Any, shape: tuple[int, ...] | None) -> Array | Comparison:
     """`got` as an array of `shape`, if one is asked for, or the complaint that it is none."""
     have = read(got, "an array")
     if isinstance(have, Comparison):

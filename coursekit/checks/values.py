@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from coursekit._typing import Array
 from coursekit.reporting import Tolerance, entries_are
 
 from .cases import Expected
@@ -183,7 +184,7 @@ def inputs_first(got: Any, expected: Expected, step: StepOutcome, earlier: Seque
 # -- what values are ------------------------------------------------------------------------
 
 
-def read(got: Any, wanted: str) -> np.ndarray | Comparison:
+def read(got: Any, wanted: str) -> Array | Comparison:
     """The numbers that `got` holds, or the complaint that it holds none, where `wanted` was expected."""
     if got is None:
         return Comparison(False, f"is None; expected {wanted}. Is a `return` missing?", "returned-none")
@@ -194,7 +195,7 @@ def read(got: Any, wanted: str) -> np.ndarray | Comparison:
         return Comparison(False, f"is {why}; expected {wanted}{hint}", "not-a-number")
 
 
-def wrong_shape(have: np.ndarray, want: tuple[int, ...]) -> Comparison:
+def wrong_shape(have: Array, want: tuple[int, ...]) -> Comparison:
     """The complaint about an array that has not the shape `want`."""
     message = f"has shape {have.shape}; expected {want or 'a single number'}"
     if len(want) == 2 and have.shape == want[::-1]:
@@ -206,7 +207,7 @@ class _NotNumbers(Exception):
     """Carries a phrase that says what was found instead of numbers."""
 
 
-def _numbers(value: Any) -> np.ndarray:
+def _numbers(value: Any) -> Array:
     if isinstance(value, Opaque):
         raise _NotNumbers(f"an object of type {value.kind}")
     if value is None or isinstance(value, str | dict):
@@ -222,12 +223,12 @@ def _numbers(value: Any) -> np.ndarray:
     return array.astype(complex) if array.dtype.kind == "c" else array.astype(float)
 
 
-def _row(array: np.ndarray) -> np.ndarray:
+def _row(array: Array) -> Array:
     """A row vector (1, n), or a number, as (n,); anything else as it is."""
     return array.ravel() if array.ndim == 0 or (array.ndim == 2 and len(array) == 1) else array
 
 
-def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _same(a: Array, b: Array) -> Array:
     return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)))
 
 
