@@ -256,7 +256,7 @@ class _Run:
         elif name in self.reports:  # after a restart, the checks that were answered stay answered
             cell["outputs"] = cell["outputs"] or _check_outputs(self.reports[name], _points(cell), [])
         else:
-            printed = box.run_cell(number, _source(cell), self._examiner(box, name, number))
+            printed = box.run_cell(number, _source(cell), self._examiner(box, name))
             if name not in self.reports:
                 self.reports[name] = self._unreached(name, printed)
             cell["outputs"] = _check_outputs(self.reports[name], _points(cell), printed)
@@ -265,27 +265,27 @@ class _Run:
             if output["output_type"] == "execute_result":
                 output["execution_count"] = number + 1
 
-    def _examiner(self, box: Box, expected: str, number: int) -> Callable[[str, int], float]:
+    def _examiner(self, box: Box, expected: str) -> Callable[[str, int], float]:
         exercise = self.exercises[expected]
 
         def on_check(name: str, count: int) -> float:
             if name != expected or count != len(exercise.functions):
                 return 0.0  # not the check of this cell: it is answered, and earns nothing
             if expected not in self.reports:
-                self.reports[expected] = self._examined(box, exercise, number)
+                self.reports[expected] = self._examined(box, exercise)
             return self.reports[expected].score
 
         return on_check
 
-    def _examined(self, box: Box, exercise: Exercise, number: int) -> Report:
+    def _examined(self, box: Box, exercise: Exercise) -> Report:
         try:
-            report = self._report(box, exercise, number, {})
+            report = self._report(box, exercise, {})
             wrong = [name for name in exercise.uses if not self._is_right(name)]
             if report.status in ("passed", "not written") or not wrong:
                 return report
             # A mistake of an earlier exercise has cost its points there.
             stand_ins = {name: f for one in wrong for name, f in self.references[one].items()}
-            again = self._report(box, exercise, number, stand_ins)
+            again = self._report(box, exercise, stand_ins)
             return inherited(report, again, wrong)
         except (BoxDied, spec.Refused):
             raise
@@ -294,31 +294,24 @@ class _Run:
             reason = f"What came back could not be judged ({type(error).__name__}: {str(error)[:MAX_REASON]})."
             return Report.unanswered(exercise, "not run", reason)
 
-    def _report(self, box: Box, exercise: Exercise, number: int, stand_ins: Mapping[str, Any]) -> Report:
+    def _report(self, box: Box, exercise: Exercise, stand_ins: Mapping[str, Any]) -> Report:
         outcomes = []
 
         def run(case: Case) -> list[StepOutcome]:
             outcomes.append(box.run_case(case, exercise.functions, stand_ins))
             return outcomes[-1]
 
-        def code() -> str:
-            return self._code_above(number)
-
-        report = examine(exercise, run, code)
+        report = examine(exercise, run)
         if report.status in ("passed", "not written"):
             return report
         # Only now is it worth the time to find out what each known mistake would have given.
         self.exercises[exercise.name] = self.with_mistakes(exercise.name)
         again = iter(outcomes)
-        return examine(self.exercises[exercise.name], lambda case: next(again), code)
+        return examine(self.exercises[exercise.name], lambda case: next(again))
 
     def _is_right(self, name: str) -> bool:
         kept = self.kept.results.get(name)
         return kept["status"] == "passed" if kept else name in self.reports and self.reports[name].passed
-
-    def _code_above(self, number: int) -> str:
-        """The code that defines what the check in cell `number` sees: what is defined later does not count."""
-        return "\n\n".join(_source(cell) for cell in self.cells[:number] if cell["cell_type"] == "code")
 
     def _unreached(self, name: str, printed: list[dict[str, Any]]) -> Report:
         """The report on a check cell that never asked for its check: most often because a cell above failed."""

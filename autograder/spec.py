@@ -45,6 +45,7 @@ from coursekit.checks.cases import Case, Exercise, Expected, Step
 from coursekit.checks.codec import Opaque
 from coursekit.checks.compare import agrees
 from coursekit.checks.judge import observed
+from coursekit.checks.loops import experiment
 from coursekit.checks.probes import Probe
 from coursekit.checks.run import run_case
 from coursekit.checks.shipped import ShippedCode
@@ -179,7 +180,8 @@ class Assignment:
         functions : list of str
             What `check` is handed, if that is more or other than `name`.
         no_loop_over : list of str
-            Arguments over whose rows there must be no Python loop; needs a part ``"vectorised"``.
+            All arguments that have a row for each example, where there must be no Python loop over
+            the examples; needs a part ``"vectorised"``.
         reference : dict
             Right functions or classes by name, or :func:`shipped` ones: they make the results that
             cases leave to them, and stand in for a student's wrong ones where a later exercise `uses` this one.
@@ -235,6 +237,8 @@ class Assignment:
         parts = {item.part for made in cases for step in made.steps for item in step.expected}
         if parts | ({"vectorised"} if one.no_loop_over else set()) != set(one.parts):
             raise Refused(f"{self.name}/{name}: the cases award {sorted(parts)}, but its parts are {sorted(one.parts)}")
+        if one.no_loop_over and not any(experiment(made, one.no_loop_over) for made in cases):
+            raise Refused(f"{self.name}/{name}: no call has rows in one of the arguments {list(one.no_loop_over)}")
         messages = {mistake.code: mistake.message for mistake in one.mistakes}
         return Exercise(name, one.functions, one.parts, cases, messages, one.no_loop_over, one.uses)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from coursekit.checks.cases import Case, Step
 from coursekit.checks.codec import Opaque
+from coursekit.checks.lines import MAX_LINES, Line
 from coursekit.checks.probes import Callback, Probe
 from coursekit.checks.run import Failure, StepOutcome
 from coursekit.checks.shipped import ShippedCode
@@ -184,7 +185,8 @@ class Box:
         seconds = self.limits.call_seconds
         # Of a step, this crosses and nothing else: neither `expected` nor the case's title.
         asked: dict[str, Any] = {"target": step.target, "args": args, "kwargs": dict(step.kwargs)}
-        asked |= {"names": list(step.names), "evaluate": step.evaluate, "save_as": step.save_as}
+        asked |= {"names": list(step.names), "evaluate": step.evaluate}
+        asked |= {"save_as": step.save_as, "counted": step.counted}
         self._send("step", step=asked, seconds=seconds)
         started = time.monotonic()
         deadline = min(started + seconds + GRACE, self.ends_at)
@@ -218,6 +220,7 @@ class Box:
             failure=None if fields.get("failure") is None else self._failure(self._field(fields, "failure", list)),
             changed={n: Opaque("nothing") if changed[n] is None else changed[n] for n in arrays if n in changed},
             notes=[note[:300] for note in notes[:5] if isinstance(note, str)],
+            lines=None if fields.get("lines") is None else self._lines(self._field(fields, "lines", list)),
         )
 
     def _failure(self, sent: list[Any]) -> Failure:
@@ -226,6 +229,16 @@ class Box:
                 lines = tuple(line[:300] for line in where[:6] if isinstance(line, str))
                 return Failure(kind[:100], message[:1000], lines)
         raise self._broke("it sent a malformed failure")
+
+    def _lines(self, sent: list[Any]) -> list[Line]:
+        lines = []
+        for line in sent[:MAX_LINES]:
+            match line:
+                case (str(place), str(source), int(times)):
+                    lines.append(Line(place[:300], source[:300], times))
+                case _:
+                    raise self._broke("it sent a malformed count of lines")
+        return lines
 
     # -- messages ---------------------------------------------------------------------------
 

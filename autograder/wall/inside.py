@@ -35,8 +35,9 @@ from traitlets.config import Config
 from coursekit.checks import answer_with, check
 from coursekit.checks.cases import Step
 from coursekit.checks.codec import MAX_TEXT
+from coursekit.checks.lines import CHECKERS
 from coursekit.checks.probes import Callback
-from coursekit.checks.run import OWN_FOLDERS, Failure, Session, StepOutcome, describe
+from coursekit.checks.run import Failure, Session, StepOutcome, describe
 
 from . import stubs
 from .hooks import Hooks
@@ -67,7 +68,7 @@ class Inside:
         self.shell = make_shell(self)
         self.hooks = Hooks(self.shell)
         self.streams = {name: Stream(self, name) for name in ("stdout", "stderr")}
-        OWN_FOLDERS.append(str(Path(__file__).resolve().parent))
+        CHECKERS.append(str(Path(__file__).resolve().parent))
         answer_with(self.examine)
 
     def main(self, channel: Channel) -> NoReturn:
@@ -201,6 +202,7 @@ class Inside:
             failure=failure and [failure.kind, failure.message, list(failure.where)],
             changed=outcome.changed,
             notes=outcome.notes,
+            lines=outcome.lines,
         )
 
     # -- outputs ------------------------------------------------------------------------

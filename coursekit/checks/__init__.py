@@ -5,13 +5,13 @@ report.  In a grader's hands the same line is answered by the grader: :func:`ans
 puts the grader's examiner in place of the public cases.
 
 Read on in `probes`, `codec`, `cases` (what a case is), `run` (a student's code meets a
-case), `values`, `training` and `compare` (is it right?), `judge` (what came of it), `loops`, `report`.
+case), `values`, `training` and `compare` (is it right?), `lines` and `loops` (is it
+vectorised?), `judge` (what came of it), `report`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -114,7 +114,7 @@ def _public_cases(name: str, functions: tuple[Any, ...]) -> Report:
     by_name = dict(zip(exercise.functions, functions, strict=True))
     if not all(callable(function) for function in functions):
         raise TypeError(f'check("{name}", …) takes the function itself, without calling it')
-    report = examine(exercise, lambda case: run_case(case, by_name), lambda: _source(functions[0]))
+    report = examine(exercise, lambda case: run_case(case, by_name))
     _has_failed[name] = report.status not in ("passed", "not written")
     wrong = [earlier for earlier in exercise.uses if _has_failed.get(earlier)]
     return report if report.passed or not wrong else replace(report, notes=(*report.notes, mend_first(wrong)))
@@ -131,17 +131,6 @@ def _folder() -> Path:
         f"cases.json is not in {here}. It comes with the assignment and must lie beside the notebook: "
         "copy it (and cases.npz) there. Instructors: run `autograder release` first."
     )
-
-
-def _source(function: Any) -> str | None:
-    """The source of `function` and of the notebook's other functions, which it may call."""
-    texts = []
-    others = vars(sys.modules["__main__"]).values()
-    for one in [*others, function]:
-        if inspect.isfunction(one) and one.__module__ in ("__main__", function.__module__):
-            with contextlib.suppress(OSError, TypeError):
-                texts.append(inspect.cleandoc("\n" + inspect.getsource(one)))
-    return "\n\n".join(texts) or None
 
 
 def _notebook() -> Any:

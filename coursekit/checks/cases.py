@@ -76,7 +76,8 @@ class Step:
     (``"TwoLayerNet"``), or a method of an object that an earlier step saved
     (``"net.loss"``).  `names` are the names of `args`, for people to read.  With
     `evaluate`, `target` is a Python expression over all of these instead, in which
-    `args` stand by their names: ``"2.0 * a + b"``, ``"net.params.update(new)"``.
+    `args` stand by their names: ``"2.0 * a + b"``, ``"net.params.update(new)"``.  If it is
+    `counted`, the lines that run are counted; no stored step is.
     """
 
     target: str
@@ -86,6 +87,7 @@ class Step:
     save_as: str | None = None
     expected: tuple[Expected, ...] = ()
     names: tuple[str, ...] = ()
+    counted: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,8 @@ class Exercise:
         What to tell a student who made a known mistake, by its code; two forms of one
         mistake differ after a slash, as ``"sign"`` and ``"sign/data"``.
     no_loop_over : tuple of str
-        The arguments whose rows a vectorised function must not loop over; this is worth
-        the points of the part ``"vectorised"``.
+        All arguments that have a row for each example, over which a vectorised function must not
+        loop; this is worth the points of the part ``"vectorised"``.
     uses : tuple of str
         Earlier exercises that this one may call.
     """

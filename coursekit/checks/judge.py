@@ -14,7 +14,7 @@ from coursekit.reporting import Finding
 
 from .cases import Case, Exercise, Expected, Step
 from .compare import COMPARISONS, Comparison, agrees
-from .loops import first_loop_over
+from .loops import experiment, first_loop
 from .report import Part, Report, Verdict
 from .run import Failure, Runner, StepOutcome
 
@@ -60,7 +60,7 @@ MEANINGS = {
 }
 
 
-def examine(exercise: Exercise, run: Runner, code: Callable[[], str | None]) -> Report:
+def examine(exercise: Exercise, run: Runner) -> Report:
     """Check one exercise.
 
     Parameters
@@ -69,12 +69,10 @@ def examine(exercise: Exercise, run: Runner, code: Callable[[], str | None]) -> 
         The cases with what they should give.
     run : callable
         Runs a case: here in this process, or behind the wall.
-    code : callable
-        Gives the source text that defines the function, or None where there is none to
-        be had; called only when the exercise forbids loops.
     """
     verdicts: list[Verdict] = []
     notes: list[str] = []
+    worked: list[Case] = []
     seconds = 0.0
     for case in exercise.cases:
         outcomes = run(case)
@@ -86,7 +84,9 @@ def examine(exercise: Exercise, run: Runner, code: Callable[[], str | None]) -> 
             return Report.unanswered(exercise, "not written", f"{exercise.name} is not written yet.")
         if failure and failure.kind == "Timeout":
             break  # each further case would wait as long again
-    verdicts.extend(_vectorised(exercise, code))
+        if not failure:
+            worked.append(case)
+    verdicts.extend(_vectorised(exercise, run, worked))
     parts = _parts(exercise, verdicts)
     return Report(
         exercise=exercise.name,
@@ -207,18 +207,30 @@ def _raised(failure: Failure) -> Comparison:
     return Comparison(False, f"is missing: {failure.kind}: {failure.message}", "error")
 
 
-def _vectorised(exercise: Exercise, code: Callable[[], str | None]) -> Iterator[Verdict]:
-    if not exercise.no_loop_over:
+def _vectorised(exercise: Exercise, run: Runner, worked: Sequence[Case]) -> Iterator[Verdict]:
+    """Judge whether a call loops over the examples, in the one of the cases that `worked` with the most of them."""
+    found = [one for case in worked if (one := experiment(case, exercise.no_loop_over))]
+    if not found:
         return
-    text = code()
-    loop = first_loop_over(text, exercise.functions[0], exercise.no_loop_over) if text else None
+    most = max(found, key=lambda one: one.rows)
+    few, many = run(most.few)[-1], run(most.many)[-1]
+    loop = None
+    if failure := few.failure or many.failure:
+        comparison = _raised(failure)
+    elif few.lines is None or many.lines is None:
+        comparison = Comparison(False, "cannot be counted: leave Python's trace function (sys.settrace) as it is")
+    elif loop := first_loop(few.lines, many.lines, most.added):
+        comparison = Comparison(False, f"loops over the examples: {loop}", "loops-over-examples")
+    else:
+        comparison = Comparison(True)
     yield Verdict(
         case="no Python loop over the examples",
         name=exercise.functions[0],
         part="vectorised",
-        ok=loop is None,
-        message="" if loop is None else f"loops over the examples: {loop}",
-        code=None if loop is None else "loops-over-examples",
+        ok=comparison.ok,
+        message=comparison.message,
+        code=comparison.code,
+        failure=failure,
     )
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import io
 import sys
-import sysconfig
 import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,15 +23,9 @@ from coursekit._typing import Array
 
 from .cases import Case, Step
 from .codec import Generator, Ref, decode, encode
+from .lines import Line, count_lines, is_students
 from .probes import Probe, ProbeCall
 from .shipped import CASE, ShippedCode
-
-# Whose lines mean nothing to a student: the kit's own, Python's and those of installed packages.
-OWN_FOLDERS = [
-    str(Path(__file__).resolve().parent),
-    *(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")),
-    CASE,
-]
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,8 @@ class StepOutcome:
     """What one step did.
 
     `changed` holds the arguments that the call altered, by position, as they are
-    afterwards; `calls` the calls of a probe among the arguments; `notes` the warnings.
+    afterwards; `calls` the calls of a probe among the arguments; `notes` the warnings;
+    `lines` how often each line ran, if the step asks for it and it could be counted.
     """
 
     returned: Any = None
@@ -57,6 +51,7 @@ class StepOutcome:
     changed: dict[int, Any] = field(default_factory=dict)
     calls: list[ProbeCall] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    lines: list[Line] | None = None
     seconds: float = 0.0
 
 
@@ -77,15 +72,14 @@ class Session:
         started = time.perf_counter()
         with _noting_warnings() as caught:
             try:
-                given = [self._argument(value) for value in step.args]
-                named = {key: self._argument(value) for key, value in step.kwargs.items()}
-                if step.evaluate:
-                    result = self._value_of(step.target, dict(zip(step.names, given, strict=True)) | named)
+                if step.counted:
+                    outcome.lines = self._count(step)
                 else:
-                    result = self._target(step.target)(*given, **named)
-                outcome.returned = plain(result)
-                if step.save_as is not None:
-                    self.saved[step.save_as] = result
+                    given, named = self._arguments(step)
+                    result = self._call(step, given, named)
+                    outcome.returned = plain(result)
+                    if step.save_as is not None:
+                        self.saved[step.save_as] = result
             except (Exception, SystemExit) as error:
                 outcome.failure = describe(error)
         outcome.seconds = time.perf_counter() - started
@@ -96,6 +90,22 @@ class Session:
             elif isinstance(before, np.ndarray) and not _same(before, after):
                 outcome.changed[position] = plain(after)
         return outcome
+
+    def _count(self, step: Step) -> list[Line] | None:
+        """Count the lines of a second call, without what is done only once, and without what both print."""
+        with contextlib.redirect_stdout(_Nowhere()) as nowhere, contextlib.redirect_stderr(nowhere):
+            self._call(step, *self._arguments(step))
+            given, named = self._arguments(step)
+            return count_lines(lambda: self._call(step, given, named))
+
+    def _arguments(self, step: Step) -> tuple[list[Any], dict[str, Any]]:
+        given = [self._argument(value) for value in step.args]
+        return given, {key: self._argument(value) for key, value in step.kwargs.items()}
+
+    def _call(self, step: Step, given: list[Any], named: dict[str, Any]) -> Any:
+        if step.evaluate:
+            return self._value_of(step.target, dict(zip(step.names, given, strict=True)) | named)
+        return self._target(step.target)(*given, **named)
 
     def _argument(self, value: Any) -> Any:
         if isinstance(value, Generator | ShippedCode):
@@ -124,6 +134,13 @@ class Session:
         for name in attributes:
             found = getattr(found, name)
         return found
+
+
+class _Nowhere(io.TextIOBase):
+    """A stream that forgets what is written to it."""
+
+    def write(self, text: str) -> int:
+        return len(text)
 
 
 def run_case(case: Case, functions: Mapping[str, Any]) -> list[StepOutcome]:
@@ -161,7 +178,7 @@ def plain(value: Any) -> Any:
 def describe(error: BaseException) -> Failure:
     """The exception and the student's own lines in its traceback, without the kit's."""
     trace = traceback.extract_tb(error.__traceback__)
-    frames = [frame for frame in trace if not frame.filename.startswith(tuple(OWN_FOLDERS))]
+    frames = [frame for frame in trace if is_students(frame.filename)]
     where = tuple(
         f"in {frame.name}, line {frame.lineno}" + (f": {frame.line}" if frame.line else "")
         for frame in frames[:2] + frames[2:][-4:]

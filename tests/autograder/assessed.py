@@ -43,7 +43,7 @@ class Assessed:
         functions = {function: namespace[function] for function in exercise.functions}
         limit = sys.getrecursionlimit()  # each submission has a process of its own, so what one sets is not for others
         try:
-            return examine(exercise, lambda case: run_case(case, functions), lambda: source)
+            return examine(exercise, lambda case: run_case(case, functions))
         finally:
             sys.setrecursionlimit(limit)
 
@@ -53,10 +53,10 @@ class Assessed:
         def run(made: Case) -> list[StepOutcome]:
             outcomes = []
             for step in made.steps:
-                outcomes.append(StepOutcome(returned=_returned(step.expected, change)))
+                outcomes.append(StepOutcome(returned=_returned(step.expected, change), lines=[]))
             return outcomes
 
-        return examine(self.exercise(name, student), run, lambda: None)
+        return examine(self.exercise(name, student), run)
 
 
 def _returned(expected: Sequence[Expected], change: Callable[[Expected], Any]) -> Any:

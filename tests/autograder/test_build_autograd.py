@@ -917,7 +917,7 @@ def briefly_graded(name: str, functions: dict[str, Any], student: str, code: str
     whole = exercise(name, student)
     skipped = name == "MLP" or (name == "Value" and code != "recursion")
     brief = replace(whole, cases=whole.cases[: -1 if skipped else None])
-    return examine(brief, lambda made: run_case(made, functions), lambda: None)
+    return examine(brief, lambda made: run_case(made, functions))
 
 
 def defined(source: str) -> dict[str, Any]:
@@ -1032,5 +1032,5 @@ def test_an_earlier_mistake_is_not_punished_twice() -> None:
         assert not briefly_graded(name, namespace, STUDENTS[0]).passed
         for one in uses:
             namespace[one] = ASSIGNMENT.described[one].reference[one].make()
-        report = examine(exercise(name, STUDENTS[0]), lambda made, n=namespace, f=name: run_case(made, {f: n[f]}), str)
+        report = examine(exercise(name, STUDENTS[0]), lambda made, n=namespace, f=name: run_case(made, {f: n[f]}))
         assert report.passed, report.text()

@@ -581,10 +581,10 @@ def test_after_so_many_restarts_the_rest_is_not_run_and_that_is_the_reason():
 
 
 def test_a_result_stranger_than_a_comparison_can_bear_costs_its_exercise(monkeypatch):
-    def examine(exercise, run, code):
+    def examine(exercise, run):
         if exercise.name == "double":
             raise TypeError("a comparison was surprised")
-        return real(exercise, run, code)
+        return real(exercise, run)
 
     real = grading.examine
     monkeypatch.setattr(grading, "examine", examine)
@@ -630,7 +630,7 @@ def test_a_strange_result_is_wrong_and_nothing_worse(values):
     assert result.record["lost_cells"] == {}
 
 
-# -- what is read in the source -----------------------------------------------------------------
+# -- loops over the examples --------------------------------------------------------------------
 
 LOOPS = """
 from autograder.spec import Assignment, case
@@ -642,16 +642,54 @@ def double_cases(rng):
     x = rng.normal(size=(4,))
     yield case("four numbers", "double", {"x": x}, {"y": 2 * x}, parts="value")
 """
+LOOP = "def double(x):\n    return np.array([2 * number for number in x])"
+
+
+def checked_for_loops(double, *others):
+    """The graded notebook with one exercise, checked for loops, and `others` as cells before and after it."""
+    nb = notebook(double=double)
+    cells = [nbformat.v4.new_code_cell(other, id=f"other-{number}") for number, other in enumerate(others)]
+    nb.cells = [*nb.cells[:2], *cells[:-1], *nb.cells[2:4], *cells[-1:]]
+    next(one for one in nb.cells if one.id == "check-double").metadata.nbgrader.points = 3
+    return grade(Submission("ada", "tiny", "tiny", json.dumps(nb)), bundle(LOOPS), SECRET, LIMITS)
+
+
+def test_a_loop_over_examples_is_found_behind_the_wall_and_its_line_is_shown():
+    result = checked_for_loops(LOOP)
+    assert (scores(result)["double"], codes(result, "double")) == (1, ["loops-over-examples"])
+    assert "double loops over the examples: return np.array([2 * number for number in x])" in result.content
+    assert scores(checked_for_loops(RIGHT["double"]))["double"] == 3
 
 
 def test_a_definition_below_the_check_does_not_hide_the_loop_above_it():
-    loop = "def double(x):\n    return np.array([2 * number for number in x])"
-    nb = notebook(double=loop)
-    nb.cells = nb.cells[:4]
-    nb.cells[-1].metadata.nbgrader.points = 3
-    nb.cells.append(nbformat.v4.new_code_cell(RIGHT["double"], id="later"))
-    result = grade(Submission("ada", "tiny", "tiny", json.dumps(nb)), bundle(LOOPS), SECRET, LIMITS)
+    result = checked_for_loops(LOOP, RIGHT["double"])
     assert (scores(result)["double"], codes(result, "double")) == (1, ["loops-over-examples"])
+
+
+def test_a_cell_that_is_not_python_hides_no_loop_elsewhere():
+    trouble = ["%matplotlib inline", "%%time", "!pip list", "np.dot?", "def broken(:\n    pass", "x = (1,\n"]
+    result = checked_for_loops(LOOP, *trouble, "print 'hello'")
+    assert (scores(result)["double"], codes(result, "double")) == (1, ["loops-over-examples"])
+
+
+def test_a_helper_in_another_cell_that_loops_is_found():
+    helper = "def each(x):\n    for number in x:\n        yield 2 * number"
+    result = checked_for_loops("def double(x):\n    return np.array(list(each(x)))", helper, "")
+    assert (scores(result)["double"], codes(result, "double")) == (1, ["loops-over-examples"])
+
+
+def test_who_takes_the_trace_function_away_earns_no_points_for_vectorising():
+    result = checked_for_loops(LOOP.replace("    return", "    sys.settrace(None)\n    return"), "import sys", "")
+    assert scores(result)["double"] == 1
+
+
+def test_counts_of_lines_that_are_no_counts_end_the_notebook():
+    finds = "import gc\nchannel = next(one for one in gc.get_objects() if type(one).__name__ == 'Channel')"
+    forged = "[['a place', 'a line', 'often']]"
+    sends = f"channel.send('result', returned=2 * x, failure=None, changed={{}}, notes=[], lines={forged})"
+    result = checked_for_loops(f"def double(x):\n    {sends}\n    return 2 * x", finds, "")
+    assert scores(result)["double"] == 0
+    assert "malformed count of lines" in str(result.record["lost_cells"])
 
 
 def test_a_known_mistake_that_cannot_be_computed_is_the_instructors_and_ends_the_run():

@@ -92,6 +92,9 @@ def test_points_for_vectorising_need_arguments_without_loops_and_the_other_way_r
         loaded(GOOD.replace('{"value": 3}', '{"value": 3}, no_loop_over=["x"]'))
     both = loaded(GOOD.replace('{"value": 3}', '{"value": 3, "vectorised": 1}, no_loop_over=["x"]'))
     assert both.make("double", np.random.default_rng(0)).points == 4
+    other = loaded(GOOD.replace('{"value": 3}', '{"value": 3, "vectorised": 1}, no_loop_over=["z"]'))
+    with pytest.raises(Refused, match=r"tiny/double: no call has rows in one of the arguments \['z'\]"):
+        other.make("double", np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("parts", ['{"value": 3, "shape": 1}', '{"result": 3}', "{}"])
@@ -212,7 +215,7 @@ def drawn(assignment: Assignment, name: str = "f") -> Exercise:
 
 def report_on(exercise: Exercise, *functions: Any) -> Report:
     by_name = dict(zip(exercise.functions, functions, strict=True))
-    return examine(exercise, lambda made: run_case(made, by_name), lambda: None)
+    return examine(exercise, lambda made: run_case(made, by_name))
 
 
 def codes(report: Report) -> list[str]:

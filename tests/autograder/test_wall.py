@@ -633,7 +633,7 @@ def test_of_a_step_only_the_call_crosses(forger):
     sent = everything_sent(forger[1])
     assert [kind for kind, _ in sent] == ["case", "step"]
     assert sent[0][1] == {"names": ["f"], "stand_ins": {}}
-    assert set(sent[1][1]["step"]) == {"target", "args", "names", "kwargs", "evaluate", "save_as"}
+    assert set(sent[1][1]["step"]) == {"target", "args", "names", "kwargs", "evaluate", "save_as", "counted"}
     assert sent[1][1]["step"]["args"][0] == Callback(("x",))
     assert not any(word in repr(sent) for word in ("secret", "41.5", "hidden", "labels", "wave"))
 

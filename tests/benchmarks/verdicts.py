@@ -164,7 +164,7 @@ def behaviours(slug: str) -> dict[str, Counter[str]]:
                         break
                 return outcomes
 
-            report = examine(exercise, run, lambda: None)
+            report = examine(exercise, run)
             counter[codes(report)[0] if report.findings else "nothing is said"] += 1
             assert report.score == 0, (slug, name, title)
         found[title] = counter
@@ -195,7 +195,7 @@ def _noisily(assessed: Assessed, name: str, source: str) -> Report:
     exec(compile("import numpy as np\n" + source + NOISE + wrapped, "<cell>", "exec"), namespace)
     by_name = {function: namespace[function] for function in names}
     with contextlib.redirect_stdout(io.StringIO()):
-        return examine(exercise, lambda made: run_case(made, by_name), lambda: source)
+        return examine(exercise, lambda made: run_case(made, by_name))
 
 
 # -- the tables -----------------------------------------------------------------------------------

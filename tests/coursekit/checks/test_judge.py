@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,8 +43,8 @@ EXERCISE = Exercise(
 )
 
 
-def judged(f: Any, exercise: Exercise = EXERCISE, code: str | None = None) -> Report:
-    return examine(exercise, lambda case: run_case(case, {"f": f}), lambda: code)
+def judged(f: Any, exercise: Exercise = EXERCISE) -> Report:
+    return examine(exercise, lambda case: run_case(case, {"f": f}))
 
 
 def earned(report: Report) -> dict[str, float]:
@@ -143,7 +144,7 @@ def test_after_a_timeout_nothing_more_is_run_and_what_was_right_stays() -> None:
         return late(case) if len(ran) == 3 else run_case(case, {"f": right})
 
     exercise = replace(EXERCISE, cases=(*EXERCISE.cases, square_case([7.0], "large")))
-    report = examine(exercise, run, lambda: None)
+    report = examine(exercise, run)
     assert len(ran) == 3
     assert report.status == "timeout"
     assert codes(report) == ["timeout"]
@@ -166,7 +167,7 @@ def test_what_was_never_run_earns_nothing() -> None:
         ran.append(case)
         return late(case) if len(ran) == 2 else run_case(case, {"f": right})
 
-    report = examine(exercise, run, lambda: "def f(x): pass")
+    report = examine(exercise, run)
     assert earned(report)["large"] == 0
     assert report.score == 0
 
@@ -326,29 +327,74 @@ def test_a_code_that_nobody_described_is_told_by_its_comparison() -> None:
 # -- without loops -------------------------------------------------------------------------------
 
 VECTORISED = replace(EXERCISE, parts={**EXERCISE.parts, "vectorised": 2.0}, no_loop_over=("x",))
-LOOP = "def f(x):\n    for i in range(len(x)):\n        pass\n"
+
+
+def looping(x: np.ndarray) -> Any:
+    return sum(number**2 for number in x), 2 * x
 
 
 def test_a_loop_costs_the_points_for_vectorising_and_nothing_else() -> None:
-    report = judged(right, VECTORISED, LOOP)
+    report = judged(looping, VECTORISED)
     assert earned(report) == {"loss": 2, "gradient": 3, "large": 1, "vectorised": 0}
     assert codes(report) == ["loops-over-examples"]
-    assert "for i in range(len(x)):" in report.text()
-    assert judged(right, VECTORISED, "def f(x): return x").score == 8
-
-
-def test_without_any_source_nobody_is_accused() -> None:
-    assert judged(right, VECTORISED, None).passed
+    assert "f loops over the examples: return sum(number**2 for number in x), 2 * x" in report.text()
+    assert judged(right, VECTORISED).score == 8
 
 
 def test_a_function_that_is_wrong_earns_nothing_for_having_no_loop() -> None:
-    report = judged(lambda x: (0.0, 0 * x), VECTORISED, "def f(x): return 0")
+    report = judged(lambda x: (0.0, 0 * x), VECTORISED)
     assert report.score == 0
     assert report.status == "failed"
 
 
 def test_one_right_part_keeps_the_points_for_having_no_loop() -> None:
-    assert judged(lambda x: (np.sum(x**2), 0 * x), VECTORISED, "def f(x): return 0").score == 4
+    assert judged(lambda x: (np.sum(x**2), 0 * x), VECTORISED).score == 4
+
+
+def test_lines_are_counted_in_the_case_with_the_most_examples_of_those_that_work() -> None:
+    def works_for_two(x: np.ndarray) -> Any:
+        if len(x) == 1:
+            raise ValueError("one is too few")
+        return looping(x)
+
+    report = judged(works_for_two, VECTORISED)
+    assert [verdict.ok for verdict in report.verdicts if verdict.part == "vectorised"] == [False]
+    assert earned(report) == {"loss": 0, "gradient": 0, "large": 1, "vectorised": 0}
+
+
+def test_what_works_for_no_case_is_not_counted() -> None:
+    report = judged(lambda x: x[99], VECTORISED)
+    assert not [verdict for verdict in report.verdicts if verdict.part == "vectorised"]
+    assert (report.score, report.status) == (0, "error")
+
+
+def test_what_cannot_be_counted_earns_no_points_for_vectorising() -> None:
+    def untraced(x: np.ndarray) -> Any:
+        sys.settrace(None)
+        return looping(x)
+
+    report = judged(untraced, VECTORISED)
+    assert earned(report) == {"loss": 2, "gradient": 3, "large": 1, "vectorised": 0}
+    assert "sys.settrace" in report.text()
+
+
+def test_a_call_that_fails_for_many_examples_earns_no_points_for_vectorising() -> None:
+    def few_only(x: np.ndarray) -> Any:
+        assert len(x) < 100, "too many"
+        return right(x)
+
+    report = judged(few_only, VECTORISED)
+    assert earned(report) == {"loss": 2, "gradient": 3, "large": 1, "vectorised": 0}
+    assert "AssertionError: too many" in report.text()
+
+
+def test_what_is_printed_while_lines_are_counted_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    def talking(x: np.ndarray) -> Any:
+        print("called")
+        return right(x)
+
+    assert judged(talking, VECTORISED).passed
+    assert capsys.readouterr().out == "called\n" * len(VECTORISED.cases)
 
 
 # -- several steps -------------------------------------------------------------------------------
@@ -363,8 +409,8 @@ def test_steps_that_were_not_reached_are_wrong_and_the_one_that_raised_is_told()
     def runner(f: Callable[[], Any]) -> Callable[[Case], list[StepOutcome]]:
         return lambda case: run_case(case, {"f": f, "g": lambda: 2.0})
 
-    assert examine(exercise, runner(lambda: 1.0), lambda: None).passed
-    report = examine(exercise, runner(lambda: 1 / 0), lambda: None)
+    assert examine(exercise, runner(lambda: 1.0)).passed
+    report = examine(exercise, runner(lambda: 1 / 0))
     assert [verdict.message for verdict in report.verdicts] == [
         "is missing: ZeroDivisionError: division by zero",
         "was not reached",

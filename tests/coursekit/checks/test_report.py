@@ -26,7 +26,7 @@ def exercise(value: Any = 4.0, arg: Any = 2.0, name: str = "square") -> Exercise
 
 
 def report(f: Any, **settings: Any) -> Report:
-    return examine(exercise(**settings), lambda case: run_case(case, {"square": f}), lambda: None)
+    return examine(exercise(**settings), lambda case: run_case(case, {"square": f}))
 
 
 class Tags(HTMLParser):
@@ -193,7 +193,7 @@ def test_an_unanswered_exercise_gives_its_reason_and_no_points() -> None:
 def test_no_more_cases_are_shown_than_anybody_reads_and_the_rest_is_counted() -> None:
     one = exercise().cases[0]
     many = Exercise("square", ("square",), {"value": 3.0}, (one,) * 9)
-    text = examine(many, lambda case: run_case(case, {"square": lambda x: 0.0}), lambda: None).text()
+    text = examine(many, lambda case: run_case(case, {"square": lambda x: 0.0})).text()
     assert text.count("In the case") == 1
     assert "(8 more expectations did not hold.)" in text
 
