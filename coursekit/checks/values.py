@@ -67,34 +67,45 @@ def close(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[Ste
     have = read(got, "a number" if want.ndim == 0 else f"an array of shape {want.shape}")
     if isinstance(have, Comparison):
         return have
-    if want.ndim == 0 and have.size == 1:
-        have = have.reshape(())
-    if expected.options.get("row") and _row(have).shape == _row(want).shape:
-        have = have.reshape(want.shape)
+    have = _laid_out_as(have, want, bool(expected.options.get("row")))
     if have.shape != want.shape:
         return wrong_shape(have, want.shape)
     if np.iscomplexobj(have) and not np.iscomplexobj(want):
         if np.any(have.imag != 0):
             return Comparison(False, "has imaginary parts", "not-a-number")
         have = have.real
+    return _overflowed(have, want, expected.options) or _differences(have, want, _tolerance(expected.options))
+
+
+def _laid_out_as(have: Array, want: Array, row: bool) -> Array:
+    """Return `have` in the shape of `want`, where the shape does not matter: one number, or with `row` a row vector."""
+    if want.ndim == 0 and have.size == 1:
+        return have.reshape(())
+    return have.reshape(want.shape) if row and _row(have).shape == _row(want).shape else have
+
+
+def _overflowed(have: Array, want: Array, options: Mapping[str, Any]) -> Comparison | None:
+    """Return the complaint about entries that are not finite and should be."""
     bad = ~np.isfinite(have) & np.isfinite(want)
-    if bad.any():
-        large = expected.options.get("large")
-        first = have[bad].ravel()[0]
-        share = f"{entries_are(bad, 'its ')} not finite" if bad.size > 1 else "is not finite"
-        at = f" for {large}" if large else ""
-        code = expected.options.get("code", "unstable") if large else "not-finite"
-        return Comparison(False, f"{share} (such as {first}){at}", code, np.inf)
+    if not bad.any():
+        return None
+    large = options.get("large")
+    share = f"{entries_are(bad, 'its ')} not finite" if bad.size > 1 else "is not finite"
+    at = f" for {large}" if large else ""
+    code = options.get("code", "unstable") if large else "not-finite"
+    return Comparison(False, f"{share} (such as {have[bad].ravel()[0]}){at}", code, np.inf)
+
+
+def _differences(have: Array, want: Array, tolerance: Tolerance) -> Comparison:
     with np.errstate(invalid="ignore"):
         difference = np.where(_same(have, want), 0.0, np.abs(have - want))
-    size = np.where(np.isfinite(want), np.abs(want), 0.0)
-    allowed = _tolerance(expected.options).allowed(want)
-    if np.all(difference <= allowed):
+    bad = ~(difference <= tolerance.allowed(want))
+    if not bad.any():
         return OK
     finite = np.isfinite(difference)
-    scale = max(float(np.max(size)), float(np.max(np.abs(have[finite]), initial=0)))
-    error = float(np.max(difference)) / scale if finite.all() else np.inf
-    share = f"; {entries_are(~(difference <= allowed))} wrong" if want.size > 1 else ""
+    largest = max(float(np.max(np.abs(values), initial=0)) for values in (want[np.isfinite(want)], have[finite]))
+    error = float(np.max(difference)) / largest if finite.all() else np.inf
+    share = f"; {entries_are(bad)} wrong" if want.size > 1 else ""
     return Comparison(False, f"is not right: relative error {error:.2g}{share}", None, error)
 
 

@@ -282,56 +282,91 @@ def _same_entries(column: Candidate, wrong: Wrong) -> Array | None:
 # --- In other proportions ------------------------------------------------------------------------------------
 
 
+class _Fit:
+    """A gradient beside a candidate, in the entries where the right gradient is known.
+
+    Attributes
+    ----------
+    got, data : arrays (n,)
+        The gradient that was handed in, and what a candidate gives without its regulariser.
+    penalty : array (n,) or None
+        The gradient of the candidate's regulariser, unless it is zero.
+    """
+
+    def __init__(self, wrong: Wrong, column: Candidate) -> None:
+        self.wrong, self.column = wrong, column
+        self.got, self.data = wrong.got[wrong.usable], column.data[wrong.usable]
+        penalty = None if column.penalty is None else column.penalty[wrong.usable]
+        self.penalty = None if penalty is None or not np.any(penalty) else penalty
+
+    def told(self, claims: tuple[Finding, ...], fitted: Array) -> list[Story]:
+        """Return the story that the candidate with further `claims` tells, if its numbers `fitted` explain enough."""
+        left, difference = float(np.linalg.norm(self.got - fitted)), self.wrong.difference
+        if not left <= LEFT * difference:
+            return []
+        exact = left <= self.wrong.precision * float(np.linalg.norm(self.got))
+        return [Story((*self.column.claims, *claims), 1 - (left / difference) ** 2, exact)]
+
+
 def _proportions(wrong: Wrong, column: Candidate, context: Context, as_it_is: bool = False) -> Iterator[Story]:
-    """The stories in which the gradient is a·data + b·penalty."""
-    here = wrong.usable
-    got, data = wrong.got[here], column.data[here]
-    penalty = None if column.penalty is None else column.penalty[here]
-    if penalty is not None and not np.any(penalty):
-        penalty = None
-    difference = wrong.difference
-
-    def story(claims: tuple[Finding, ...], fitted: Array) -> Iterator[Story]:
-        left = float(np.linalg.norm(got - fitted))
-        if left <= LEFT * difference:
-            exact = left <= wrong.precision * float(np.linalg.norm(got))
-            yield Story((*column.claims, *claims), 1 - (left / difference) ** 2, exact)
-
-    plain = list(story((), data if penalty is None else data + penalty))
+    """Yield the stories in which the gradient is a·data + b·penalty; with `as_it_is`, only a = b = 1."""
+    fit = _Fit(wrong, column)
+    unscaled = fit.told((), fit.data if fit.penalty is None else fit.data + fit.penalty)
     if column.claims:
-        yield from plain
-    if any(one.exact for one in plain):
+        yield from unscaled
+    if as_it_is or any(one.exact for one in unscaled):
         return
-    if as_it_is:
+    if fit.penalty is None:
+        yield from _one_factor_of(fit, context)
+        yield from _bias_penalised(fit, context)
+    else:
+        yield from _two_factors_of(fit, fit.penalty, context)
+
+
+def _one_factor_of(fit: _Fit, context: Context) -> Iterator[Story]:
+    if not np.any(fit.got) and np.any(fit.data):
+        yield from fit.told((ZERO,), fit.got)
         return
-    if penalty is None:
-        yield from _factor_only(column, context, story, got, data)
-        strength = _penalised_bias(wrong, context)
-        for sign in (1.0, -1.0) if strength is not None else ():
-            assert strength is not None
-            found = _coefficient(got - sign * data, wrong.x[here])
-            if _nice(abs(found) / strength, context.sizes):
-                made: tuple[Finding, ...] = (SIGN, BIAS) if sign < 0 else (BIAS,)
-                yield from story(made, sign * data + found * wrong.x[here])
+    factor = _coefficient(fit.got, fit.data)
+    nice = _nice(factor, context.sizes, products=bool(np.count_nonzero(fit.data) >= FEW))
+    if nice:
+        yield from fit.told(_of_factor(nice, context.sizes, "The gradient"), nice * fit.data)
+    elif nice is None and factor and not fit.column.claims and np.count_nonzero(fit.data) >= 4:
+        yield from fit.told(_of_factor(factor, context.sizes, "The gradient"), factor * fit.data)
+
+
+def _bias_penalised(fit: _Fit, context: Context) -> Iterator[Story]:
+    """Yield the stories in which a bias is regularised as the weights are."""
+    strength = _strength_elsewhere(fit.wrong, context)
+    if strength is None:
         return
-    matrix = np.stack([data, penalty], axis=1)
+    x = fit.wrong.x[fit.wrong.usable]
+    for sign in (1.0, -1.0):
+        found = _coefficient(fit.got - sign * fit.data, x)
+        if _nice(abs(found) / strength, context.sizes):
+            yield from fit.told((SIGN, BIAS) if sign < 0 else (BIAS,), sign * fit.data + found * x)
+
+
+def _two_factors_of(fit: _Fit, penalty: Array, context: Context) -> Iterator[Story]:
+    matrix = np.stack([fit.data, penalty], axis=1)
     scales = np.linalg.norm(matrix, axis=0)
-    if abs(data @ penalty) > (1 - 1e-4) * scales[0] * scales[1] > 0:
+    if abs(fit.data @ penalty) > (1 - 1e-4) * scales[0] * scales[1] > 0:
         return  # one is a multiple of the other: what is whose cannot be told
     scales[scales == 0] = 1
-    (a, b), *_ = np.linalg.lstsq(matrix / scales, got, rcond=1e-12)
+    (a, b), *_ = np.linalg.lstsq(matrix / scales, fit.got, rcond=1e-12)
     a, b = float(a / scales[0]), float(b / scales[1])
-    for claims, a_exact, b_exact in _readings(a, b, context.sizes, alone=not column.claims):
-        yield from story(claims, a_exact * data + b_exact * penalty)
+    for claims, a_exact, b_exact in _readings(a, b, context.sizes, alone=not fit.column.claims):
+        yield from fit.told(claims, a_exact * fit.data + b_exact * penalty)
 
 
 def _coefficient(y: Array, x: Array) -> float:
+    """Return the a for which a·x is closest to y."""
     square = float(np.sum(x * x))
     return float(np.sum(x * y)) / square if square else 0.0
 
 
-def _penalised_bias(wrong: Wrong, context: Context) -> float | None:
-    """2·reg, if it is a bias and other parameters have a regulariser; else None."""
+def _strength_elsewhere(wrong: Wrong, context: Context) -> float | None:
+    """Return 2·reg, if this is a bias and other parameters have a regulariser; else None."""
     if wrong.x.ndim != 1:
         return None
     for name, penalty in (context.record.penalty if context.record is not None else context.penalties).items():
@@ -339,24 +374,6 @@ def _penalised_bias(wrong: Wrong, context: Context) -> float | None:
             x = context.record.parameters[name] if context.record is not None else context.points[name]
             return _coefficient(np.ravel(penalty), np.ravel(x))
     return None
-
-
-def _factor_only(
-    column: Candidate,
-    context: Context,
-    story: Callable[[tuple[Finding, ...], Array], Iterator[Story]],
-    got: Array,
-    data: Array,
-) -> Iterator[Story]:
-    if not np.any(got) and np.any(data):
-        yield from story((ZERO,), got)
-        return
-    factor = _coefficient(got, data)
-    nice = _nice(factor, context.sizes, products=bool(np.count_nonzero(data) >= FEW))
-    if nice:
-        yield from story(_of_factor(nice, context.sizes, "The gradient"), nice * data)
-    elif nice is None and factor and not column.claims and np.count_nonzero(data) >= 4:
-        yield from story(_of_factor(factor, context.sizes, "The gradient"), factor * data)
 
 
 SIGN = Finding("sign", "The sign is flipped: this is the negative of the gradient.")

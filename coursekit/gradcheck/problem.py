@@ -47,46 +47,58 @@ class Problem:
 
 
 def claimed(problem: Problem, before: dict[str, Array]) -> tuple[dict[str, Array] | None, float | None, list[Finding]]:
-    """The gradient, as a dict of arrays, the loss that came with it, and what is odd about how they came."""
+    """Return the gradient, as a dict of arrays, the loss that came with it, and what is odd about how they came."""
     findings: list[Finding] = []
-    loss = None
-    given = problem.gradient
-    if callable(given):
+    claim = problem.gradient
+    if callable(claim):
         with np.errstate(all="ignore"):
-            given = _copied(problem.call(problem.point))
+            claim = _copied(problem.call(problem.point))
             findings += modified(problem, before, "The gradient function")
-            twice = _copied(problem.call(problem.point))
+            again = _copied(problem.call(problem.point))
             modified(problem, before, "")
-        if not _same_results(given, twice):
+        if not _same_results(claim, again):
             text = "The gradient is random: it was another one when it was asked for twice at the same point."
             return None, None, [*findings, Finding("not-deterministic", text)]
-    if problem.gradient is problem.raw and not (isinstance(given, tuple) and len(given) == 2):
+    loss, claim = _without_loss(problem, claim)
+    gradients = _by_name(problem, claim)
+    if any(gradient is None for gradient in gradients.values()):
+        return None, loss, [*findings, Finding("returned-none", "The gradient is None: is a `return` missing?")]
+    return {key: _real_array(key, gradient) for key, gradient in gradients.items()}, loss, findings
+
+
+def _without_loss(problem: Problem, claim: Any) -> tuple[float | None, Any]:
+    """Split (loss, gradient) into its parts; the loss of a gradient alone is None."""
+    pair = isinstance(claim, tuple) and len(claim) == 2
+    if problem.gradient is problem.raw and not pair:
         raise TypeError(
             "without a gradient, f must return (loss, gradient): hand over the gradient too, or return both"
         )
-    if isinstance(given, tuple) and len(given) == 2 and np.size(given[1]) == 1 != np.size(given[0]):
+    if pair and np.size(claim[1]) == 1 != np.size(claim[0]):
         raise TypeError("the gradient function returned (gradient, loss); the order is (loss, gradient)")
-    if isinstance(given, tuple) and len(given) == 2 and not isinstance(given[0], Mapping) and np.size(given[0]) == 1:
-        loss, given = float(np.asarray(given[0]).reshape(())), given[1]
-    if problem.single is not None and not isinstance(given, Mapping):
-        given = {problem.single: given}
-    if not isinstance(given, Mapping):
+    if pair and not isinstance(claim[0], Mapping) and np.size(claim[0]) == 1:
+        return float(np.asarray(claim[0]).reshape(())), claim[1]
+    return None, claim
+
+
+def _by_name(problem: Problem, claim: Any) -> dict[str, Any]:
+    """Return the gradient of each parameter, as it came."""
+    if problem.single is not None and not isinstance(claim, Mapping):
+        claim = {problem.single: claim}
+    if not isinstance(claim, Mapping):
         raise TypeError(
-            f"the gradient must be a dict with {', '.join(problem.point)}, as x is, not {type(given).__name__}"
+            f"the gradient must be a dict with {', '.join(problem.point)}, as x is, not {type(claim).__name__}"
         )
-    missing = [key for key in problem.point if key not in given]
-    if missing:
-        raise ValueError(f"the gradient of {missing[0]!r} is missing; there are {', '.join(map(str, given)) or 'none'}")
-    if any(given[key] is None for key in problem.point):
-        return None, loss, [*findings, Finding("returned-none", "The gradient is None: is a `return` missing?")]
-    arrays = {}
     for key in problem.point:
-        value = given[key]
-        array = np.asarray(getattr(value, "value", value))
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"the gradient d{key} is no array of real numbers, but {array.dtype}")
-        arrays[key] = array
-    return arrays, loss, findings
+        if key not in claim:
+            raise ValueError(f"the gradient of {key!r} is missing; there are {', '.join(map(str, claim)) or 'none'}")
+    return {key: claim[key] for key in problem.point}
+
+
+def _real_array(key: str, gradient: Any) -> Array:
+    array = np.asarray(getattr(gradient, "value", gradient))
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"the gradient d{key} is no array of real numbers, but {array.dtype}")
+    return array
 
 
 def _copied(given: Any) -> Any:
