@@ -6,7 +6,7 @@ puts the grader's examiner in place of the public cases.
 
 Read on in `probes`, `codec`, `cases` (what a case is), `run` (a student's code meets a
 case), `values`, `training` and `compare` (is it right?), `lines` and `loops` (is it
-vectorised?), `judge` (what came of it), `report`.
+vectorised?), `judge` (what came of it), `findings` (why), `report`.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ import numpy as np
 from coursekit._typing import Array
 from coursekit.reporting import Finding
 
-from .faults import Recording
 from .numeric import Scalar, best_step, measure, slope
 from .problem import Exact, OfDict, Problem
+from .recording import Recording
 
 
 @dataclass

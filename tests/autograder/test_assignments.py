@@ -20,7 +20,7 @@ from nbgrader.validator import Validator
 
 from autograder import demo
 from autograder.course import Course
-from coursekit.checks.judge import MEANINGS
+from coursekit.checks.findings import MEANINGS
 
 # The contract with the curriculum: the exercises with their points, and the written question.
 CURRICULUM: dict[str, dict[str, float]] = {
