@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from coursekit.autograd import Tensor, log_softmax, stop_gradient
-from coursekit.autograd.tensor import ArrayLike
+from coursekit.autograd.arraylike import ArrayLike
 
 __all__ = ["binary_cross_entropy", "l2", "mean_squared_error", "softmax_cross_entropy", "svm_loss"]
 

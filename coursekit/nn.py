@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from coursekit._typing import Array
 from coursekit.autograd import Tensor
-from coursekit.autograd.tensor import primitive
+from coursekit.autograd.recording import primitive
 
 __all__ = [
     "ELU", "MLP", "LeakyReLU", "Linear", "Maxout", "Module", "ReLU", "Sequential", "Sigmoid", "Tanh",
@@ -316,7 +316,7 @@ def _logistic(x: Any) -> Any:
 
 
 # A row in the table of gradients: (1 − σ) σ is sooner computed than the gradients of all these steps.
-_sigmoid = primitive(_logistic, lambda g, ans, x: g * ans * (1 - ans))
+_sigmoid = primitive(_logistic, lambda g, ans, _x: g * ans * (1 - ans))
 
 
 def _floating(x: Any) -> Any:

@@ -13,14 +13,18 @@
 To learn how it works, read the files in this order, each from top to bottom:
 
 1. ``scalar.py``: circuits of single numbers, in pure Python: the whole idea, and nothing else.
-2. ``tensor.py``: an array that remembers how it was computed, the recording of an
-   operation, and the backward pass over the record.
-3. ``ops.py``: the table that the backward pass looks things up in.  One row for
+2. ``tensor.py``: an array that remembers how it was computed, and the backward pass
+   over the record.
+3. ``recording.py``: how an operation leaves its record, and what it keeps for the backward pass.
+4. ``ops.py``: the table that the backward pass looks things up in.  One row for
    each NumPy function: how to turn the upstream gradient into a gradient for
    each argument.
-4. ``function.py``: an operation whose forward and backward you write yourself.
-5. ``transforms.py``: ``grad`` and its relatives, which make of a function
-   another function, and so can be applied twice.
+5. ``function.py``: an operation whose forward and backward you write yourself.
+
+These five are the engine.  ``transforms.py`` has ``grad`` and its relatives, which make of a function
+another function, and so can be applied twice.  The other files are more of the same: ``numpy_ops.py`` is the table
+for the rest of NumPy, ``_fast.py`` is the recording written out for one array and two, and ``arraylike.py`` lists
+the operators and methods of an array.
 
 :mod:`coursekit.tracing` writes the same two passes down: as nodes to look at, and as the program that one would
 write by hand.
@@ -28,6 +32,7 @@ write by hand.
 
 from typing import TYPE_CHECKING, Any
 
+from coursekit.autograd import numpy_ops as numpy_ops  # loaded for its rows
 from coursekit.autograd.function import Function
 from coursekit.autograd.ops import log_softmax, logsumexp, softmax
 from coursekit.autograd.scalar import Value

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from coursekit.autograd.tensor import ArrayLike, Node, Tensor, is_recording, stop_gradient, tensor_of
+from coursekit.autograd.arraylike import ArrayLike
+from coursekit.autograd.tensor import Node, Tensor, is_recording, stop_gradient, tensor_of
 
 
 class Context:
@@ -72,7 +73,7 @@ class Function:
 
     @classmethod
     def apply(cls, *args: Any) -> Any:
-        """Compute the result; recorded if an argument is a Tensor that requires a gradient."""
+        """Compute the result; record it if an argument is a Tensor that requires a gradient."""
         ctx = Context()
         values = [_read_only(stop_gradient(arg)) for arg in args]
         result = cls.forward(ctx, *values)
@@ -81,69 +82,76 @@ class Function:
         if not any(isinstance(arg, Tensor) for arg in args):
             return result
         if isinstance(result, ArrayLike):
-            result = result.as_last()  # type: ignore[attr-defined]  # being written down: see trace.py
-        ans = result if hasattr(result, "dtype") else np.asarray(result)
+            result = result.as_last()  # type: ignore[attr-defined]  # being written down: see coursekit/tracing
         inputs = tuple(arg.node if isinstance(arg, Tensor) else None for arg in args)
-        if not any(inputs) or not is_recording():
-            return tensor_of(ans, None)
-        # The places of what was saved, so that a second derivative finds tensors there.
-        places = [
-            next((i for i, value in enumerate([*values, result]) if value is saved), None) for saved in ctx._saved
-        ]
-        call = _Call(cls, ctx, places, values, inputs)
-        kept = tuple(value if i in places else None for i, value in enumerate(values))
-        fits = tuple(None if node is None else (np.shape(v), v.dtype) for node, v in zip(inputs, values, strict=True))
-        vjps = tuple(call.vjp(argnum) for argnum in range(len(args)))
-        return tensor_of(ans, Node(vjps, inputs, kept, ans if len(values) in places else None, fits))
+        recorded = any(inputs) and is_recording()
+        node = _Call(cls, ctx, values, inputs, result).node() if recorded else None
+        return tensor_of(_as_array(result), node)
 
 
 def _read_only(value: Any) -> Any:
-    """A view that forward cannot write into: the array belongs to somebody else."""
+    """Return a view that forward cannot write into: the array belongs to somebody else."""
     if isinstance(value, np.ndarray):
         value = value.view()
         value.flags.writeable = False
     return value
 
 
-class _Call:
-    """The backward step of one `apply`: called once, and asked for each argument's gradient in turn."""
+def _as_array(result: Any) -> Any:
+    return result if hasattr(result, "dtype") else np.asarray(result)
 
-    def __init__(self, cls: type[Function], ctx: Context, places: list[int | None], values: Any, inputs: Any) -> None:
-        self.cls, self.ctx, self.places = cls, ctx, places
+
+class _Call:
+    """One `apply`: its backward is called once, and its rules hand out each argument's gradient in turn.
+
+    What was saved is noted by its place among the arguments and the result, so that a second derivative finds
+    tensors there.
+    """
+
+    def __init__(self, cls: type[Function], ctx: Context, values: list[Any], inputs: Any, result: Any) -> None:
+        self.cls, self.ctx, self.values, self.inputs, self.result = cls, ctx, values, inputs, result
         self.shapes = [np.shape(value) for value in values]
-        self.active = [argnum for argnum, node in enumerate(inputs) if node is not None]
+        known = [*values, result]
+        self.places = [next((i for i, value in enumerate(known) if value is saved), None) for saved in ctx._saved]
         self.upstream: Any = None
         self.gradients: dict[int, Any] = {}
 
-    def vjp(self, argnum: int) -> Any:
+    def node(self) -> Node:
+        """Return the node of the result, which keeps what was saved."""
+        kept = tuple(value if i in self.places else None for i, value in enumerate(self.values))
+        ans = _as_array(self.result) if len(self.values) in self.places else None
+        pairs = zip(self.inputs, self.values, strict=True)
+        fits = tuple(None if node is None else (np.shape(x), x.dtype) for node, x in pairs)
+        vjps = tuple(self._vjp(argnum) for argnum in range(len(self.inputs)))
+        node = Node(vjps, self.inputs, kept, ans, fits)
+        del self.values, self.result  # the node has what is needed of them
+        return node
+
+    def _vjp(self, argnum: int) -> Any:
         def gradient_of_one(g: Any, ans: Any, *args: Any) -> Any:
             if self.upstream is not g or argnum not in self.gradients:
-                self.upstream, self.gradients = g, self.all_gradients(g, ans, args)
+                self.upstream, self.gradients = g, self._gradients(g, ans, args)
             gradient = self.gradients.pop(argnum)
             if not self.gradients:
                 self.upstream = None
-            if gradient is None:
-                raise ValueError(
-                    f"{self.cls.__name__}.backward gave None for argument {argnum}, which needs a gradient"
-                )
-            if np.shape(gradient) != self.shapes[argnum]:
-                raise ValueError(
-                    f"{self.cls.__name__}.backward gave a gradient of shape {np.shape(gradient)} "
-                    f"for argument {argnum}, which has shape {self.shapes[argnum]}"
-                )
-            return gradient if isinstance(gradient, ArrayLike) else np.array(gradient)  # a copy, for the same reason
+            return self._checked(gradient, argnum)
 
         return gradient_of_one
 
-    def all_gradients(self, g: Any, ans: Any, args: tuple[Any, ...]) -> dict[int, Any]:
-        lost = [s for place, s in zip(self.places, self.ctx._saved, strict=True) if place is None]
-        lost += [kept for name, kept in vars(self.ctx).items() if name not in ("_saved", "saved_tensors")]
-        if isinstance(ans, Tensor) and any(getattr(s, "dtype", np.dtype(bool)).kind == "f" for s in lost):
-            raise RuntimeError(
-                f"a second derivative through {self.cls.__name__} would be wrong: its forward kept an array that is "
-                "neither an argument nor the result, or kept one on ctx. Save these two alone with "
-                "ctx.save_for_backward, and compute the rest again in backward"
+    def _checked(self, gradient: Any, argnum: int) -> Any:
+        if gradient is None:
+            raise ValueError(f"{self.cls.__name__}.backward gave None for argument {argnum}, which needs a gradient")
+        if np.shape(gradient) != self.shapes[argnum]:
+            raise ValueError(
+                f"{self.cls.__name__}.backward gave a gradient of shape {np.shape(gradient)} "
+                f"for argument {argnum}, which has shape {self.shapes[argnum]}"
             )
+        return gradient if isinstance(gradient, ArrayLike) else np.array(gradient)  # a copy: it may be an argument
+
+    def _gradients(self, g: Any, ans: Any, args: tuple[Any, ...]) -> dict[int, Any]:
+        """Call backward, and return the gradients of the arguments that need one."""
+        if isinstance(ans, Tensor):
+            self._refuse_second_derivative_if_lost()
         known = [*args, ans]
         self.ctx.saved_tensors = tuple(
             saved if place is None else known[place] for place, saved in zip(self.places, self.ctx._saved, strict=True)
@@ -152,10 +160,20 @@ class _Call:
         gradients = self.cls.backward(self.ctx, g.copy() if isinstance(g, np.ndarray) else g)
         if len(self.shapes) == 1 and not isinstance(gradients, tuple | list):
             gradients = (gradients,)
-        if not isinstance(gradients, tuple | list) or len(gradients) != len(self.shapes):
-            count = len(gradients) if isinstance(gradients, tuple | list) else 1
+        count = len(gradients) if isinstance(gradients, tuple | list) else 1
+        if count != len(self.shapes):
             raise ValueError(
                 f"{self.cls.__name__}.backward must return a gradient for each of the {len(self.shapes)} arguments "
                 f"(None for what has none), not {count}"
             )
-        return {argnum: gradients[argnum] for argnum in self.active}
+        return {argnum: gradients[argnum] for argnum, node in enumerate(self.inputs) if node is not None}
+
+    def _refuse_second_derivative_if_lost(self) -> None:
+        lost = [s for place, s in zip(self.places, self.ctx._saved, strict=True) if place is None]
+        lost += [kept for name, kept in vars(self.ctx).items() if name not in ("_saved", "saved_tensors")]
+        if any(getattr(s, "dtype", np.dtype(bool)).kind == "f" for s in lost):
+            raise RuntimeError(
+                f"a second derivative through {self.cls.__name__} would be wrong: its forward kept an array that is "
+                "neither an argument nor the result, or kept one on ctx. Save these two alone with "
+                "ctx.save_for_backward, and compute the rest again in backward"
+            )

@@ -378,32 +378,28 @@ def _between(output: Any, variables: list[Tensor]) -> tuple[list[Node], bool]:
 
 
 def _gradients(nodes: list[Node], seed: Any, variables: list[Tensor], outside: bool) -> list[Any]:
+    """Return the gradient of each variable; of the other nodes only those are computed that these depend on."""
     sources = {x.node for x in variables if x.node is not None}
-    reached = _depending_on(sources, nodes)
-    wanted = None if len(reached) == len(nodes) else reached  # gradients of the others are not computed
-    nodes = [node for node in nodes if node in reached]
-    gradients: dict[Node, Any] = {}
-    aliased: set[Node] = set()
-    if nodes:
-        gradients, aliased = backpropagate(nodes, seed, outside, wanted, sources)
+    nodes = _depending_on(sources, nodes)
+    gradients = backpropagate(nodes, seed, higher=outside, kept=sources) if nodes else {}
     results = []
     for x in variables:
-        gradient = gradients.pop(x.node, None)  # type: ignore[arg-type]
+        gradient = gradients.get(x.node)  # type: ignore[arg-type]
         if gradient is None:
             gradient = np.zeros_like(x.value)
         elif not isinstance(gradient, Tensor):  # an array of its own, not a view or that of another argument
-            mine = x.node not in aliased and gradient.base is None
+            mine = gradient.base is None and not x.node.inputs  # type: ignore[union-attr]
             gradient = np.asarray(gradient) if mine else np.array(gradient)
         results.append(gradient)
     return results
 
 
-def _depending_on(sources: set[Node], nodes: list[Node]) -> set[Node]:
-    reached: set[Node] = set()
+def _depending_on(sources: set[Node], nodes: list[Node]) -> list[Node]:
+    reached: dict[Node, None] = {}
     for node in nodes:  # inputs come before what is computed from them
         if node in sources or any(source in reached for source in node.inputs):
-            reached.add(node)
-    return reached
+            reached[node] = None
+    return list(reached)
 
 
 # --- Tuples, lists and dicts of arrays -------------------------------------------------------------

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from coursekit.autograd.arraylike import ArrayLike
 from coursekit.autograd.ops import put
-from coursekit.autograd.tensor import RULES, ArrayLike, Tensor, stop_gradient, tick
+from coursekit.autograd.tensor import RULES, Tensor, stop_gradient, tick
 
 __all__ = ["Line", "Recorder", "compute", "example_of", "lines_in", "refuse", "substitute"]
 

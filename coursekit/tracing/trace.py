@@ -243,15 +243,15 @@ def _backward(trace: Trace, output: Any, parameters: dict[Node, Line]) -> None:
     gradients: dict[Node, Any] = {}
     if isinstance(output, Tensor) and output.node is not None:
         seed = trace.constant(np.ones(trace.output.shape, trace.output.dtype)[()], 1.0)
-        gradients, _ = backpropagate(tape(output.node), seed)
+        gradients = backpropagate(tape(output.node), seed)
     for node, gradient in gradients.items():
-        if node in parameters:
-            trace.gradients[parameters[node]] = gradient
-        elif node.inputs:  # not a tensor from outside, which is no part of the graph
+        if node.inputs:
             before = bisect(forward, node.order, key=lambda line: line.order)
             trace.gradients[forward[before - 1]] = gradient
-    for node, line in parameters.items():
-        if node not in gradients:
+    for node, line in parameters.items():  # other leaves are tensors from outside, which are no part of the graph
+        if node in gradients:
+            trace.gradients[line] = gradients[node]
+        else:
             trace.gradients[line] = trace.constant(np.zeros_like(line.value), 0.0)
 
 

@@ -28,7 +28,8 @@ from coursekit.autograd import (
     value_and_grad,
     vjp,
 )
-from coursekit.autograd.tensor import RULES, primitive
+from coursekit.autograd.recording import primitive
+from coursekit.autograd.tensor import RULES
 
 SEEDS = [0, 1]
 RADIUS, POINTS = 0.3, 128

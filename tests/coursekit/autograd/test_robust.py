@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from coursekit.autograd import Tensor, grad, hvp, logsumexp, no_grad, softmax, vjp
-from coursekit.autograd.tensor import RULES, primitive
+from coursekit.autograd.recording import primitive
+from coursekit.autograd.tensor import RULES
 from coursekit.gradcheck import numerical_gradient
 
 SEEDS = range(40)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from coursekit.autograd import Tensor, stop_gradient
-from coursekit.autograd.ops import elementwise, primitive
+from coursekit.autograd.ops import elementwise
+from coursekit.autograd.recording import primitive
 from coursekit.autograd.tensor import RULES
 
 
