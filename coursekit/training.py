@@ -26,6 +26,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from coursekit._typing import Array
 from coursekit.autograd import Tensor, no_grad, stop_gradient
 from coursekit.losses import l2, softmax_cross_entropy
 from coursekit.nn import Module, Seed
@@ -182,28 +183,8 @@ def training_steps(
     [0, 0, 1, 1, 2]
     """
     X, y = np.asarray(stop_gradient(X)), np.asarray(stop_gradient(y))
-    if X.ndim == 0 or y.ndim == 0 or len(X) != len(y) or len(X) == 0:
-        raise ValueError(f"fit: X and y have one example in each row, but their shapes are {X.shape} and {y.shape}.")
-    if epochs is not None and num_iters is not None:
-        raise TypeError("fit: give epochs or num_iters, not both.")
-    for name, count in ("epochs", epochs), ("num_iters", num_iters), ("batch_size", batch_size):
-        if count is not None and (isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1):
-            raise ValueError(f"fit: {name} is a whole number, 1 or more, not {count!r}.")
-    if not 0 <= reg < math.inf:
-        raise ValueError(f"fit: reg is a number, 0 or more, not {reg!r}.")
-    if not isinstance(model, Module):
-        raise TypeError(f"fit: model is a Module, such as MLP([64, 100, 10]), not {_kind(model)}.")
-    if isinstance(loss, Optimizer):
-        raise TypeError("fit: the fourth argument is the loss. Write optimizer=... before the optimizer.")
-    if optimizer is not None and not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"fit: optimizer is made first, SGD(model.parameters(), lr=0.1), and is not {_kind(optimizer)}."
-        )
-    if not model.parameters():
-        name = type(model).__name__
-        raise ValueError(
-            f"fit: {name} has no parameters. Keep modules, or Tensors with requires_grad=True, in its attributes."
-        )
+    _require_settings(X, y, epochs, num_iters, batch_size, reg)
+    _require_parts(model, loss, optimizer)
     mover = optimizer or Adam(model.parameters())
     if not {id(p) for p in mover.parameters} & {id(p) for p in model.parameters()}:
         raise ValueError("fit: this optimizer moves the parameters of another model. Make it from model.parameters().")
@@ -224,6 +205,36 @@ def training_steps(
                 raise DivergedError(f"The loss is {value} at step {t}: training diverged. {advice}")
 
     return steps()  # a generator itself would check its arguments only when asked for the first step
+
+
+def _require_settings(
+    X: Array, y: Array, epochs: int | None, num_iters: int | None, batch_size: int, reg: float
+) -> None:
+    if X.ndim == 0 or y.ndim == 0 or len(X) != len(y) or len(X) == 0:
+        raise ValueError(f"fit: X and y have one example in each row, but their shapes are {X.shape} and {y.shape}.")
+    if epochs is not None and num_iters is not None:
+        raise TypeError("fit: give epochs or num_iters, not both.")
+    for name, count in ("epochs", epochs), ("num_iters", num_iters), ("batch_size", batch_size):
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1):
+            raise ValueError(f"fit: {name} is a whole number, 1 or more, not {count!r}.")
+    if not 0 <= reg < math.inf:
+        raise ValueError(f"fit: reg is a number, 0 or more, not {reg!r}.")
+
+
+def _require_parts(model: Module, loss: Loss, optimizer: Optimizer | None) -> None:
+    if not isinstance(model, Module):
+        raise TypeError(f"fit: model is a Module, such as MLP([64, 100, 10]), not {_kind(model)}.")
+    if isinstance(loss, Optimizer):
+        raise TypeError("fit: the fourth argument is the loss. Write optimizer=... before the optimizer.")
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"fit: optimizer is made first, SGD(model.parameters(), lr=0.1), and is not {_kind(optimizer)}."
+        )
+    if not model.parameters():
+        name = type(model).__name__
+        raise ValueError(
+            f"fit: {name} has no parameters. Keep modules, or Tensors with requires_grad=True, in its attributes."
+        )
 
 
 def _kind(thing: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ class Node:
 
 
 _Place = tuple[Any, int]  # a node or, where a long wire passes a column, a wire: its source and that column
+_Neighbours = dict[_Place, list[_Place]]
 
 
 def _columns(inputs: Mapping[Any, Sequence[Any]]) -> dict[Any, int]:
@@ -45,27 +46,11 @@ def _columns(inputs: Mapping[Any, Sequence[Any]]) -> dict[Any, int]:
 
 
 def _rows(inputs: Mapping[Any, Sequence[Any]], column: Mapping[Any, int]) -> dict[_Place, float]:
-    """A height for every node and every long wire in each column that it passes, so that few lines cross."""
-    left: dict[_Place, list[_Place]] = {(node, column[node]): [] for node in inputs}
-    for node, sources in inputs.items():
-        for source in dict.fromkeys(sources):
-            for at in range(column[source] + 1, column[node]):
-                left.setdefault((source, at), [(source, at - 1)])
-            left[node, column[node]].append((source, column[node] - 1))
-    right: dict[_Place, list[_Place]] = {place: [] for place in left}
-    for place, sources in left.items():
-        for source in sources:
-            right[source].append(place)
-
+    """Give a height to every node, and to every long wire in each column that it passes, so that few lines cross."""
+    left, right = _neighbours(inputs, column)
     layers: list[list[_Place]] = [[] for _ in range(1 + max(column.values()))]
-    stack, seen = [place for place in left if not right[place]], set()
-    while stack:  # from the outputs backwards: then a tree is drawn without crossings
-        place = stack.pop()
-        if place not in seen:
-            seen.add(place)
-            layers[place[1]].append(place)
-            stack.extend(reversed(left[place]))
-
+    for place in _from_outputs(left, right):
+        layers[place[1]].append(place)
     best = _fewer_crossings(layers, left, right)
     height = {place: float(i) for layer in best for i, place in enumerate(layer)}
 
@@ -85,20 +70,35 @@ def _rows(inputs: Mapping[Any, Sequence[Any]], column: Mapping[Any, int]) -> dic
     return {place: y - lowest for place, y in height.items()}
 
 
-def _fewer_crossings(
-    layers: list[list[_Place]], left: Mapping[_Place, list[_Place]], right: Mapping[_Place, list[_Place]]
-) -> list[list[_Place]]:
+def _neighbours(inputs: Mapping[Any, Sequence[Any]], column: Mapping[Any, int]) -> tuple[_Neighbours, _Neighbours]:
+    """The places that each place is joined to in the column on its left, and in the one on its right."""
+    left: _Neighbours = {(node, column[node]): [] for node in inputs}
+    for node, sources in inputs.items():
+        for source in dict.fromkeys(sources):
+            for at in range(column[source] + 1, column[node]):
+                left.setdefault((source, at), [(source, at - 1)])
+            left[node, column[node]].append((source, column[node] - 1))
+    right: _Neighbours = {place: [] for place in left}
+    for place, places in left.items():
+        for other in places:
+            right[other].append(place)
+    return left, right
+
+
+def _from_outputs(left: _Neighbours, right: _Neighbours) -> Iterator[_Place]:
+    """All places, depth first from the outputs backwards: then a tree is drawn without crossings."""
+    stack, seen = [place for place in left if not right[place]], set()
+    while stack:
+        place = stack.pop()
+        if place not in seen:
+            seen.add(place)
+            yield place
+            stack.extend(reversed(left[place]))
+
+
+def _fewer_crossings(layers: list[list[_Place]], left: _Neighbours, right: _Neighbours) -> list[list[_Place]]:
     """Sort every column by the mean place of its neighbours, from both sides in turn; the best try wins."""
-
-    def crossings(order: list[list[_Place]]) -> int:
-        total = 0
-        for before, layer in itertools.pairwise(order):
-            at = {place: i for i, place in enumerate(before)}
-            lines = [(at[source], i) for i, place in enumerate(layer) for source in left[place]]
-            total += sum((a - c) * (b - d) < 0 for (a, b), (c, d) in itertools.combinations(lines, 2))
-        return total
-
-    best, fewest = [list(layer) for layer in layers], crossings(layers)
+    best, fewest = [list(layer) for layer in layers], _crossings(layers, left)
     for sweep in range(8):
         if fewest == 0:
             break
@@ -107,9 +107,19 @@ def _fewer_crossings(
         for layer in layers if sweep % 2 == 0 else reversed(layers):
             layer.sort(key=lambda place: _mean([at[other] for other in neighbours[place]] or [at[place]]))
             at.update({place: float(i) for i, place in enumerate(layer)})
-        if crossings(layers) < fewest:
-            best, fewest = [list(layer) for layer in layers], crossings(layers)
+        if (now := _crossings(layers, left)) < fewest:
+            best, fewest = [list(layer) for layer in layers], now
     return best
+
+
+def _crossings(layers: list[list[_Place]], left: _Neighbours) -> int:
+    """Count the pairs of lines that cross between two columns."""
+    total = 0
+    for before, layer in itertools.pairwise(layers):
+        at = {place: i for i, place in enumerate(before)}
+        lines = [(at[source], i) for i, place in enumerate(layer) for source in left[place]]
+        total += sum((a - c) * (b - d) < 0 for (a, b), (c, d) in itertools.combinations(lines, 2))
+    return total
 
 
 def _apart(wished: Sequence[float], room: Sequence[float]) -> list[float]:
@@ -134,84 +144,98 @@ def _mean(numbers: Sequence[float]) -> float:
 
 
 _ROW, _ABOVE, _BELOW, _RADIUS = 76, 46, 36, 21
+_BEND = 34  # what a wire needs from one column to the next
 
 
 def draw(nodes: Sequence[Node], caption: str) -> Diagram:
     """Draw nodes, which are in an order in which they can be computed, and wires with their numbers."""
-    inputs = {node.key: node.inputs for node in nodes}
-    column = _columns(inputs)
-    row = _rows(inputs, column)
-    half = {node.key: max(_RADIUS, width_of(node.inside, 14) / 2 + 8) for node in nodes}
-    columns = range(1 + max(column.values()))
-    widest = [max((half[key] for key in half if column[key] == c), default=_RADIUS) for c in columns]
-    wire = [56.0 for _ in columns]
+    drawing = _Drawing(nodes)
     for node in nodes:
-        longest = max(width_of(node.value, 15), width_of(node.gradient, 15), width_of(node.label, 12))
-        wire[column[node.key]] = max(wire[column[node.key]], longest + 12)
-    bend = 34
-    centre = [12 + widest[0]]
-    for c in columns[1:]:
-        centre.append(centre[-1] + widest[c - 1] + wire[c - 1] + bend + widest[c])
+        drawing.draw_wires(node)
+        drawing.draw_node(node)
+    return drawing.canvas.diagram(**_in_words(nodes, caption))
 
-    def y_of(place: _Place) -> float:
-        return _ABOVE + _ROW * row[place]
 
-    canvas = Canvas(centre[-1] + widest[-1] + wire[-1] + 12, _ABOVE + _ROW * max(row.values()) + _BELOW)
-    used = {source for node in nodes for source in node.inputs}
-    drawn: set[_Place] = set()
+class _Drawing:
+    """Nodes and wires on a canvas: each column has its centre, its widest node and the length of its wires."""
 
-    def reach(source: Any, c: int) -> tuple[float, float]:
-        """Draw the wire of a source up to the right end of column c, and return that point."""
-        end = centre[c] + widest[c] + wire[c]
-        if (source, c) in drawn:
-            return end, y_of((source, c))
-        drawn.add((source, c))
-        y = y_of((source, c))
-        if c == column[source]:
-            canvas.line(centre[c] + half[source], y, end, y)
-            return end, y
-        start, start_y = reach(source, c - 1)
-        begin = centre[c] - widest[c]
-        canvas.curve((start, start_y), (start + bend / 2, start_y), (begin - bend / 2, y), (begin, y))
-        canvas.line(begin, y, end, y)
-        return end, y
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        inputs = {node.key: node.inputs for node in nodes}
+        self.column = _columns(inputs)
+        self.row = _rows(inputs, self.column)
+        self.used = {source for node in nodes for source in node.inputs}
+        self.half = {node.key: max(_RADIUS, width_of(node.inside, 14) / 2 + 8) for node in nodes}
+        columns = range(1 + max(self.column.values()))
+        self.widest = [
+            max((self.half[key] for key in inputs if self.column[key] == c), default=_RADIUS) for c in columns
+        ]
+        self.wire = [56.0 for _ in columns]
+        for node in nodes:
+            c = self.column[node.key]
+            longest = max(width_of(node.value, 15), width_of(node.gradient, 15), width_of(node.label, 12))
+            self.wire[c] = max(self.wire[c], longest + 12)
+        self.centre = [12 + self.widest[0]]
+        for c in columns[1:]:
+            self.centre.append(self.centre[-1] + self.widest[c - 1] + self.wire[c - 1] + _BEND + self.widest[c])
+        width = self.centre[-1] + self.widest[-1] + self.wire[-1] + 12
+        self.canvas = Canvas(width, _ABOVE + _ROW * max(self.row.values()) + _BELOW)
+        self.drawn: set[_Place] = set()
 
-    for node in nodes:
-        x, y, c = centre[column[node.key]], y_of((node.key, column[node.key])), column[node.key]
-        if node.key not in used:
-            canvas.line(x + half[node.key], y, x + widest[c] + wire[c], y, tip=True)
-        arriving = sorted(node.inputs, key=lambda source: row[source, c - 1])
+    def draw_wires(self, node: Node) -> None:
+        """Draw the wires that arrive at `node`, and the arrow that leaves it if nothing uses it."""
+        c = self.column[node.key]
+        x, y, half = self.centre[c], self._y((node.key, c)), self.half[node.key]
+        if node.key not in self.used:
+            self.canvas.line(x + half, y, x + self.widest[c] + self.wire[c], y, tip=True)
+        arriving = sorted(node.inputs, key=lambda source: self.row[source, c - 1])
         for i, source in enumerate(arriving):
-            start, start_y = reach(source, c - 1)
+            start = self._reach(source, c - 1)
             off = 0.0 if len(arriving) == 1 else 9 * (2 * i / (len(arriving) - 1) - 1)
-            edge = x - half[node.key] * math.sqrt(1 - (off / _RADIUS) ** 2)
-            canvas.curve(
-                (start, start_y), (start + bend / 2, start_y), (edge - bend / 2, y + off), (edge, y + off), tip=True
-            )
-        middle = x + half[node.key] + (widest[c] - half[node.key] + wire[c]) / 2
+            edge = x - half * math.sqrt(1 - (off / _RADIUS) ** 2)
+            self._draw_bend(start, (edge, y + off), tip=True)
+
+    def draw_node(self, node: Node) -> None:
+        """Draw `node`, with its value above its wire and its gradient below."""
+        c = self.column[node.key]
+        x, y, half = self.centre[c], self._y((node.key, c)), self.half[node.key]
+        middle = x + half + (self.widest[c] - half + self.wire[c]) / 2
         if node.kind == "compute":
-            canvas.circle(x, y, node.inside, radius=_RADIUS, width=2 * half[node.key], size=14)
-            canvas.text(middle, y - 26, node.label, GREY, size=12, italic=True)
+            self.canvas.circle(x, y, node.inside, radius=_RADIUS, width=2 * half, size=14)
+            self.canvas.text(middle, y - 26, node.label, GREY, size=12, italic=True)
         else:
             corner = 10 if node.kind == "parameter" else 0
             fill = FILLS[node.kind]
-            canvas.box(x, y, node.inside, width=2 * half[node.key], height=30, corner=corner, fill=fill, size=14)
+            self.canvas.box(x, y, node.inside, width=2 * half, height=30, corner=corner, fill=fill, size=14)
         if node.value:
-            canvas.text(middle, y - 8, node.value, GREEN)
+            self.canvas.text(middle, y - 8, node.value, GREEN)
         if node.gradient:
-            canvas.text(middle, y + 20, node.gradient, ORANGE)
+            self.canvas.text(middle, y + 20, node.gradient, ORANGE)
 
-    return canvas.diagram(**_told(nodes, caption))
+    def _y(self, place: _Place) -> float:
+        return _ABOVE + _ROW * self.row[place]
+
+    def _reach(self, source: Any, c: int) -> tuple[float, float]:
+        """Draw the wire of a source up to the right end of column c, and return that point."""
+        y = self._y((source, c))
+        end = self.centre[c] + self.widest[c] + self.wire[c]
+        if (source, c) in self.drawn:
+            return end, y
+        self.drawn.add((source, c))
+        begin = self.centre[c] + self.half[source]
+        if c != self.column[source]:
+            begin = self.centre[c] - self.widest[c]
+            self._draw_bend(self._reach(source, c - 1), (begin, y))
+        self.canvas.line(begin, y, end, y)
+        return end, y
+
+    def _draw_bend(self, start: tuple[float, float], end: tuple[float, float], tip: bool = False) -> None:
+        (x1, y1), (x2, y2) = start, end
+        self.canvas.curve(start, (x1 + _BEND / 2, y1), (x2 - _BEND / 2, y2), end, tip=tip)
 
 
-def _told(nodes: Sequence[Node], caption: str) -> dict[str, str]:
+def _in_words(nodes: Sequence[Node], caption: str) -> dict[str, str]:
     """The caption, the alt text and the text."""
-    lines = []
-    for node in nodes:
-        parts = [node.kind] if node.kind != "compute" else []
-        parts += [f"value {node.value}"] if node.value else []
-        parts += [f"gradient {node.gradient}"] if node.gradient else []
-        lines.append(f"{node.said}: {', '.join(parts)}" if parts else node.said)
+    lines = [_line(node) for node in nodes]
     legend = ["values above in green"] if any(node.value for node in nodes) else []
     legend += ["gradients below in orange"] if any(node.gradient for node in nodes) else []
     if any(node.kind == "parameter" for node in nodes):
@@ -219,3 +243,10 @@ def _told(nodes: Sequence[Node], caption: str) -> dict[str, str]:
     below = f"{caption}: {', '.join(legend)}" if caption and legend else caption or ", ".join(legend).capitalize()
     alt = f"{caption or 'Circuit'}. {'; '.join(lines)}."
     return {"caption": below or "A circuit", "alt": alt, "text": "\n".join(lines)}
+
+
+def _line(node: Node) -> str:
+    parts = [node.kind] if node.kind != "compute" else []
+    parts += [f"value {node.value}"] if node.value else []
+    parts += [f"gradient {node.gradient}"] if node.gradient else []
+    return f"{node.said}: {', '.join(parts)}" if parts else node.said
