@@ -23,9 +23,9 @@ PUBLIC = b"public"
 SECRET_VARIABLE = "AUTOGRADER_SECRET"
 
 
-def fresh(assignment: Assignment, exercise: str, secret: bytes, student: str, mistakes: bool = True) -> Exercise:
-    """The exercise with the cases that `student` is graded on; without `mistakes`, for one who may have made none."""
-    return assignment.make(exercise, _generator(secret, assignment.name, student, exercise), mistakes)
+def fresh(assignment: Assignment, exercise: str, secret: bytes, student: str) -> Exercise:
+    """Draw the cases of an exercise that `student` is graded on; what the known mistakes give is computed if read."""
+    return assignment.make(exercise, _generator(secret, assignment.name, student, exercise), lazy_mistakes=True)
 
 
 def public(assignment: Assignment) -> tuple[Exercise, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import NoWall, Refused
+from .results import Record
 
 DESCRIPTION = """\
 Release assignments, grade submissions behind a wall, write feedback.
@@ -183,7 +184,7 @@ def write_feedback(arguments: argparse.Namespace) -> None:
         )
 
 
-def write_report(path: Path, records: Iterable[dict[str, Any]]) -> None:
+def write_report(path: Path, records: Iterable[Record]) -> None:
     """One record per line, whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8") as file:

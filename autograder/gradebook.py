@@ -20,7 +20,7 @@ from typing import Any
 
 from .course import Course, quick_nbgrader
 from .errors import Refused
-from .grade import Graded, Submission
+from .results import Graded, Submission
 
 quick_nbgrader()
 

@@ -6,14 +6,14 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from .course import STATE, Course
 from .errors import Refused
+from .results import Record
 
-Record = dict[str, Any]
 CASES = "cases.json"
 
 
@@ -43,9 +43,9 @@ def save(root: Path, record: Record, cases: Mapping[str, bytes]) -> None:
 
 
 def load(root: Path, slug: str, student: str, notebook: str) -> Record | None:
-    """The record of the last grading of a notebook, or None if there is none that can be read."""
+    """Read the record of the last grading of a notebook; None if there is none that can be read."""
     try:
-        found = json.loads((folder(root, slug, student) / f"{notebook}.json").read_text(encoding="utf-8"))
+        found: Record | None = json.loads((folder(root, slug, student) / f"{notebook}.json").read_text("utf-8"))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
@@ -72,18 +72,17 @@ def read_all(course: Course, slug: str, students: Collection[str] | None = None)
 
 
 def slim(record: Record) -> Record:
-    """`record` without the cases that hold and what its grade depends on, for the memory of a class of thousands."""
-    kept = {name: value for name, value in record.items() if name not in ("key", "checks", "digests")}
-    exercises = {
+    """Return `record` without the cases that hold and without hashes: those of a class of thousands fill the memory."""
+    slimmed = {name: value for name, value in record.items() if name not in ("key", "checks", "digests")}
+    slimmed["exercises"] = {
         name: {**result, "cases": [case for case in result.get("cases", []) if not case["ok"]]}
         for name, result in record["exercises"].items()
     }
-    found: Record = _shared({**kept, "exercises": exercises})
-    return found
+    return cast(Record, _shared(slimmed))
 
 
 def _shared(value: Any) -> Any:
-    """`value` with one string for all that are equal: the names and the statuses of a class are always the same."""
+    """Copy `value` with one string for all that are equal: names and statuses of a class are always the same."""
     if type(value) is str:
         return sys.intern(value)
     if isinstance(value, dict):
@@ -91,12 +90,13 @@ def _shared(value: Any) -> Any:
     return [_shared(one) for one in value] if isinstance(value, list) else value
 
 
-def changes(before: Record | None, after: Record) -> Iterable[Change]:
-    """The scores that `after` has and `before` had otherwise."""
+def changes(before: Record | None, after: Record) -> Iterator[Change]:
+    """Yield the scores that differ between two gradings of a notebook."""
+    scores = {name: result["score"] for name, result in before["exercises"].items()} if before else {}
     for name, result in after["exercises"].items():
-        old = ((before or {}).get("exercises") or {}).get(name)
-        if old and old.get("score") is not None and result["score"] is not None and old["score"] != result["score"]:
-            yield Change(after["student"], name, old["score"], result["score"])
+        old, new = scores.get(name), result["score"]
+        if old is not None and new is not None and old != new:
+            yield Change(after["student"], name, old, new)
 
 
 def _write(path: Path, content: bytes) -> None:

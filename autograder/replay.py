@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import nbformat
 
@@ -13,7 +12,7 @@ from coursekit.checks.report import Report
 from . import records
 from .course import Course
 from .errors import Refused
-from .records import Record
+from .results import Record
 
 
 def replay(course: Course, student: str, exercise: str, slug: str | None = None) -> Report:
@@ -55,7 +54,7 @@ def replay(course: Course, student: str, exercise: str, slug: str | None = None)
 def _record(course: Course, student: str, exercise: str, slug: str | None) -> Record:
     """The record that has a result for `exercise`."""
     paths = sorted((course.state / "records").glob(f"{slug or '*'}/*/*.json"))
-    found: list[Any] = []
+    found: list[Record] = []
     known: set[str] = set()
     for path in paths:
         if path.parent.name != student or path.name == records.CASES:
@@ -70,4 +69,4 @@ def _record(course: Course, student: str, exercise: str, slug: str | None) -> Re
     if not found:
         what = f"there are {', '.join(sorted(known))}" if known else "nothing of this student has been graded"
         raise Refused(f"there is no record of {exercise!r} for {student!r}; {what}")
-    return dict(found[0])
+    return found[0]

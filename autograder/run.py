@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 from . import fingerprint, records
 from .course import Course
 from .errors import NoWall, Refused
-from .records import Change, Record
+from .records import Change
+from .results import Graded, Kept, Record, Submission
 
 if TYPE_CHECKING:
-    from .grade import Graded, Kept, Submission
     from .gradebook import Recorder
     from .workers import Workers
 
@@ -185,7 +185,7 @@ class ClassRun:
 
     def _same_exercises(self, planned: Planned, old: Record) -> bool:
         """Whether what `checks.py` says now is what it said about every exercise; the others are `kept`."""
-        from .grade import Kept
+        from .notebook import kept
 
         digests = old.get("digests") or {}
         if bool(digests) != bool(self._digests):
@@ -194,7 +194,7 @@ class ClassRun:
         if same == set(self._digests) & set(old["exercises"]) == set(digests):
             return True
         path = self.course.folder("autograded", planned.student, self.slug) / f"{old['notebook']}.ipynb"
-        planned.kept[old["notebook"]] = Kept.of(path.read_text(encoding="utf-8"), old, same)
+        planned.kept[old["notebook"]] = kept(path.read_text(encoding="utf-8"), old, same)
         return False
 
     @functools.cached_property
@@ -367,7 +367,7 @@ class ClassRun:
         for name, one in graded.items():
             before = records.load(self.course.root, self.slug, planned.student, name)
             digests = {name: self._digests[name] for name in one.record["exercises"] if name in self._digests}
-            record = {**one.record, "key": planned.key, "checks": self._checks_key, "digests": digests}
+            record: Record = {**one.record, "key": planned.key, "checks": self._checks_key, "digests": digests}
             with trouble_of_the_machine("the record of a grading"):
                 records.save(self.course.root, record, one.cases)
             self.records[planned.student, name] = records.slim(record)

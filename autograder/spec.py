@@ -29,27 +29,22 @@ should give by a reference that goes through the same steps::
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
-import io
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from coursekit.autograd import value_and_grad
 from coursekit.checks.cases import Case, Exercise, Expected, Step
-from coursekit.checks.codec import Opaque
-from coursekit.checks.compare import agrees
-from coursekit.checks.judge import observed
 from coursekit.checks.loops import experiment
 from coursekit.checks.probes import Probe
-from coursekit.checks.run import run_case
 from coursekit.checks.shipped import ShippedCode
 
+from .answers import FROM_REFERENCE, Mistake, Results, complete, running_references, with_all_mistakes
 from .bundle import CHECKS, Bundle
 from .errors import Refused
 
@@ -59,6 +54,7 @@ __all__ = [
     "Assignment",
     "Mistake",
     "Refused",
+    "Results",
     "call",
     "case",
     "evaluate",
@@ -68,41 +64,11 @@ __all__ = [
     "value_and_gradient",
 ]
 
-Results = dict[str, Any]
 CasesFor = Callable[[np.random.Generator], Iterable[Case]]
 
 # Nothing in a course on writing gradients needs these, and each of them has the gradients ready made.
 OWN_ENGINE = ("coursekit.autograd", "coursekit.tracing")
 ENGINES = ("torch", "jax", "tensorflow", "autograd", "theano", "mxnet")
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A mistake that students are known to make.
-
-    Attributes
-    ----------
-    code : str
-        A short name to count by: ``"regularizer-missing"``; another form of the same
-        mistake has a slash and a word more.
-    message : str
-        What to tell the student: one sentence that says what is wrong and hints at why.
-    gives : callable
-        ``gives(right, args)``: the results that the mistake changes, by name, from the
-        right results and the arguments (both by name).
-    runs : dict
-        In place of `gives`: functions or classes, by name, with which the steps of a case
-        give what this mistake gives.
-    """
-
-    code: str
-    message: str
-    gives: Callable[[Results, Results], Results] | None = None
-    runs: Mapping[str, Any] = field(default_factory=dict, hash=False)
-
-    def __post_init__(self) -> None:
-        if (self.gives is None) == (not self.runs):
-            raise Refused(f"the mistake {self.code!r} needs either `gives` or `runs`")
 
 
 @dataclass(frozen=True)
@@ -121,9 +87,6 @@ def expect(value: Any, compare: str = "close", **options: Any) -> _Wanted:
 
 ANYTHING = expect(None, "anything")
 """Stands for a result that has to be returned but is the student's own business, such as a cache."""
-
-FROM_REFERENCE = Opaque("FROM_REFERENCE")
-"""Stands for the result that the exercise's reference gives."""
 
 
 @dataclass(frozen=True)
@@ -223,24 +186,28 @@ class Assignment:
         checker = "the gradient checker is there to test your work, not to do it, so what is graded cannot use it"
         return {**dict.fromkeys((*OWN_ENGINE, *ENGINES), reason), "coursekit.gradcheck": checker}
 
-    def make(self, name: str, rng: np.random.Generator, mistakes: bool = True) -> Exercise:
-        """The exercise `name` with cases drawn from `rng`; with `mistakes`, what the known ones would give in them."""
-        one = self.described[name]
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):  # what a reference prints is of no use to anyone
-                cases = tuple(_complete(item, one, mistakes) for item in one.cases(rng))
-        except Refused:
-            raise
-        except Exception as error:
-            raise Refused(f"{self.name}/{name}: its cases cannot be made: {type(error).__name__}: {error}") from error
-        _runnable(f"{self.name}/{name}", cases)
+    def make(self, name: str, rng: np.random.Generator, lazy_mistakes: bool = False) -> Exercise:
+        """Make the exercise `name`, with cases drawn from `rng` and with what the known mistakes give in them.
+
+        With `lazy_mistakes`, what a mistake gives is computed only when it is first read.
+
+        Raises
+        ------
+        Refused
+            If the cases, or what a mistake gives in them, cannot be computed, or do not fit the exercise's parts.
+        """
+        one, where = self.described[name], f"{self.name}/{name}"
+        with running_references(where):
+            cases = tuple(complete(item, one.reference, one.mistakes, where) for item in one.cases(rng))
+        _require_runnable(where, cases)
         parts = {item.part for made in cases for step in made.steps for item in step.expected}
         if parts | ({"vectorised"} if one.no_loop_over else set()) != set(one.parts):
-            raise Refused(f"{self.name}/{name}: the cases award {sorted(parts)}, but its parts are {sorted(one.parts)}")
+            raise Refused(f"{where}: the cases award {sorted(parts)}, but its parts are {sorted(one.parts)}")
         if one.no_loop_over and not any(experiment(made, one.no_loop_over) for made in cases):
-            raise Refused(f"{self.name}/{name}: no call has rows in one of the arguments {list(one.no_loop_over)}")
+            raise Refused(f"{where}: no call has rows in one of the arguments {list(one.no_loop_over)}")
         messages = {mistake.code: mistake.message for mistake in one.mistakes}
-        return Exercise(name, one.functions, one.parts, cases, messages, one.no_loop_over, one.uses)
+        exercise = Exercise(name, one.functions, one.parts, cases, messages, one.no_loop_over, one.uses)
+        return exercise if lazy_mistakes else with_all_mistakes(exercise)
 
 
 def call(
@@ -380,103 +347,7 @@ def _looked_at(
             yield Expected(name, value, part(*names), compare=compare, options=common, at=at)
 
 
-# -- how cases get what the reference and the known mistakes give ----------------------------
-
-
-def _complete(made: Case, described: _Described, mistakes: bool) -> Case:
-    """`made` with the results that it left to the reference, and with those of the known `mistakes`, if wanted."""
-    reference = {name: _made(function) for name, function in described.reference.items()}
-    if any(item.value is FROM_REFERENCE for step in made.steps for item in step.expected):
-        made = _answered(made, reference)
-    if not mistakes:
-        return made
-    wrong: list[dict[str, Results]] = [{name: {} for name in _by_name(step)} for step in made.steps]
-    with np.errstate(all="ignore"):  # a mistake may well overflow: that is the mistake
-        for mistake in described.mistakes:
-            changes = _formula(mistake, made) if mistake.gives else _replayed(mistake, made, reference)
-            for number, name, value in changes:
-                wrong[number][name][mistake.code] = value
-    steps = []
-    for step, of_step in zip(made.steps, wrong, strict=True):
-        expected = tuple(
-            replace(item, mistakes={**item.mistakes, **of_step.get(item.name, {})}) if _compared(item) else item
-            for item in step.expected
-        )
-        steps.append(replace(step, expected=expected))
-    return Case(made.title, tuple(steps))
-
-
-def _answered(made: Case, reference: Mapping[str, Any]) -> Case:
-    outcomes = run_case(made, reference)
-    if failure := outcomes[-1].failure:
-        step = made.steps[len(outcomes) - 1]
-        raise Refused(
-            f"the reference cannot do {step.target} in the case {made.title!r}: {failure.kind}: {failure.message}"
-        )
-    steps = []
-    for step, outcome in zip(made.steps, outcomes, strict=True):
-        expected = []
-        for item in step.expected:
-            if item.value is FROM_REFERENCE:
-                value, problem = observed(item, outcome, step)
-                if problem or isinstance(value, Opaque):
-                    what = problem.message if problem else f"is an object of type {value.kind}, which is no data"
-                    raise Refused(f"of the reference, in the case {made.title!r}, {item.name} {what}")
-                item = replace(item, value=value)
-            expected.append(item)
-        steps.append(replace(step, expected=tuple(expected)))
-    return Case(made.title, tuple(steps))
-
-
-Change = tuple[int, str, Any]  # the step's number, the result's name, what the mistake gives there
-
-
-def _formula(mistake: Mistake, made: Case) -> Iterable[Change]:
-    assert mistake.gives is not None
-    for number, step in enumerate(made.steps):
-        items = _by_name(step)
-        if not items:
-            continue
-        right: Results = {}
-        for name, item in items.items():
-            top, _, inner = name.partition("[")
-            if inner:
-                right.setdefault(top, {})[str(item.at[-1])] = item.value
-            else:
-                right[name] = item.value
-        changed = mistake.gives(right, dict(zip(step.names, step.args, strict=False)))
-        for name, item in items.items():
-            top, _, inner = name.partition("[")
-            there = changed if not inner else changed.get(top, {})
-            key = str(item.at[-1]) if inner else name
-            if key in there and not agrees(there[key], item.value):  # this step may not return all of them
-                yield number, name, there[key]
-
-
-def _replayed(mistake: Mistake, made: Case, reference: Mapping[str, Any]) -> Iterable[Change]:
-    outcomes = run_case(made, {**reference, **{name: _made(wrong) for name, wrong in mistake.runs.items()}})
-    for number, (step, outcome) in enumerate(zip(made.steps, outcomes, strict=False)):
-        if outcome.failure:
-            return
-        for name, item in _by_name(step).items():
-            value, problem = observed(item, outcome, step)
-            if not problem and not agrees(value, item.value):
-                yield number, name, value
-
-
-def _by_name(step: Step) -> dict[str, Expected]:
-    return {item.name: item for item in step.expected if _compared(item)}
-
-
-def _compared(item: Expected) -> bool:
-    return item.where == "returned" and item.compare != "anything"
-
-
-def _made(function: Any) -> Any:
-    return function.make() if isinstance(function, ShippedCode) else function
-
-
-def _runnable(where: str, cases: Sequence[Case]) -> None:
+def _require_runnable(where: str, cases: Sequence[Case]) -> None:
     """Refuse steps that the wall could not take, while it can still be said whose they are."""
     for made in cases:
         for step in made.steps:

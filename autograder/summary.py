@@ -13,7 +13,7 @@ from rich.text import Text
 
 from coursekit.reporting import printable
 
-from .records import Record
+from .results import Record
 
 # Codes that say why nothing could be compared; any other is a mistake in the mathematics.
 NO_RESULT = ("not-written", "not-defined", "not-run", "error", "timeout", "refused")

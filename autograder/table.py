@@ -16,7 +16,8 @@ from rich.text import Text
 
 from coursekit.reporting import number, printable
 
-from .records import Change, Record
+from .records import Change
+from .results import ExerciseResult, Record
 from .summary import findings
 
 console = Console(width=None if sys.stdout.isatty() else 140)  # a log has no width of its own
@@ -80,7 +81,7 @@ def _found_line(record: Record) -> str:
     return _plain("; ".join(found(record)) or "nothing wrong")
 
 
-def _score(result: Record | None) -> str:
+def _score(result: ExerciseResult | None) -> str:
     if result is None or result["score"] is None:
         return "-"
     full = result["score"] == result["max"]

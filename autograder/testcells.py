@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+
+from .notebook import Cell
 
 NUMPY = re.compile(r"(?:(?:np|numpy)\.\w+|array)\((.*)\)", re.DOTALL)
 TRUTH = {"True": 1.0, "np.True_": 1.0, "False": 0.0, "np.False_": 0.0}
 
 
-def settle(cell: dict[str, Any], points: float) -> float:
+def settle(cell: Cell, points: float) -> float:
     """Return the score of an executed test cell, and change its outputs so that nbgrader gives the same."""
     outputs = cell["outputs"]
     for output in outputs:

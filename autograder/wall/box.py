@@ -24,7 +24,7 @@ from coursekit.reporting import printable
 
 from . import guard, messages
 from .messages import Channel, Closed, Late, ProtocolError
-from .outputs import Outputs
+from .outputs import Output, Outputs
 from .sandbox import HOME, Setup, environment
 from .server import GRACE, Forked, ServerDied, notebook_process
 
@@ -130,10 +130,8 @@ class Box:
 
     # -- what it can be asked to do -------------------------------------------------------
 
-    def run_cell(
-        self, number: int, code: str, on_check: OnCheck | None = None, is_test: bool = False
-    ) -> list[dict[str, Any]]:
-        """Run a cell and give its outputs, as nbformat dictionaries.
+    def run_cell(self, number: int, code: str, on_check: OnCheck | None = None, is_test: bool = False) -> list[Output]:
+        """Run a cell and give its outputs.
 
         One that `is_test` is run with IPython's own hooks, whatever the notebook has done to them.
         `on_check` is called when a check cell asks to be checked, with the exercise's name

@@ -8,7 +8,8 @@ cleaned and what else a page might run is not kept.
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Required, TypedDict, cast
 
 from .markup import clean
 
@@ -22,7 +23,19 @@ TEXT_MIMES = {"text/plain", "text/html", "text/markdown", "text/latex", "image/s
 PICTURE_MIMES = {"image/png", "image/jpeg", "image/gif"}
 BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
 
-Output = dict[str, Any]
+
+class Output(TypedDict, total=False):
+    """An output of a cell, as nbformat describes it; which fields it has depends on `output_type`."""
+
+    output_type: Required[str]
+    name: str
+    text: str
+    data: dict[str, str]
+    metadata: dict[str, Any]
+    execution_count: int | None
+    ename: str
+    evalue: str
+    traceback: list[str]
 
 
 class Outputs:
@@ -40,7 +53,7 @@ class Outputs:
         self.size_of_cell = 0
         self.full = self.clear_before_next = False
 
-    def keep(self, sent: Output) -> None:
+    def keep(self, sent: Mapping[str, Any]) -> None:
         """Add what a process sent, if it is something that a notebook can hold."""
         kind = sent.get("output_type")
         if kind == "clear_output":
@@ -69,9 +82,8 @@ class Outputs:
             for earlier in self.displayed.get(str(sent.get("display_id")), []):
                 earlier["data"] = output["data"]
             return
-        last = self.cell[-1] if self.cell else {}
-        if kind == "stream" and last.get("name") == output["name"]:
-            last["text"] += output["text"]
+        if kind == "stream" and self.cell and self.cell[-1].get("name") == output["name"]:
+            self.cell[-1]["text"] += output["text"]
             return
         self.cell.append(output)
         if isinstance(sent.get("display_id"), str) and "data" in output:
@@ -93,7 +105,7 @@ class Outputs:
         self.full = self.clear_before_next = False
 
 
-def _valid(kind: Any, sent: Output) -> Output | None:
+def _valid(kind: Any, sent: Mapping[str, Any]) -> Output | None:
     """The output as nbformat describes it, of the fields that have the right type; None if there are none."""
     if kind == "stream":
         name, text = sent.get("name"), sent.get("text")
@@ -111,13 +123,13 @@ def _valid(kind: Any, sent: Output) -> Output | None:
         }
         if not bundle:
             return None
-        output = _of(kind, data=bundle, metadata={})
-        return output | {"execution_count": None} if kind == "execute_result" else output
+        count = {"execution_count": None} if kind == "execute_result" else {}
+        return _of(kind, data=bundle, metadata={}, **count)
     return None
 
 
 def _of(kind: str, **fields: Any) -> Output:
-    return {"output_type": kind, **fields}
+    return cast(Output, {"output_type": kind, **fields})
 
 
 def _line(value: Any) -> str:

@@ -1,0 +1,79 @@
+"""What grading takes and what it gives: plain data that crosses between processes and is kept in files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+
+if TYPE_CHECKING:
+    from coursekit.checks.report import VerdictRecord
+    from coursekit.reporting import FindingRecord
+
+
+class ExerciseResult(TypedDict):
+    """The result of one graded cell; a cell without a check has the first three entries.
+
+    `score` is None where a person grades.  `parts` holds the earned and the possible points of each part.
+    """
+
+    status: str
+    score: float | None
+    max: float
+    exercise: NotRequired[str]
+    parts: NotRequired[dict[str, list[float]]]
+    findings: NotRequired[list[FindingRecord]]
+    cases: NotRequired[list[VerdictRecord]]
+    notes: NotRequired[list[str]]
+    seconds: NotRequired[float]
+
+
+class Record(TypedDict):
+    """The results of one notebook, by exercise.
+
+    `status` is ``"graded"``, or ``"refused: "`` and the reason.  `lost_cells` are the cells that ended the
+    notebook's process, each with what happened.  Score and maximum are of what is graded automatically.
+    The last three entries are added when the record is kept: hashes of what the results depend on (`key` of all
+    but the checks, `checks` of the whole bundle, `digests` of each exercise's description).
+    """
+
+    student: str
+    assignment: str
+    notebook: str
+    status: str
+    score: float
+    max: float
+    exercises: dict[str, ExerciseResult]
+    lost_cells: dict[str, str]
+    seconds: float
+    key: NotRequired[str]
+    checks: NotRequired[str]
+    digests: NotRequired[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A student's notebook, sanitised by nbgrader, as JSON; and the files that belong beside it."""
+
+    student: str
+    assignment: str
+    name: str
+    content: str
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Graded:
+    """The executed notebook as JSON, the record of its grading, and the cases that it was graded on."""
+
+    content: str
+    record: Record
+    cases: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What stays of an earlier grading of the same notebook: results, and the outputs that show them, by exercise."""
+
+    results: Mapping[str, ExerciseResult] = field(default_factory=dict)
+    outputs: Mapping[str, list[Any]] = field(default_factory=dict)
