@@ -1,13 +1,9 @@
 """Layers, and what goes wrong with them: `gradient` gets the upstream gradient `dout`, and gives one for each input."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from autograder.mistakes import (
+    Stepwise,
     instead,
     instead_of,
     misshapen,
@@ -19,28 +15,20 @@ from autograder.mistakes import (
     upstream_ones,
     whole_numbers,
 )
-from autograder.spec import Mistake, Results
+from autograder.spec import Mistake
 
-from .losses import sigmoid
 from .subject import SIZES, Subject
 
 # -- entry by entry -------------------------------------------------------------------------------
 
 
-def elementwise(
-    name: str,
-    forward: Callable[[Any], Any],
-    slope: Callable[[Any], Any],
-    *mistakes: Mistake,
-    square: bool = False,
-    large: bool = False,
-) -> Subject:
+def elementwise(name, forward, slope, *mistakes, square=False, large=False):
     """An activation with its `slope`; if `square`, the small case has an x that can be transposed unseen."""
 
-    def gradient(x: Any, dout: Any) -> Results:
+    def gradient(x, dout):
         return {"dx": dout * slope(x)}
 
-    def arguments(rng: np.random.Generator, size: int) -> Results:
+    def arguments(rng, size):
         N, D, *_ = SIZES[size].values()
         return {"x": rng.normal(size=(D if square and size == 1 else N, D))}
 
@@ -59,7 +47,7 @@ def elementwise(
     return Subject(name, forward, arguments, ("x",), gradient, common + mistakes, large_inputs if large else None)
 
 
-def large_inputs(rng: np.random.Generator) -> Results:
+def large_inputs(rng):
     """`x` (2, 3) of ±0.5, ±1 and ±1000."""
     return {"x": np.array([[-1000.0, -1.0, 0.5], [1.0, 1000.0, -0.5]])}
 
@@ -80,7 +68,12 @@ RELU_MASKS = (
 )
 
 
-def relu(x: Any) -> Any:
+def sigmoid(x):
+    """1 / (1 + e⁻ˣ) without overflow."""
+    return 0.5 * (1 + np.tanh(x / 2))
+
+
+def relu(x):
     """The larger of x and 0."""
     return np.maximum(0, x)
 
@@ -157,12 +150,12 @@ ACTIVATIONS = (
 # -- matrix products ------------------------------------------------------------------------------
 
 
-def matmul_gradient(X: Any, W: Any, dout: Any) -> Results:
+def matmul_gradient(X, W, dout):
     """dX = dY Wᵀ and dW = Xᵀ dY."""
     return {"dX": dout @ W.T, "dW": X.T @ dout}
 
 
-def matmul_arguments(rng: np.random.Generator, size: int) -> Results:
+def matmul_arguments(rng, size):
     """`X` (N, D) and `W` (D, C); in the small case all square."""
     N, D, C, _ = SIZES[size].values() if size != 1 else (4, 4, 4, 4)
     return {"X": rng.normal(size=(N, D)), "W": rng.normal(size=(D, C))}
@@ -201,18 +194,18 @@ MATMUL = Subject(
 )
 
 
-def affine(x: Any, w: Any, b: Any) -> Any:
+def affine(x, w, b):
     """x (N, d1, …, dk) as rows, times w (D, M), plus b (M,)."""
     return np.reshape(x, (x.shape[0], -1)) @ w + b
 
 
-def affine_gradient(x: Any, w: Any, b: Any, dout: Any) -> Results:
+def affine_gradient(x, w, b, dout):
     """The gradient of `affine`."""
     rows = x.reshape(len(x), -1)
     return {"dx": (dout @ w.T).reshape(x.shape), "dw": rows.T @ dout, "db": dout.sum(axis=0)}
 
 
-def affine_arguments(rng: np.random.Generator, size: int) -> Results:
+def affine_arguments(rng, size):
     """`x` (N, 2, D), `w` (2D, C), `b` (C,)."""
     N, D, C, _ = SIZES[size].values()
     return {"x": rng.normal(size=(N, 2, D)), "w": rng.normal(size=(2 * D, C)), "b": rng.normal(size=C)}
@@ -252,47 +245,43 @@ AFFINE = Subject(
 # -- maxout ---------------------------------------------------------------------------------------
 
 
-def maxout(x: Any, W1: Any, b1: Any, W2: Any, b2: Any) -> Any:
+def maxout(x, W1, b1, W2, b2):
     """The larger of two affine maps (N, H), entry by entry."""
     return np.maximum(x @ W1 + b1, x @ W2 + b2)
 
 
-def first_is_larger(x: Any, W1: Any, b1: Any, W2: Any, b2: Any, dout: Any) -> Any:
+def first_is_larger(x, W1, b1, W2, b2):
     """Where the first of the two comes through (N, H)."""
     return x @ W1 + b1 > x @ W2 + b2
 
 
-def maxout_gradient(
-    x: Any, W1: Any, b1: Any, W2: Any, b2: Any, dout: Any, masks: Callable[..., tuple[Any, Any]] | None = None
-) -> Results:
-    """The gradient of `maxout`; `masks` of all arguments in place of where the first and the second come through."""
-    first = first_is_larger(x, W1, b1, W2, b2, dout)
-    one, two = masks(x, W1, b1, W2, b2, dout) if masks else (first, ~first)
-    d1, d2 = dout * one, dout * two
-    return {
-        "dx": d1 @ W1.T + d2 @ W2.T,
-        "dW1": x.T @ d1,
-        "db1": d1.sum(axis=0),
-        "dW2": x.T @ d2,
-        "db2": d2.sum(axis=0),
-    }
+MAXOUT_GRADIENT = Stepwise(
+    {
+        "first": first_is_larger,
+        "masks": lambda first: (first, ~first),
+        "d1": lambda dout, masks: dout * masks[0],
+        "d2": lambda dout, masks: dout * masks[1],
+        "dx": lambda d1, W1, d2, W2: d1 @ W1.T + d2 @ W2.T,
+        "dW1": lambda x, d1: x.T @ d1,
+        "db1": lambda d1: d1.sum(axis=0),
+        "dW2": lambda x, d2: x.T @ d2,
+        "db2": lambda d2: d2.sum(axis=0),
+    },
+    *("dx", "dW1", "db1", "dW2", "db2"),
+)
 
 
-def maxout_arguments(rng: np.random.Generator, size: int) -> Results:
+def maxout_arguments(rng, size):
     """`x` (N, D), twice weights (D, H) and biases (H,)."""
     N, D, _, H = SIZES[size].values()
     shapes = {"x": (N, D), "W1": (D, H), "b1": (H,), "W2": (D, H), "b2": (H,)}
     return {name: rng.normal(size=shape) for name, shape in shapes.items()}
 
 
-def masked(form: str, message: str, masks: Callable[..., tuple[Any, Any]]) -> Mistake:
-    """Maxout's gradients through other masks."""
-    return Mistake(f"relu-mask/{form}", message, lambda right, args: maxout_gradient(**args, masks=masks))
-
-
-def through_first(args: Results) -> Any:
+def through_first(args):
     """The upstream gradient of maxout's first map, example by example (N, H)."""
-    return args["dout"] * first_is_larger(**args)
+    inputs = {name: value for name, value in args.items() if name != "dout"}
+    return args["dout"] * first_is_larger(**inputs)
 
 
 MAXOUT = Subject(
@@ -300,7 +289,7 @@ MAXOUT = Subject(
     maxout,
     maxout_arguments,
     ("x", "W1", "b1", "W2", "b2"),
-    maxout_gradient,
+    MAXOUT_GRADIENT,
     (
         sign("dx", "dW1", "db1", "dW2", "db2"),
         sign("dx", form="dx"),
@@ -316,22 +305,22 @@ MAXOUT = Subject(
             "x goes into both maps: their gradients add, and here only the second one's is left.",
             lambda right, args: {"dx": right["dx"] - through_first(args) @ args["W1"].T},
         ),
-        masked("missing", "Only the larger of the two comes through.", lambda *args: (1, 1)),
-        masked(
-            "inverted",
+        MAXOUT_GRADIENT.mistake("relu-mask/missing", "Only the larger of the two comes through.", masks=lambda: (1, 1)),
+        MAXOUT_GRADIENT.mistake(
+            "relu-mask/inverted",
             "The masks are exchanged: the larger of the two comes through.",
-            lambda *args: (~first_is_larger(*args), first_is_larger(*args)),
+            masks=lambda first: (~first, first),
         ),
-        masked("upstream", MASK_UPSTREAM, lambda *args: (args[-1] > 0, args[-1] <= 0)),
-        masked(
-            "without-biases",
+        MAXOUT_GRADIENT.mistake("relu-mask/upstream", MASK_UPSTREAM, masks=lambda dout: (dout > 0, dout <= 0)),
+        MAXOUT_GRADIENT.mistake(
+            "relu-mask/without-biases",
             "The two are compared before their biases are added.",
-            lambda x, W1, b1, W2, b2, dout: (x @ W1 > x @ W2, x @ W1 <= x @ W2),
+            masks=lambda x, W1, W2: (x @ W1 > x @ W2, x @ W1 <= x @ W2),
         ),
         *unsummed("db1", through_first),
-        upstream_ones(maxout_gradient, "dx"),
-        upstream_ones(maxout_gradient, "dW1", "dW2"),
-        upstream_ones(maxout_gradient, "db1", "db2"),
+        upstream_ones(MAXOUT_GRADIENT, "dx"),
+        upstream_ones(MAXOUT_GRADIENT, "dW1", "dW2"),
+        upstream_ones(MAXOUT_GRADIENT, "db1", "db2"),
         transposed("dW1"),
         permuted("columns", "dW2"),
         misshapen("row", "db1", "db2"),

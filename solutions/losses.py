@@ -1,36 +1,21 @@
-"""Losses over examples: the SVM's, softmax, logistic regression and least squares, and what goes wrong with them.
+"""The SVM's loss and the softmax loss, and what goes wrong with them.
 
 Arguments `W, X, y, reg` and results `loss` and `dW` are those of CS231n. With S = XW the scores (N, C), all
 that differs between two such losses is the gradient of the scores: dW = Xᵀ · ∂L/∂S. So a mistake is mostly
 a formula of the scores and of the labels as rows of zeros with a one (`onehot`).
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import numpy as np
 
-from autograder.mistakes import instead, misshapen, permuted, scaled, sign, transposed, whole_numbers, zero
-from autograder.spec import Mistake, Results, value_and_gradient
+from autograder.mistakes import Stepwise, instead, misshapen, permuted, scaled, sign, transposed, whole_numbers, zero
+from autograder.spec import Mistake, value_and_gradient
 
 from .subject import SIZES, Subject, of_gradient
-
-ScoresGradient = Callable[[Any, Any], Any]
 
 # -- the losses, and the gradients of their scores ------------------------------------------------
 
 
-def svm_loss(
-    W: Any,
-    X: Any,
-    y: Any,
-    reg: float,
-    margin: float = 1.0,
-    hinge: Callable[..., Any] = np.maximum,
-    compare: Callable[..., Any] = np.subtract,
-) -> Any:
+def svm_loss(W, X, y, reg, margin=1.0, hinge=np.maximum, compare=np.subtract):
     """The multiclass SVM loss, averaged over the examples, plus reg·ΣW²; its parts can be exchanged."""
     scores = X @ W
     correct = scores[np.arange(len(y)), y]
@@ -39,7 +24,7 @@ def svm_loss(
     return np.sum(margins * others) / len(y) + reg * np.sum(W * W)
 
 
-def softmax_loss(W: Any, X: Any, y: Any, reg: float) -> Any:
+def softmax_loss(W, X, y, reg):
     """The cross entropy of softmax probabilities, averaged over the examples, plus reg·ΣW²."""
     logits = X @ W
     shifted = logits - np.max(logits, axis=1, keepdims=True)
@@ -47,7 +32,7 @@ def softmax_loss(W: Any, X: Any, y: Any, reg: float) -> Any:
     return np.mean(np.log(np.sum(np.exp(shifted), axis=1)) - correct) + reg * np.sum(W * W)
 
 
-def without_correct_class(W: Any, X: Any, y: Any, reg: float) -> Any:
+def without_correct_class(W, X, y, reg):
     """`softmax_loss` with the other classes alone in the denominator."""
     logits = X @ W
     shifted = logits - np.max(logits, axis=1, keepdims=True)
@@ -56,74 +41,79 @@ def without_correct_class(W: Any, X: Any, y: Any, reg: float) -> Any:
     return np.mean(np.log(np.sum(np.exp(shifted) * others, axis=1)) - correct) + reg * np.sum(W * W)
 
 
-def svm_scores_gradient(scores: Any, onehot: Any, margin: float = 1.0) -> Any:
+def svm_scores_gradient(scores, onehot, margin=1.0):
     """∂/∂S of the summed SVM loss (N, C): 1 for each violated margin, and for the correct class minus their number."""
     violated = (1 - onehot) * (scores - row_sums(scores * onehot) + margin > 0)
     return violated - row_sums(violated) * onehot
 
 
-def softmax_scores_gradient(scores: Any, onehot: Any) -> Any:
+def softmax_scores_gradient(scores, onehot):
     """∂/∂S of the summed softmax loss (N, C)."""
     return probabilities(scores) - onehot
 
 
-def probabilities(scores: Any) -> Any:
+def probabilities(scores):
     """Softmax of each row."""
     return normalised(exponentials(scores))
 
 
-def exponentials(scores: Any) -> Any:
+def exponentials(scores):
     """exp of the scores, each row shifted so that its largest gives 1."""
     return np.exp(scores - scores.max(axis=1, keepdims=True))
 
 
-def row_sums(S: Any) -> Any:
+def row_sums(S):
     """The sum of each row, as a column."""
     return np.sum(S, axis=1, keepdims=True)
 
 
-def normalised(e: Any) -> Any:
+def normalised(e):
     """Rows that add up to 1."""
     return e / row_sums(e)
 
 
-def through_scores(formula: ScoresGradient, W: Any, X: Any, y: Any, reg: float) -> Any:
-    """`dW` (D, C) of an averaged and regularised loss from ``formula(scores, onehot)`` = N · ∂L/∂S."""
-    return X.T @ formula(X @ W, np.eye(W.shape[1])[y]) / len(y) + 2 * reg * W
+def gradient_of(scores_gradient):
+    """`dW` (D, C) of an averaged and regularised loss, from ``scores_gradient(scores, onehot)`` = N · ∂L/∂S."""
+    return Stepwise(
+        {
+            "scores": lambda X, W: X @ W,
+            "onehot": lambda y, W: np.eye(W.shape[1])[y],
+            "dscores": scores_gradient,
+            "dW": lambda X, dscores, y, reg, W: X.T @ dscores / len(y) + 2 * reg * W,
+        },
+        "dW",
+    )
 
 
-def wrong_scores_gradient(code: str, message: str, formula: ScoresGradient) -> Mistake:
-    """`dW` by way of a wrong gradient of the scores."""
-    return Mistake(code, message, lambda right, args: {"dW": through_scores(formula, *args.values())})
-
+SVM_GRADIENT, SOFTMAX_GRADIENT = gradient_of(svm_scores_gradient), gradient_of(softmax_scores_gradient)
 
 # -- averaged over examples, and regularised ------------------------------------------------------
 
 
-def regularised(code: str, message: str, form: Callable[[Any, Any, int], Any], *only: str) -> Mistake:
+def regularised(code, message, form, *only):
     """``form(whole, part, n)`` in place of each result, or `only` of some: `part` of it is the regulariser's."""
 
-    def gives(right: Results, args: Results) -> Results:
+    def gives(right, args):
         parts, n = _regularizer(args), len(args["X"])
         return {name: form(right[name], parts.get(name, 0.0), n) for name in right if not only or name in only}
 
     return Mistake(code, message, gives)
 
 
-def regularizer_unweighted() -> Mistake:
+def regularizer_unweighted():
     """ΣW² in place of reg·ΣW²."""
 
-    def gives(right: Results, args: Results) -> Results:
+    def gives(right, args):
         missing = _regularizer({**args, "reg": 1 - args["reg"]})
         return {name: value + missing.get(name, 0.0) for name, value in right.items()}
 
     return Mistake("reg-ignored", "The regulariser is added without its strength `reg`.", gives)
 
 
-def absolute_regularizer(*weights: str) -> Mistake:
+def absolute_regularizer(*weights):
     """The gradient of the regulariser with |W| for W."""
 
-    def gives(right: Results, args: Results) -> Results:
+    def gives(right, args):
         return {f"d{w}": right[f"d{w}"] + 2 * args["reg"] * (np.abs(args[w]) - args[w]) for w in weights}
 
     return Mistake("regularizer-absolute", "The gradient of reg·ΣW² is 2·reg·W, with the signs of W.", gives)
@@ -190,10 +180,10 @@ REGULARIZED = (
 )
 
 
-def averaged_inside(evaluate: Callable[..., Any]) -> Mistake:
+def averaged_inside(evaluate):
     """The sums divided by N inside the loop over examples; `evaluate` is the right loss with its gradient."""
 
-    def gives(right: Results, args: Results) -> Results:
+    def gives(right, args):
         W, X, y = args["W"], args["X"], args["y"]
         parts = _regularizer(args)
         loss, dW = 0.0, np.zeros_like(W)
@@ -209,7 +199,7 @@ def averaged_inside(evaluate: Callable[..., Any]) -> Mistake:
 OFF_BY_ONE = "The labels are off by one: they count from 0, so y[i] is the column of the correct class."
 
 
-def label_shift(evaluate: Callable[..., Any]) -> Mistake:
+def label_shift(evaluate):
     """The class before the label in place of the label's own, as if labels counted from 1."""
     return instead(
         "label-shift",
@@ -220,7 +210,7 @@ def label_shift(evaluate: Callable[..., Any]) -> Mistake:
     )
 
 
-def _regularizer(args: Results) -> Results:
+def _regularizer(args):
     """The regulariser's part of each result: of the loss, and of the gradient of each matrix of weights."""
     weights, reg = {name: w for name, w in args.items() if name[0] in "Ww"}, args["reg"]
     penalty = float(reg * sum(np.sum(w * w) for w in weights.values()))
@@ -230,10 +220,10 @@ def _regularizer(args: Results) -> Results:
 # -- the SVM loss, as in assignments --------------------------------------------------------------
 
 
-def added_to_correct_class(factor: Callable[[Any, Any], Any]) -> Callable[[Results, Results], Results]:
+def added_to_correct_class(factor):
     """`dW` with ``factor(scores, onehot)`` (N, 1) times each example added to its correct class's column."""
 
-    def gives(right: Results, args: Results) -> Results:
+    def gives(right, args):
         W, X, y = args["W"], args["X"], args["y"]
         onehot = np.eye(W.shape[1])[y]
         return {"dW": right["dW"] + X.T @ (factor(X @ W, onehot) * onehot) / len(y)}
@@ -241,16 +231,16 @@ def added_to_correct_class(factor: Callable[[Any, Any], Any]) -> Callable[[Resul
     return gives
 
 
-def over_margin(scores: Any, onehot: Any) -> Any:
+def over_margin(scores, onehot):
     """How many classes violate the margin, for each example (N, 1)."""
     return row_sums((1 - onehot) * (scores - row_sums(scores * onehot) + 1 > 0))
 
 
-def wrong_svm(*names: str, half: bool = False, **form: Any) -> Callable[[Results, Results], Results]:
+def wrong_svm(*names, half=False, **form):
     """The `names` of what `svm_loss` with `form` gives; `half` of its data loss."""
     evaluate = value_and_gradient(lambda W, X, y, reg: svm_loss(W, X, y, reg, **form))
 
-    def gives(right: Results, args: Results) -> Results:
+    def gives(right, args):
         W, X, y, reg = args.values()
         share = 0.5 if half else 1.0
         loss, dW = evaluate(W, X, y, reg / share)
@@ -316,15 +306,15 @@ SVM = (
 # -- the softmax loss, as in assignments ----------------------------------------------------------
 
 
-def log_of_zero(right: Results, args: Results) -> Results:
+def log_of_zero(right, args):
     """The loss as onehot · log p, where a p is rounded to 0."""
     return {"loss": np.nan if np.any(probabilities(args["X"] @ args["W"]) == 0) else right["loss"]}
 
 
-def correct_class_score(shift: float) -> Callable[[Results, Results], Results]:
+def correct_class_score(shift):
     """How much the loss grows if no correct class's score is taken from it: the scores as they are, or shifted."""
 
-    def gives(right: Results, args: Results) -> Results:
+    def gives(right, args):
         logits = args["X"] @ args["W"]
         rows = np.arange(len(logits))
         return {"loss": right["loss"] + np.mean(logits[rows, args["y"]] - shift * logits.max(axis=1))}
@@ -361,20 +351,22 @@ SOFTMAX = (
         "loss",
         "dW",
     ),
-    wrong_scores_gradient(
+    SOFTMAX_GRADIENT.mistake(
         "one-probability-for-all",
         ONE_PROBABILITY,
-        lambda scores, onehot: row_sums(exponentials(scores) * onehot) / row_sums(exponentials(scores)) - onehot,
+        dscores=lambda scores, onehot: (
+            row_sums(exponentials(scores) * onehot) / row_sums(exponentials(scores)) - onehot
+        ),
     ),
-    wrong_scores_gradient(
+    SOFTMAX_GRADIENT.mistake(
         "correct-class-not-in-denominator/gradient",
         "In the gradient, the sum in the denominator runs over all classes, the correct one included.",
-        lambda scores, onehot: exponentials(scores) / row_sums(exponentials(scores) * (1 - onehot)) - onehot,
+        dscores=lambda scores, onehot: exponentials(scores) / row_sums(exponentials(scores) * (1 - onehot)) - onehot,
     ),
-    wrong_scores_gradient(
+    SOFTMAX_GRADIENT.mistake(
         "not-normalised",
         "In the gradient the exponentials are not divided by their sum: each row of p adds up to 1.",
-        lambda scores, onehot: exponentials(scores) - onehot,
+        dscores=lambda scores, onehot: exponentials(scores) - onehot,
     ),
     Mistake(
         "log-of-zero",
@@ -392,7 +384,7 @@ SOFTMAX = (
 # -- the predicted class ----------------------------------------------------------------------
 
 # Code, message, and what is made of the scores (N, C) in place of the place of each row's largest.
-CHOICES: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
+CHOICES = (
     (
         "scores-not-labels",
         "These are the largest scores; the labels are where they stand: argmax instead of max.",
@@ -414,7 +406,7 @@ CHOICES: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
 # -- what a gradient checker is tried on ----------------------------------------------------------
 
 
-def examples(rng: np.random.Generator, size: int, square: bool = False) -> Results:
+def examples(rng, size, square=False):
     """`W, X, y, reg`; if `square`, the small case has as many classes as features."""
     N, D, C, _ = SIZES[size].values()
     C = D if square and size == 1 else C
@@ -426,37 +418,26 @@ def examples(rng: np.random.Generator, size: int, square: bool = False) -> Resul
     }
 
 
-def large_examples(rng: np.random.Generator) -> Results:
+def large_examples(rng):
     """`W, X, y, reg` with scores near +1000, 0 and −1000, each in a row of its own; X (3, 5) has orthonormal rows."""
     X = np.linalg.qr(rng.normal(size=(5, 5)))[0][:3]
     scores = np.array([[1000.0], [0.0], [-1000.0]]) + rng.normal(size=(3, 4))
     return {"W": X.T @ scores, "X": X, "y": rng.integers(4, size=3), "reg": float(rng.uniform(0.1, 0.5))}
 
 
-def svm_gradient(W: Any, X: Any, y: Any, reg: float) -> Results:
-    """The gradient of `svm_loss`."""
-    return {"dW": through_scores(svm_scores_gradient, W, X, y, reg)}
-
-
-def softmax_gradient(W: Any, X: Any, y: Any, reg: float) -> Results:
-    """The gradient of `softmax_loss`."""
-    return {"dW": through_scores(softmax_scores_gradient, W, X, y, reg)}
-
-
-def relabelled(step: int, scores_gradient: ScoresGradient) -> ScoresGradient:
+def relabelled(step, scores_gradient):
     """`scores_gradient` with every label moved by `step` classes."""
     return lambda scores, onehot: scores_gradient(scores, np.roll(onehot, step, axis=1))
 
 
-def last_row(scores_gradient: ScoresGradient) -> ScoresGradient:
+def last_row(scores_gradient):
     """`scores_gradient` of the last example alone."""
     return lambda scores, onehot: scores_gradient(scores, onehot) * (np.arange(len(scores)) == len(scores) - 1)[:, None]
 
 
 LAST_EXAMPLE = "Only the last example counts: each overwrites the gradient of those before it, with = for +=."
-ScoresMistake = tuple[str, str, ScoresGradient]
 
-SVM_SCORES: Sequence[ScoresMistake] = (
+SVM_SCORES = (
     ("label-shift/before", OFF_BY_ONE, relabelled(-1, svm_scores_gradient)),
     ("label-shift/after", OFF_BY_ONE, relabelled(1, svm_scores_gradient)),
     ("batch-not-summed/last", LAST_EXAMPLE, last_row(svm_scores_gradient)),
@@ -489,7 +470,7 @@ SVM_SCORES: Sequence[ScoresMistake] = (
     ),
 )
 
-SOFTMAX_SCORES: Sequence[ScoresMistake] = (
+SOFTMAX_SCORES = (
     ("label-shift/before", OFF_BY_ONE, relabelled(-1, softmax_scores_gradient)),
     ("label-shift/after", OFF_BY_ONE, relabelled(1, softmax_scores_gradient)),
     ("correct-class-missing", CORRECT_CLASS, lambda scores, onehot: probabilities(scores)),
@@ -534,79 +515,17 @@ WEIGHTS = (
 )
 """Mistakes in the gradient of weights (D, C) of an averaged and regularised loss."""
 
-
-# -- logistic regression and least squares, of one output -----------------------------------------
-
-
-def sigmoid(x: Any) -> Any:
-    """1 / (1 + e⁻ˣ) without overflow."""
-    return 0.5 * (1 + np.tanh(x / 2))
-
-
-def bce_loss(w: Any, X: Any, y: Any) -> Any:
-    """The binary cross entropy of σ(Xw), summed over the examples; y is 0 or 1."""
-    z = X @ w
-    return np.sum(np.logaddexp(0, z) - y * z)
-
-
-def bce_gradient(w: Any, X: Any, y: Any) -> Results:
-    """The gradient of `bce_loss`."""
-    return {"dw": X.T @ (sigmoid(X @ w) - y)}
-
-
-def bce_arguments(rng: np.random.Generator, size: int) -> Results:
-    """`w, X, y`: y is 0 and 1."""
-    N, D, *_ = SIZES[size].values()
-    return {"w": rng.normal(size=D), "X": rng.normal(size=(N, D)), "y": rng.permutation(np.arange(N) % 2)}
-
-
-def large_bce_arguments(rng: np.random.Generator) -> Results:
-    """`w, X, y` with the logits 1000, 3, −3 and −1000."""
-    X = np.linalg.qr(rng.normal(size=(5, 5)))[0][:4]
-    return {"w": X.T @ np.array([1000.0, 3.0, -3.0, -1000.0]), "X": X, "y": np.array([1, 0, 1, 0])}
-
-
-def least_squares(w: Any, X: Any, y: Any, reg: float) -> Any:
-    """The mean of (Xw − y)² over the examples, plus reg·Σw²."""
-    e = X @ w - y
-    return np.mean(e * e) + reg * np.sum(w * w)
-
-
-def least_squares_gradient(w: Any, X: Any, y: Any, reg: float) -> Results:
-    """The gradient of `least_squares`."""
-    return {"dw": 2 / len(y) * X.T @ (X @ w - y) + 2 * reg * w}
-
-
-def least_squares_arguments(rng: np.random.Generator, size: int) -> Results:
-    """`w, X, y, reg`."""
-    N, D, *_ = SIZES[size].values()
-    X, w = rng.normal(size=(N, D)), rng.normal(size=D)
-    return {"w": w, "X": X, "y": rng.normal(size=N), "reg": float(rng.uniform(0.1, 0.5))}
-
-
-VECTOR = (
-    sign("dw"),
-    scaled("half", 0.5, "dw"),
-    permuted("rows", "dw"),
-    permuted("rolled", "dw"),
-    misshapen("row", "dw"),
-    misshapen("column", "dw"),
-    misshapen("number", "dw"),
-    whole_numbers("dw"),
-)
-"""Mistakes in the gradient of weights (D,)."""
-
 SUBJECTS = (
     Subject(
         "svm_loss",
         svm_loss,
         lambda rng, size: examples(rng, size, square=True),
         ("W",),
-        svm_gradient,
+        SVM_GRADIENT,
         (
             *WEIGHTS,
             *of_gradient(SVM, {"correct-class-missing": "correct-class-missing", "regularizer-absolute": ""}),
-            *(wrong_scores_gradient(*one) for one in SVM_SCORES),
+            *(SVM_GRADIENT.mistake(code, message, dscores=formula) for code, message, formula in SVM_SCORES),
         ),
     ),
     Subject(
@@ -614,96 +533,15 @@ SUBJECTS = (
         softmax_loss,
         examples,
         ("W",),
-        softmax_gradient,
+        SOFTMAX_GRADIENT,
         (
             *WEIGHTS,
-            *(wrong_scores_gradient(*one) for one in SOFTMAX_SCORES),
+            *(SOFTMAX_GRADIENT.mistake(code, message, dscores=formula) for code, message, formula in SOFTMAX_SCORES),
             *of_gradient(SOFTMAX, {"one-probability-for-all": ""}),
-            wrong_scores_gradient("batch-not-summed/last", LAST_EXAMPLE, last_row(softmax_scores_gradient)),
+            SOFTMAX_GRADIENT.mistake("batch-not-summed/last", LAST_EXAMPLE, dscores=last_row(softmax_scores_gradient)),
             permuted("order", "dW"),
             scaled("C", lambda args: 1 / args["W"].shape[1], "dW"),
         ),
         large_examples,
-    ),
-    Subject(
-        "bce_loss",
-        bce_loss,
-        bce_arguments,
-        ("w",),
-        bce_gradient,
-        (
-            *VECTOR,
-            scaled("averaged", lambda args: 1 / len(args["X"]), "dw"),
-            scaled("twice", 2.0, "dw"),
-            instead(
-                "upstream-ignored",
-                "The slope of the loss by the score, ŷ − y, does not come in.",
-                lambda w, X, y: X.sum(axis=0),
-                "dw",
-            ),
-            instead(
-                "batch-not-summed/each",
-                "There is a gradient for each example; sum them.",
-                lambda w, X, y: X * (sigmoid(X @ w) - y)[:, None],
-                "dw",
-            ),
-            instead(
-                "batch-not-summed/last",
-                LAST_EXAMPLE,
-                lambda w, X, y: X[-1] * (sigmoid(X[-1] @ w) - y[-1]),
-                "dw",
-            ),
-            instead(
-                "",
-                "The slope of σ counts twice: with the cross entropy ŷ(1 − ŷ) cancels, and ŷ − y remains.",
-                lambda w, X, y: X.T @ ((s := sigmoid(X @ w)) * (1 - s) * (s - y)),
-                "dw",
-            ),
-            instead(
-                "unstable/divided",
-                "ŷ(1 − ŷ) is rounded to 0, and then divided by; in ŷ − y it cancels.",
-                lambda w, X, y: X.T @ ((s := sigmoid(X @ w)) * (1 - s) * ((s - y) / (s * (1 - s)))),
-                "dw",
-            ),
-            instead(
-                "unstable/overflow",
-                "The exponential of a large score overflows: e^z / (1 + e^z) becomes ∞/∞.",
-                lambda w, X, y: X.T @ (np.exp(X @ w) / (1 + np.exp(X @ w)) - y),
-                "dw",
-            ),
-        ),
-        large_bce_arguments,
-    ),
-    Subject(
-        "least_squares",
-        least_squares,
-        least_squares_arguments,
-        ("w",),
-        least_squares_gradient,
-        (
-            *VECTOR,
-            *AVERAGED,
-            regularised(
-                "sign/data", "The error is y − Xw instead of Xw − y.", lambda whole, part, n: 2 * part - whole, "dw"
-            ),
-            regularised(
-                "scale/two-missing",
-                "The 2 of the square's derivative is missing.",
-                lambda whole, part, n: (whole + part) / 2,
-                "dw",
-            ),
-            instead(
-                "upstream-ignored",
-                "The slope of the square, 2(Xw − y), does not come in.",
-                lambda w, X, y, reg: X.sum(axis=0) + 2 * reg * w,
-                "dw",
-            ),
-            instead(
-                "batch-not-summed/last",
-                LAST_EXAMPLE,
-                lambda w, X, y, reg: 2 / len(y) * X[-1] * (X[-1] @ w - y[-1]) + 2 * reg * w,
-                "dw",
-            ),
-        ),
     ),
 )

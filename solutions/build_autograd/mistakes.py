@@ -3,24 +3,18 @@
 Each wrong one is a subclass that differs in one thing.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, ClassVar
 
 import numpy as np
 
 from autograder.spec import Mistake
-
-Rule = Callable[..., tuple[float, ...]]
 
 
 class Value:
     """A number that keeps its inputs and the slope by each. A student's process may get this text: it stands alone."""
 
     # operation -> its inputs in; the result out, and then the slope by each input
-    rules: ClassVar[Any] = {
+    rules = {  # noqa: RUF012
         "+": lambda x, y: (x + y, 1.0, 1.0),
         "-": lambda x, y: (x - y, 1.0, -1.0),
         "*": lambda x, y: (x * y, y, x),
@@ -34,66 +28,66 @@ class Value:
         "relu": lambda x: (max(x, 0.0), float(x > 0)),
     }
 
-    def __init__(self, value: float, inputs: Any = (), slopes: Any = (), operation: str = "") -> None:
+    def __init__(self, value, inputs=(), slopes=(), operation=""):
         self.value, self.grad = float(value), 0.0
         self.inputs, self.slopes, self.operation = tuple(inputs), tuple(slopes), operation
 
-    def made(self, operation: str, *given: Any) -> Any:
+    def made(self, operation, *given):
         """The result of an operation on values and plain numbers."""
         inputs = [one if isinstance(one, type(self)) else type(self)(one) for one in given]
         z, *slopes = self.rules[operation](*(one.value for one in inputs))
         return type(self)(z, inputs, slopes, operation)
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other):
         return self.made("+", self, other)
 
-    def __radd__(self, other: Any) -> Any:
+    def __radd__(self, other):
         return self.made("+", other, self)
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other):
         return self.made("-", self, other)
 
-    def __rsub__(self, other: Any) -> Any:
+    def __rsub__(self, other):
         return self.made("-", other, self)
 
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other):
         return self.made("*", self, other)
 
-    def __rmul__(self, other: Any) -> Any:
+    def __rmul__(self, other):
         return self.made("*", other, self)
 
-    def __truediv__(self, other: Any) -> Any:
+    def __truediv__(self, other):
         return self.made("/", self, other)
 
-    def __rtruediv__(self, other: Any) -> Any:
+    def __rtruediv__(self, other):
         return self.made("/", other, self)
 
-    def __pow__(self, power: float) -> Any:
+    def __pow__(self, power):
         return self.made("**", self, power)
 
-    def __neg__(self) -> Any:
+    def __neg__(self):
         return self.made("neg", self)
 
-    def exp(self) -> Any:
+    def exp(self):
         return self.made("exp", self)
 
-    def log(self) -> Any:
+    def log(self):
         return self.made("log", self)
 
-    def tanh(self) -> Any:
+    def tanh(self):
         return self.made("tanh", self)
 
-    def sigmoid(self) -> Any:
+    def sigmoid(self):
         return self.made("sigmoid", self)
 
-    def relu(self) -> Any:
+    def relu(self):
         return self.made("relu", self)
 
-    def order(self) -> list[Any]:
+    def order(self):
         """All that this was computed from, and itself, each once, inputs first."""
-        order: list[Any] = []
-        seen: set[Any] = set()
-        stack: list[tuple[Any, bool]] = [(self, False)]
+        order = []
+        seen = set()
+        stack = [(self, False)]
         while stack:
             node, ready = stack.pop()
             if ready:
@@ -104,11 +98,11 @@ class Value:
                 stack.extend((one, False) for one in node.inputs)
         return order
 
-    def visits(self) -> Any:
+    def visits(self):
         """The nodes whose turn it is to pass on what they have, in this order."""
         return reversed(self.order())
 
-    def backward(self) -> None:
+    def backward(self):
         for node in self.order():
             node.grad = 0.0
         self.grad = 1.0
@@ -116,10 +110,10 @@ class Value:
             for one, slope in zip(node.inputs, node.slopes, strict=False):
                 one.receive(self.passed_on(node, slope))
 
-    def passed_on(self, node: Any, slope: float) -> Any:
+    def passed_on(self, node, slope):
         return node.grad * slope
 
-    def receive(self, gradient: float) -> None:
+    def receive(self, gradient):
         self.grad += gradient
 
 
@@ -133,15 +127,15 @@ class Wrong(Value):
 
 
 class Overwriting(Wrong):
-    def receive(self, gradient: float) -> None:
+    def receive(self, gradient):
         self.grad = gradient
 
 
 class OverwritingFromTheRight(Overwriting):
-    def order(self) -> list[Any]:
-        order: list[Any] = []
-        seen: set[Any] = set()
-        stack: list[tuple[Any, bool]] = [(self, False)]
+    def order(self):
+        order = []
+        seen = set()
+        stack = [(self, False)]
         while stack:
             node, ready = stack.pop()
             if ready:
@@ -156,9 +150,9 @@ class OverwritingFromTheRight(Overwriting):
 class VisitedAgain(Wrong):
     """Once for every way that leads to a node: as from a recursion without a set of those that it has seen."""
 
-    def visits(self) -> Any:
-        found: list[Any] = []
-        stack: list[tuple[Any, bool]] = [(self, False)]
+    def visits(self):
+        found = []
+        stack = [(self, False)]
         while stack:
             node, ready = stack.pop()
             if ready:
@@ -174,8 +168,8 @@ class Recursive(Wrong):
 
     turned = False
 
-    def visits(self) -> Any:
-        stack: list[Any] = [self]
+    def visits(self):
+        stack = [self]
         while stack:
             node = stack.pop()
             yield node
@@ -191,9 +185,9 @@ class DepthFirst(Wrong):
 
     turned = False
 
-    def visits(self) -> Any:
-        seen: set[Any] = set()
-        stack: list[Any] = [self]
+    def visits(self):
+        seen = set()
+        stack = [self]
         while stack:
             node = stack.pop()
             if node not in seen:
@@ -207,9 +201,9 @@ class DepthFirstFromTheRight(DepthFirst):
 
 
 class BreadthFirst(Wrong):
-    def visits(self) -> Any:
-        found: list[Any] = [self]
-        seen: set[Any] = {self}
+    def visits(self):
+        found = [self]
+        seen = {self}
         for node in found:
             for one in node.inputs:
                 if one not in seen:
@@ -219,38 +213,38 @@ class BreadthFirst(Wrong):
 
 
 class NotPropagated(Wrong):
-    def visits(self) -> Any:
+    def visits(self):
         return [self]
 
 
 class Deep(Value):
     """Right, by a recursion."""
 
-    def order(self) -> list[Any]:
+    def order(self):
         return recursive_order(self)
 
 
 class Unseeded(Wrong):
-    def visits(self) -> Any:
+    def visits(self):
         self.grad = 0.0
         return super().visits()
 
 
 class SeededWithItsValue(Wrong):
-    def visits(self) -> Any:
+    def visits(self):
         self.grad = self.value
         return super().visits()
 
 
 class Forgetful(Wrong):
-    def made(self, operation: str, *given: Any) -> Any:
+    def made(self, operation, *given):
         result = super().made(operation, *given)
         result.inputs = ()
         return result
 
 
 class HalfForgetful(Wrong):
-    def made(self, operation: str, *given: Any) -> Any:
+    def made(self, operation, *given):
         result = super().made(operation, *given)
         result.inputs = result.inputs[:1]
         return result
@@ -259,7 +253,7 @@ class HalfForgetful(Wrong):
 class Accumulating(Wrong):
     """Nothing is ever set back to 0."""
 
-    def backward(self) -> None:
+    def backward(self):
         self.grad = 1.0
         for node in self.visits():
             for one, slope in zip(node.inputs, node.slopes, strict=False):
@@ -267,7 +261,7 @@ class Accumulating(Wrong):
 
 
 class AccumulatingItself(Accumulating):
-    def backward(self) -> None:
+    def backward(self):
         before = self.grad
         super().backward()
         self.grad = before + 1.0
@@ -276,7 +270,7 @@ class AccumulatingItself(Accumulating):
 class Adding(Wrong):
     """A right pass each time, added to what is there."""
 
-    def backward(self) -> None:
+    def backward(self):
         before = [(node, node.grad) for node in self.order()]
         super().backward()
         for node, grad in before:
@@ -284,22 +278,22 @@ class Adding(Wrong):
 
 
 class Local(Wrong):
-    def passed_on(self, node: Any, slope: float) -> Any:
+    def passed_on(self, node, slope):
         return slope
 
 
 class Negative(Wrong):
-    def passed_on(self, node: Any, slope: float) -> Any:
+    def passed_on(self, node, slope):
         return -node.grad * slope
 
 
 class SwappedDifference(Wrong):
-    def __rsub__(self, other: Any) -> Any:
+    def __rsub__(self, other):
         return self - other
 
 
 class SwappedQuotient(Wrong):
-    def __rtruediv__(self, other: Any) -> Any:
+    def __rtruediv__(self, other):
         return self / other
 
 
@@ -326,21 +320,21 @@ OVERWRITTEN = "A value that is used twice receives two gradients: add them up, w
 # -- local slopes ---------------------------------------------------------------------------
 
 
-def slope(code: str, message: str, operation: str, rule: Rule) -> Mistake:
+def slope(code, message, operation, rule):
     """The mistake that one operation has another rule."""
     wrong = type("OfOneRule", (Wrong,), {"rules": {**Value.rules, operation: rule}})
     return Mistake(code, message, runs={"Value": wrong})
 
 
-def upstream_ignored(operation: str) -> Mistake:
-    def passed_on(self: Any, node: Any, slope: float) -> Any:
+def upstream_ignored(operation):
+    def passed_on(self, node, slope):
         return slope if node.operation == operation else node.grad * slope
 
     wrong = type("OfOneRule", (Wrong,), {"passed_on": passed_on})
     return Mistake(f"upstream-ignored/{operation}", UPSTREAM.format(f" of {operation}"), runs={"Value": wrong})
 
 
-def sigmoid(x: float) -> float:
+def sigmoid(x):
     return float(0.5 + 0.5 * np.tanh(0.5 * x))
 
 
@@ -433,7 +427,7 @@ SLOPES = (
 )
 
 
-def whole(code: str, message: str, wrong: type) -> Mistake:
+def whole(code, message, wrong):
     return Mistake(code, message, runs={"Value": wrong})
 
 
@@ -484,63 +478,63 @@ VALUE = (
 class ComputationalGraph:
     """Nodes are (name, gate, inputs), sorted; the last is the loss."""
 
-    def __init__(self, nodes: list[Any]) -> None:
+    def __init__(self, nodes):
         self.nodes = nodes
 
-    def forward(self, inputs: dict[str, float]) -> float:
+    def forward(self, inputs):
         self.given = dict(inputs)
         self.values = dict(inputs)
         for name, gate, sources in self.nodes:
             self.values[name] = gate.forward(*(self.values[source] for source in sources))
         return self.values[self.nodes[-1][0]]
 
-    def backward(self) -> Any:
+    def backward(self):
         grads = self.fresh()
         self.pass_back(grads, list(reversed(self.nodes)))
         return {name: grads[name] for name in self.given}
 
-    def fresh(self) -> dict[str, float]:
+    def fresh(self):
         return {**dict.fromkeys(self.values, 0.0), self.nodes[-1][0]: self.seed()}
 
-    def seed(self) -> float:
+    def seed(self):
         return 1.0
 
-    def pass_back(self, grads: dict[str, float], nodes: list[Any]) -> None:
+    def pass_back(self, grads, nodes):
         for name, gate, sources in nodes:
             for source, gradient in zip(sources, gate.backward(grads[name]), strict=False):
                 self.receive(grads, source, gradient)
 
-    def receive(self, grads: dict[str, float], source: str, gradient: float) -> None:
+    def receive(self, grads, source, gradient):
         grads[source] += gradient
 
 
 class OverwritingGraph(ComputationalGraph):
-    def receive(self, grads: dict[str, float], source: str, gradient: float) -> None:
+    def receive(self, grads, source, gradient):
         grads[source] = gradient
 
 
 class FirstComeGraph(ComputationalGraph):
-    def receive(self, grads: dict[str, float], source: str, gradient: float) -> None:
+    def receive(self, grads, source, gradient):
         grads[source] = grads[source] or gradient
 
 
 class UnreversedGraph(ComputationalGraph):
-    def pass_back(self, grads: dict[str, float], nodes: list[Any]) -> None:
+    def pass_back(self, grads, nodes):
         super().pass_back(grads, self.nodes)
 
 
 class UnseededGraph(ComputationalGraph):
-    def seed(self) -> float:
+    def seed(self):
         return 0.0
 
 
 class SeededWithLoss(ComputationalGraph):
-    def seed(self) -> float:
+    def seed(self):
         return self.values[self.nodes[-1][0]]
 
 
 class UpstreamOnes(ComputationalGraph):
-    def pass_back(self, grads: dict[str, float], nodes: list[Any]) -> None:
+    def pass_back(self, grads, nodes):
         for _, gate, sources in nodes:
             for source, gradient in zip(sources, gate.backward(1.0), strict=False):
                 self.receive(grads, source, gradient)
@@ -549,21 +543,21 @@ class UpstreamOnes(ComputationalGraph):
 class LeftoverGraph(ComputationalGraph):
     """Keeps its gradients from one backward to the next."""
 
-    kept: dict[str, float] | None = None
+    kept = None
 
-    def fresh(self) -> dict[str, float]:
+    def fresh(self):
         self.kept = {**dict.fromkeys(self.values, 0.0), **(self.kept or {}), self.nodes[-1][0]: 1.0}
         return self.kept
 
 
 class LeftoverSinceForward(LeftoverGraph):
-    def forward(self, inputs: dict[str, float]) -> float:
+    def forward(self, inputs):
         self.kept = None
         return super().forward(inputs)
 
 
 class FirstNodeGraph(ComputationalGraph):
-    def forward(self, inputs: dict[str, float]) -> float:
+    def forward(self, inputs):
         super().forward(inputs)
         return self.values[self.nodes[0][0]]
 
@@ -571,18 +565,18 @@ class FirstNodeGraph(ComputationalGraph):
 class TurnedGates(ComputationalGraph):
     """Gates get their inputs in the order in which the graph knows them, not in that of the node."""
 
-    def __init__(self, nodes: list[Any]) -> None:
+    def __init__(self, nodes):
         super().__init__([(name, gate, sources[::-1]) for name, gate, sources in nodes])
 
 
 class TurnedBack(ComputationalGraph):
-    def pass_back(self, grads: dict[str, float], nodes: list[Any]) -> None:
+    def pass_back(self, grads, nodes):
         for name, gate, sources in nodes:
             for source, gradient in zip(sources, reversed(gate.backward(grads[name])), strict=False):
                 self.receive(grads, source, gradient)
 
 
-def of_graph(code: str, message: str, wrong: type) -> Mistake:
+def of_graph(code, message, wrong):
     return Mistake(code, message, runs={"ComputationalGraph": wrong})
 
 
@@ -612,26 +606,26 @@ class MLP:
 
     number = Value
 
-    def __init__(self, sizes: list[int]) -> None:
+    def __init__(self, sizes):
         self.rng = np.random.default_rng(len(sizes))
         self.layers = [[self.neuron(before) for _ in range(after)] for before, after in pairwise(sizes)]
 
-    def neuron(self, inputs: int) -> tuple[list[Any], Any]:
+    def neuron(self, inputs):
         return [self.number(w) for w in self.rng.uniform(-1, 1, size=inputs)], self.number(0.0)
 
-    def parameters(self) -> list[Any]:
+    def parameters(self):
         return [p for layer in self.layers for weights, bias in layer for p in (*weights, bias)]
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x):
         for place, layer in enumerate(self.layers, start=1):
             x = [self.output_of(weights, bias, x) for weights, bias in layer]
             x = [self.activated(one, place == len(self.layers)) for one in x]
         return x[0] if len(x) == 1 else x
 
-    def output_of(self, weights: list[Any], bias: Any, x: Any) -> Any:
+    def output_of(self, weights, bias, x):
         return sum((w * one for w, one in zip(weights, x, strict=False)), bias)
 
-    def activated(self, one: Any, last: bool) -> Any:
+    def activated(self, one, last):
         return one if last else one.tanh()
 
 
@@ -642,74 +636,74 @@ class WrongMLP(MLP):
 
 
 class Linear(WrongMLP):
-    def activated(self, one: Any, last: bool) -> Any:
+    def activated(self, one, last):
         return one
 
 
 class TanhAtTheEnd(WrongMLP):
-    def activated(self, one: Any, last: bool) -> Any:
+    def activated(self, one, last):
         return one.tanh()
 
 
 class Rectified(WrongMLP):
-    def activated(self, one: Any, last: bool) -> Any:
+    def activated(self, one, last):
         return one if last else one.relu()
 
 
 class Squashed(WrongMLP):
-    def activated(self, one: Any, last: bool) -> Any:
+    def activated(self, one, last):
         return one if last else one.sigmoid()
 
 
 class Unbiased(WrongMLP):
     """The biases are there, and not used."""
 
-    def output_of(self, weights: list[Any], bias: Any, x: Any) -> Any:
+    def output_of(self, weights, bias, x):
         return sum(w * one for w, one in zip(weights, x, strict=False))
 
 
 class WithoutBiases(Unbiased):
-    def parameters(self) -> list[Any]:
+    def parameters(self):
         return [p for layer in self.layers for weights, _ in layer for p in weights]
 
 
 class LastLayerLeftOut(WrongMLP):
-    def parameters(self) -> list[Any]:
+    def parameters(self):
         return [p for layer in self.layers[:-1] for weights, bias in layer for p in (*weights, bias)]
 
 
 class OnlyLastLayer(WrongMLP):
-    def parameters(self) -> list[Any]:
+    def parameters(self):
         return [p for weights, bias in self.layers[-1] for p in (*weights, bias)]
 
 
 class SharedNeurons(WrongMLP):
     """As of ``[neuron] * n``: one neuron, n times."""
 
-    def __init__(self, sizes: list[int]) -> None:
+    def __init__(self, sizes):
         super().__init__(sizes)
         self.layers = [[layer[0]] * len(layer) for layer in self.layers]
 
 
 class AllZero(WrongMLP):
-    def neuron(self, inputs: int) -> tuple[list[Any], Any]:
+    def neuron(self, inputs):
         return [self.number(0.0) for _ in range(inputs)], self.number(0.0)
 
 
 class AllOne(WrongMLP):
-    def neuron(self, inputs: int) -> tuple[list[Any], Any]:
+    def neuron(self, inputs):
         return [self.number(1.0) for _ in range(inputs)], self.number(0.0)
 
 
 class Detached(WrongMLP):
     """Computes with the numbers, and wraps the result."""
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x):
         out = super().__call__(x)
         return [self.number(one.value) for one in out] if isinstance(out, list) else self.number(out.value)
 
 
-def of_network(code: str, message: str, wrong: type) -> Mistake:
+def of_network(code, message, wrong):
     return Mistake(code, message, runs={"MLP": wrong})
 
 
@@ -733,31 +727,29 @@ NETWORK = (
 
 # -- functions with a context ---------------------------------------------------------------
 
-Backward = Callable[..., Any]
 
-
-def function(forward: Backward, backward: Backward, keep: Any = None) -> Any:
+def function(forward, backward, keep=None):
     """A class with forward(*inputs) -> z and backward(grad, z, *inputs); `keep` holds what the context should."""
 
     class Function:
         @staticmethod
-        def forward(ctx: Any, *inputs: Any) -> Any:
+        def forward(ctx, *inputs):
             z = forward(*inputs)
             (ctx if keep is None else keep).kept = (z, *inputs)
             return z
 
         @staticmethod
-        def backward(ctx: Any, grad: Any) -> Any:
+        def backward(ctx, grad):
             return backward(grad, *(ctx if keep is None else keep).kept)
 
     return Function
 
 
-def logistic(x: Any) -> Any:
+def logistic(x):
     return 1 / (1 + np.exp(-x))
 
 
-FORMULAS: dict[str, tuple[Backward, Backward]] = {
+FORMULAS = {
     "Multiply": (lambda x, y: x * y, lambda grad, z, x, y: (y * grad, x * grad)),
     "Sigmoid": (logistic, lambda grad, z, x: grad * z * (1 - z)),
     "MatMul": (lambda X, W: X @ W, lambda grad, Y, X, W: (grad @ W.T, X.T @ grad)),
@@ -765,7 +757,7 @@ FORMULAS: dict[str, tuple[Backward, Backward]] = {
 FUNCTIONS = {name: function(*formulas) for name, formulas in FORMULAS.items()}
 
 
-def wrong_ways(name: str, *ways: tuple[str, str, Backward]) -> tuple[Mistake, ...]:
+def wrong_ways(name, *ways):
     """The mistakes of all functions, and those given by (code, message, backward)."""
     forward, right = FORMULAS[name]
     place = "What is saved belongs to one use: keep it in `ctx`, not in the class or in a global variable."
@@ -827,10 +819,10 @@ WRONG_FUNCTIONS = {
 # -- the order ------------------------------------------------------------------------------
 
 
-def topological_order(output: Any) -> list[Any]:
-    order: list[Any] = []
-    seen: set[Any] = set()
-    stack: list[tuple[Any, bool]] = [(output, False)]
+def topological_order(output):
+    order = []
+    seen = set()
+    stack = [(output, False)]
     while stack:
         node, ready = stack.pop()
         if ready:
@@ -842,11 +834,11 @@ def topological_order(output: Any) -> list[Any]:
     return order
 
 
-def recursive_order(output: Any) -> list[Any]:
-    order: list[Any] = []
-    seen: set[Any] = set()
+def recursive_order(output):
+    order = []
+    seen = set()
 
-    def visit(node: Any) -> None:
+    def visit(node):
         if node not in seen:
             seen.add(node)
             for one in node.inputs:

@@ -3,11 +3,7 @@
 The functions that are varied here are the right ones of its `checks.py`, as long as nothing is varied.
 """
 
-from __future__ import annotations
-
 import functools
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -15,16 +11,14 @@ from autograder.mistakes import instead
 from autograder.spec import Mistake
 from coursekit.autograd import grad, hvp, log_softmax, softmax, stop_gradient, value_and_grad
 
-Function = Callable[..., Any]
-
 # -- second derivatives ----------------------------------------------------------------------
 
 
-def unit(f: Function, x: Any, v: Any) -> Any:
+def unit(f, x, v):
     return hvp(f, x, v / np.linalg.norm(v))
 
 
-def wrong_hvp(code: str, message: str, formula: Function) -> Mistake:
+def wrong_hvp(code, message, formula):
     return Mistake(code, message, runs={"hvp": formula})
 
 
@@ -71,12 +65,12 @@ HVP = [
 ]
 
 
-def penalty(f: Function, w: np.ndarray, of: Function = lambda g: np.sum(g**2)) -> Any:
+def penalty(f, w, of=lambda g: np.sum(g**2)):
     """A number made of the gradient of f at w, and the gradient of that."""
     return value_and_grad(lambda w: of(grad(f)(w)))(w)
 
 
-def wrong_penalty(code: str, message: str, formula: Function) -> Mistake:
+def wrong_penalty(code, message, formula):
     return Mistake(code, message, runs={"gradient_penalty": formula})
 
 
@@ -135,12 +129,12 @@ GRADIENT_PENALTY = [
 # -- momentum --------------------------------------------------------------------------------
 
 
-def momentum(theta: Any, m: Any, grad: Any, lr: float, mu: float) -> tuple[Any, Any]:
+def momentum(theta, m, grad, lr, mu):
     m = mu * m - lr * grad
     return theta + m, m
 
 
-def wrong_momentum(code: str, message: str, formula: Function) -> Mistake:
+def wrong_momentum(code, message, formula):
     return instead(code, message, formula, "theta", "m")
 
 
@@ -225,50 +219,41 @@ MOMENTUM_STEP = [
 # -- ascent on an input -------------------------------------------------------------------------
 
 
-def ascend(objective: Function, x: Any, lr: float, num_iters: int, pull: Function = lambda x: x) -> Any:
+def ascend(objective, x, lr, num_iters, pull=lambda x: x):
     for _ in range(num_iters):
         x = pull(x + lr * grad(objective)(x))
     return x
 
 
-def into_ball(eps: float) -> Function:
+def into_ball(eps):
     return lambda r: r * min(1.0, eps / max(float(np.linalg.norm(r)), 1e-300))
 
 
-def onto_sphere(eps: float) -> Function:
+def onto_sphere(eps):
     return lambda r: r * eps / max(float(np.linalg.norm(r)), 1e-300)
 
 
-def log_probability(model: Any, x: Any, target: int) -> Function:
+def log_probability(model, x, target):
     return lambda r: log_softmax(model(x + r))[target]
 
 
-def adversarial(
-    model: Any,
-    x: Any,
-    target: int,
-    eps: float,
-    lr: float,
-    num_iters: int,
-    of: Function = log_probability,
-    pull: Function = into_ball,
-) -> Any:
+def adversarial(model, x, target, eps, lr, num_iters, of=log_probability, pull=into_ball):
     return ascend(of(model, x, target), np.zeros_like(x), lr, num_iters, pull(eps))
 
 
-def climbs_p(model: Any, x: Any, target: int) -> Function:
+def climbs_p(model, x, target):
     return lambda r: softmax(model(x + r))[target]
 
 
-def gradient_at_x(model: Any, x: Any, target: int) -> Function:
+def gradient_at_x(model, x, target):
     return lambda r: np.sum(r * grad(log_probability(model, x, target))(0 * x))
 
 
-def wrong_signal(code: str, message: str, function: Function) -> Mistake:
+def wrong_signal(code, message, function):
     return Mistake(code, message, runs={"adversarial_signal": function})
 
 
-def signal_with(code: str, message: str, **changes: Any) -> Mistake:
+def signal_with(code, message, **changes):
     return wrong_signal(code, message, functools.partial(adversarial, **changes))
 
 
@@ -329,30 +314,30 @@ ADVERSARIAL_SIGNAL = [
 
 
 def visualise(
-    model: Any,
-    layer: int,
-    unit: int,
-    x0: Any,
-    lr: float,
-    num_iters: int,
-    reg: float,
-    penalty: Function = lambda x: np.sum(x**2),
-    of: Function = lambda h, unit: h[unit],
-) -> Any:
-    def objective(x: Any) -> Any:
+    model,
+    layer,
+    unit,
+    x0,
+    lr,
+    num_iters,
+    reg,
+    penalty=lambda x: np.sum(x**2),
+    of=lambda h, unit: h[unit],
+):
+    def objective(x):
         return of(model[: layer + 1](x), unit) - reg * penalty(x)
 
     return ascend(objective, x0, lr, num_iters)
 
 
-def with_reg(change: Function) -> Function:
-    def image(model: Any, layer: int, unit: int, x0: Any, lr: float, num_iters: int, reg: float) -> Any:
+def with_reg(change):
+    def image(model, layer, unit, x0, lr, num_iters, reg):
         return visualise(model, layer, unit, x0, lr, num_iters, change(reg))
 
     return image
 
 
-def wrong_image(code: str, message: str, function: Function) -> Mistake:
+def wrong_image(code, message, function):
     return Mistake(code, message, runs={"visualise_unit": function})
 
 
@@ -412,32 +397,32 @@ VISUALISE_UNIT = [
 ]
 
 
-def cosine(e: Any, t: Any) -> Any:
+def cosine(e, t):
     return np.sum(e * t) / np.sqrt(np.sum(e**2) * np.sum(t**2))
 
 
-def nearness(e: Any, t: Any) -> Any:
+def nearness(e, t):
     """As good as the cosine: minus the distance of the two, both of length 1."""
     return -np.sqrt(np.sum((e / np.sqrt(np.sum(e**2)) - t / np.sqrt(np.sum(t**2))) ** 2))
 
 
-def with_length_of_target(e: Any, t: Any) -> Any:
+def with_length_of_target(e, t):
     return np.sum(e * t) / np.sqrt(np.sum(e**2))
 
 
-def without_length_of_embedding(e: Any, t: Any) -> Any:
+def without_length_of_embedding(e, t):
     return np.sum(e * t) / np.sqrt(np.sum(t**2))
 
 
-def with_constant_length(e: Any, t: Any) -> Any:
+def with_constant_length(e, t):
     return np.sum(e * t) / np.sqrt(np.sum(stop_gradient(e) ** 2) * np.sum(t**2))
 
 
-def match(encoder: Any, target: Any, x0: Any, lr: float, num_iters: int, similarity: Function = cosine) -> Any:
+def match(encoder, target, x0, lr, num_iters, similarity=cosine):
     return ascend(lambda x: similarity(encoder(x), target), x0, lr, num_iters)
 
 
-def wrong_match(code: str, message: str, similarity: Function) -> Mistake:
+def wrong_match(code, message, similarity):
     return Mistake(code, message, runs={"match_embedding": functools.partial(match, similarity=similarity)})
 
 

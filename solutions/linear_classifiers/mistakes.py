@@ -3,34 +3,18 @@
 The losses themselves, the SVM's and softmax, are in ``losses.py``.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from autograder.mistakes import instead, instead_of, sign
-from autograder.spec import Mistake
 
 from ..losses import CHOICES
-
-Array = Any
 
 # -- checking gradients -------------------------------------------------------------------
 
 
-def difference_quotient(
-    f: Callable[[Array], float],
-    x: Array,
-    h: float = 1e-5,
-    *,
-    up: float = 1.0,
-    down: float = 1.0,
-    over: float = 2.0,
-    where: Any = None,
-) -> Array:
+def difference_quotient(f, x, h=1e-5, *, up=1.0, down=1.0, over=2.0, where=None):
     """(f(x + up·h) − f(x − down·h)) / (over·h), in each entry; or moved in the entries `where` at once."""
     gradient = np.zeros_like(x)
     for i in np.ndindex(x.shape):
@@ -41,7 +25,7 @@ def difference_quotient(
     return gradient
 
 
-def _quotient(code: str, message: str, **changes: Any) -> Mistake:
+def _quotient(code, message, **changes):
     return instead(code, message, lambda f, x, h=1e-5: difference_quotient(f, x, h, **changes), "gradient")
 
 
@@ -72,7 +56,7 @@ NUMERICAL_GRADIENT = (
 )
 
 
-def relative_errors(a: Array, b: Array, size: Callable[[Array, Array], Array] = lambda a, b: abs(a) + abs(b)) -> Array:
+def relative_errors(a, b, size=lambda a, b: abs(a) + abs(b)):
     """|a − b| / max(1e-8, size(a, b)), entry by entry."""
     return np.abs(a - b) / np.maximum(1e-8, size(a, b))
 
@@ -122,7 +106,7 @@ RELATIVE_ERROR = (
 _rate = instead_of("rate")
 
 
-def _reached(t: int, milestones: list[int]) -> int:
+def _reached(t, milestones):
     return sum(t >= m for m in milestones)
 
 
@@ -155,17 +139,17 @@ STEP_DECAY = (
 )
 
 
-def half_cosine(t: float, T: float, lr0: float, periods: float = 1.0, side: float = 1.0) -> Any:
+def half_cosine(t, T, lr0, periods=1.0, side=1.0):
     """From lr0 to 0 along half a cosine."""
     return 0.5 * lr0 * (1 + side * np.cos(periods * np.pi * t / T))
 
 
-def straight_line(t: float, T: float, lr0: float) -> Any:
+def straight_line(t, T, lr0):
     """From lr0 to 0 along a straight line."""
     return lr0 * (1 - t / T)
 
 
-def one_step_off(formula: Callable[..., Any]) -> tuple[Mistake, ...]:
+def one_step_off(formula):
     """The schedule `formula` as if time began or ended a step earlier or later."""
     message = "This is one step off: t runs from 0, where the rate is lr0, to T, where it is 0."
     return tuple(

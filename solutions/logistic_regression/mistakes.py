@@ -3,42 +3,34 @@
 As in the course: w (D,), X (N, D), y (N,) of zeros and ones; losses are summed over the examples.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterable
-from typing import Any
-
 import numpy as np
 
 from autograder.mistakes import instead
-from autograder.spec import Mistake, Results
+from autograder.spec import Mistake
 
-from ..losses import sigmoid
-
-Array = Any
-Function = Callable[[Array], tuple[float, Array]]  # f(w) -> (value, gradient)
+from ..layers import sigmoid
 
 AVERAGED = "This is the mean over the examples; here losses and their gradients are sums."
 BITS = "This is in bits, the logarithm to base 2; use np.log."
 BASE_10 = "This is the logarithm to base 10; use np.log."
 
 
-def slope(u: Array, out: Array) -> Array:
+def slope(u, out):
     """Of the sigmoid, from its output."""
     return out * (1 - out)
 
 
-def slope_of_slope(u: Array, out: Array) -> Array:
+def slope_of_slope(u, out):
     """The sigmoid taken of its output before the slope is."""
     return slope(u, sigmoid(out))
 
 
-def bce(y_hat: Array, y: Array) -> Array:
+def bce(y_hat, y):
     """The loss of each example."""
     return -y * np.log(y_hat) - (1 - y) * np.log(1 - y_hat)
 
 
-def table(name: str, rows: Iterable[tuple[str, str, Callable[..., Any]]]) -> tuple[Mistake, ...]:
+def table(name, rows):
     """Mistakes in the one result `name`: code, message and formula of the arguments."""
     return tuple(instead(code, message, formula, name) for code, message, formula in rows)
 
@@ -84,7 +76,7 @@ SIGMOID = (
 )
 
 
-def summed(y_hat: Array, y: Array) -> Any:
+def summed(y_hat, y):
     """The loss."""
     return np.sum(bce(y_hat, y))
 
@@ -120,23 +112,21 @@ BCE = table(
 # -- information ----------------------------------------------------------------------------------------
 
 
-def nats(p: Array, q: Array) -> Any:
+def nats(p, q):
     """−Σ p log q over the outcomes with p > 0: the cross entropy, and of p and p the entropy."""
     happens = p > 0
     return -np.sum(p[happens] * np.log(q[happens]))
 
 
-def kl(p: Array, q: Array) -> Any:
+def kl(p, q):
     """How much the cross entropy is above the entropy."""
     return nats(p, q) - nats(p, p)
 
 
-def information(
-    name: str, right: Callable[..., Any], *rows: tuple[str, str, Callable[..., Any]]
-) -> tuple[Mistake, ...]:
+def information(name, right, *rows):
     """`rows` as a :func:`table`, and what goes wrong with all three quantities."""
 
-    def without_mask(*args: Array) -> Any:
+    def without_mask(*args):
         logarithms_of = args if name == "kl_divergence" else args[-1:]
         return right(*args) + 0 * sum(np.sum(args[0] * np.log(q)) for q in logarithms_of)
 
@@ -210,17 +200,17 @@ KL = information(
 
 
 def nodes(
-    w: Array,
-    X: Array,
-    y: Array,
+    w,
+    X,
+    y,
     *,
-    activation: Callable[[Array], Array] = sigmoid,
-    losses: Callable[[Array, Array], Array] = bce,
-    by_y_hat: Callable[[Array, Array], Array] = lambda p, y: (p - y) / (p * (1 - p)),
-    to_u: Callable[[Array, Array, Array], Array] = lambda g, u, p: g * slope(u, p),
-    to_w: Callable[[Array, Array, Array], Array] = lambda X, du, dp: X.T @ du,
-    reduce: Callable[[Array], Array] = np.sum,
-) -> Results:
+    activation=sigmoid,
+    losses=bce,
+    by_y_hat=lambda p, y: (p - y) / (p * (1 - p)),
+    to_u=lambda g, u, p: g * slope(u, p),
+    to_w=lambda X, du, dp: X.T @ du,
+    reduce=np.sum,
+):
     """All that `logistic_backward` returns, with each step open to be done otherwise."""
     u = X @ w
     y_hat = activation(u)
@@ -235,7 +225,7 @@ def nodes(
     }
 
 
-def wrong_node(code: str, message: str, **steps: Callable[..., Any]) -> Mistake:
+def wrong_node(code, message, **steps):
     """`steps` of :func:`nodes` done otherwise, and what follows from them."""
     return Mistake(code, message, lambda right, args: nodes(**args, **steps))
 
@@ -331,20 +321,20 @@ LOGISTIC = (
 
 
 def network(
-    W1: Array,
-    w2: Array,
-    X: Array,
-    y: Array,
+    W1,
+    w2,
+    X,
+    y,
     *,
-    hidden: Callable[[Array], Array] = sigmoid,
-    error: Callable[[Array, Array], Array] = lambda p, y: p - y,
-    to_w2: Callable[[Array, Array, Array], Array] = lambda H, U, g: H.T @ g,
-    to_H: Callable[[Array, Array], Array] = np.outer,
-    hidden_slope: Callable[[Array, Array], Array] = slope,
-    combine: Callable[[Array, Array], Array] = np.multiply,
-    to_W1: Callable[[Array, Array, Array], Array] = lambda X, dU, dH: X.T @ dU,
-    reduce: Callable[[Array], Array] = np.sum,
-) -> Results:
+    hidden=sigmoid,
+    error=lambda p, y: p - y,
+    to_w2=lambda H, U, g: H.T @ g,
+    to_H=np.outer,
+    hidden_slope=slope,
+    combine=np.multiply,
+    to_W1=lambda X, dU, dH: X.T @ dU,
+    reduce=np.sum,
+):
     """All that `mlp_backward` returns, with each step open to be done otherwise."""
     U = X @ W1
     H = hidden(U)
@@ -355,7 +345,7 @@ def network(
     return {"loss": reduce(bce(y_hat, y)), "dW1": to_W1(X, dU, dH), "dw2": to_w2(H, U, g)}
 
 
-def wrong_layer(code: str, message: str, **steps: Callable[..., Any]) -> Mistake:
+def wrong_layer(code, message, **steps):
     """`steps` of :func:`network` done otherwise, and what follows from them."""
     return Mistake(code, message, lambda right, args: network(**args, **steps))
 
@@ -449,16 +439,16 @@ MLP = (
 
 
 def descend(
-    f: Function,
-    w0: Array,
-    lr: float,
-    tol: float,
-    max_iters: int,
+    f,
+    w0,
+    lr,
+    tol,
+    max_iters,
     *,
-    step: Callable[[Array, Array, float], Array] = lambda w, g, lr: w - lr * g,
-    measure: Callable[[Array, float, list[float]], Any] = lambda g, lr, values: np.linalg.norm(g),
-    further: int = 0,
-) -> tuple[Array, list[float]]:
+    step=lambda w, g, lr: w - lr * g,
+    measure=lambda g, lr, values: np.linalg.norm(g),
+    further=0,
+):
     """Gradient descent as the notebook has it: the last w, and the value before each step.
 
     With `further`, so many more steps than the stopping rules allow.
@@ -473,17 +463,17 @@ def descend(
     return w, values
 
 
-def wrong_descent(code: str, message: str, **changes: Any) -> Mistake:
+def wrong_descent(code, message, **changes):
     """:func:`descend` with `changes`."""
     return instead(code, message, lambda *args: descend(*args, **changes), "w", "history")
 
 
-def of_descent(code: str, message: str, change: Callable[..., Any]) -> Mistake:
+def of_descent(code, message, change):
     """``change(w, history, f, w0, …)`` of what comes out right."""
     return instead(code, message, lambda *args: change(*descend(*args), *args), "w", "history")
 
 
-def last_change(g: Array, lr: float, values: list[float]) -> float:
+def last_change(g, lr, values):
     """By how much the value fell in the last step."""
     return abs(values[-2] - values[-1]) if len(values) > 1 else np.inf
 
@@ -573,17 +563,17 @@ DESCENT = (
 
 
 def search(
-    f: Function,
-    w: Array,
-    direction: Array,
-    alpha0: float = 1.0,
-    rho: float = 0.5,
-    c: float = 1e-4,
+    f,
+    w,
+    direction,
+    alpha0=1.0,
+    rho=0.5,
+    c=1e-4,
     *,
-    along: Callable[[Array, Array, Array], Any] = lambda g, d, after: g @ d,
-    promised: Callable[[float, float, Any], Any] = lambda alpha, alpha0, slope: alpha * slope,
-    tries: int = 200,
-) -> float:
+    along=lambda g, d, after: g @ d,
+    promised=lambda alpha, alpha0, slope: alpha * slope,
+    tries=200,
+):
     """The backtracking line search, with what it asks for open to be something else; `tries` limits it."""
     value, gradient = f(w)
     alpha = alpha0
@@ -595,10 +585,10 @@ def search(
     return alpha
 
 
-def wrong_search(code: str, message: str, formula: Callable[..., Any]) -> Mistake:
+def wrong_search(code, message, formula):
     """``formula(f, w, direction, alpha0, rho, c)`` in place of the step length."""
 
-    def with_defaults(f: Function, w: Array, d: Array, alpha0: float = 1.0, rho: float = 0.5, c: float = 1e-4) -> Any:
+    def with_defaults(f, w, d, alpha0=1.0, rho=0.5, c=1e-4):
         return formula(f, w, d, alpha0, rho, c)
 
     return instead(code, message, with_defaults, "alpha")

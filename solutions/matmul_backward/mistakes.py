@@ -1,10 +1,6 @@
 """What goes wrong in `matmul_backward`, by exercise: Jacobians, matrix products, the affine layer, broadcasting."""
 
-from __future__ import annotations
-
 import itertools
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -269,12 +265,12 @@ LINEAR_BACKWARD_ROW = (
 # -- broadcasting ---------------------------------------------------------------------------------
 
 
-def front(grad: Any, shape: Sequence[int]) -> tuple[int, ...]:
+def front(grad, shape):
     """The axes that broadcasting has put in front."""
     return tuple(range(grad.ndim - len(shape)))
 
 
-def stretched(grad: Any, shape: Sequence[int]) -> tuple[int, ...]:
+def stretched(grad, shape):
     """The axes that broadcasting has stretched from length 1."""
     return tuple(k for k in range(-len(shape), 0) if shape[k] == 1)
 
@@ -324,7 +320,7 @@ UNBROADCAST = (
 # -- the order of the chain -----------------------------------------------------------------------
 
 
-def chain_flops(dims: Sequence[int], mode: str) -> int:
+def chain_flops(dims, mode):
     """The Jacobians (D0, D1), (D1, D2), …, (Dk−1, Dk) and the vector (Dk,), multiplied from the right or the left."""
     if mode == "reverse":
         return sum(a * b for a, b in itertools.pairwise(dims))

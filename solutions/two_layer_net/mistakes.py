@@ -3,25 +3,16 @@
 Of the networks every step can be done otherwise.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from autograder.mistakes import instead
-from autograder.spec import Mistake, Results
+from autograder.spec import Mistake
 
 from ..losses import CHOICES, REGULARIZED, SOFTMAX_SCORES, absolute_regularizer, softmax_scores_gradient
-from ..nets import TWO_LAYER_NET, relu_backward
-from ..subject import Subject
-
-Array = Any
-Of2 = Callable[[Array, Array], Array]
+from ..nets import TWO_LAYER_NET
 
 
-def sigmoid(x: Array) -> Array:
+def sigmoid(x):
     return 0.5 * (1 + np.tanh(x / 2))
 
 
@@ -47,21 +38,21 @@ COLLAPSE_LINEAR = (
 )
 
 
-def polar(r: Of2, theta: Of2) -> Callable[[Array], Array]:
+def polar(r, theta):
     """A known mistake, or the right thing, from formulas of x and y."""
     return lambda X: np.column_stack([r(X[:, 0], X[:, 1]), theta(X[:, 0], X[:, 1])])
 
 
-def angle(x: Array, y: Array) -> Array:
+def angle(x, y):
     return np.arctan2(y, x)
 
 
-def arctan(x: Array, y: Array) -> Array:
+def arctan(x, y):
     with np.errstate(divide="ignore"):
         return np.arctan(y / x)
 
 
-def _other_polar(code: str, message: str, r: Of2 = np.hypot, theta: Of2 = angle) -> Mistake:
+def _other_polar(code, message, r=np.hypot, theta=angle):
     return Mistake(code, message, runs={"polar_features": polar(r, theta)})
 
 
@@ -83,19 +74,19 @@ POLAR_FEATURES = (
 # -- layers as pairs --------------------------------------------------------------------------------
 
 
-def pair(layer: Subject) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def pair(layer):
     """The layer's forward, whose cache is its inputs, and its backward by hand: a tuple unless there is one input."""
 
-    def forward(*inputs: Array) -> tuple[Array, tuple[Array, ...]]:
+    def forward(*inputs):
         return layer.forward(*inputs), inputs
 
     return forward, _backward(layer, lambda right, args: {})
 
 
-def mistaken_backward(layer: Subject) -> tuple[Mistake, ...]:
+def mistaken_backward(layer):
     """The bank's mistakes in the gradient of `layer`, made by a backward that follows the right forward."""
 
-    def one(number: int, mistake: Mistake) -> Mistake:
+    def one(number, mistake):
         assert mistake.gives is not None
         code, message = (mistake.code, mistake.message) if mistake.code else (f"slope/{number}", mistake.message)
         runs = {f"{layer.name}_forward": pair(layer)[0], f"{layer.name}_backward": _backward(layer, mistake.gives)}
@@ -104,8 +95,8 @@ def mistaken_backward(layer: Subject) -> tuple[Mistake, ...]:
     return tuple(one(number, mistake) for number, mistake in enumerate(layer.mistakes))
 
 
-def _backward(layer: Subject, gives: Callable[[Results, Results], Results]) -> Callable[..., Any]:
-    def backward(dout: Array, cache: tuple[Array, ...]) -> Any:
+def _backward(layer, gives):
+    def backward(dout, cache):
         args = {**dict(zip(layer.parameters, cache, strict=True)), "dout": dout}
         right = layer.gradient(**args)
         changed = tuple({**right, **gives(right, args)}.values())
@@ -114,17 +105,17 @@ def _backward(layer: Subject, gives: Callable[[Results, Results], Results]) -> C
     return backward
 
 
-def _forwards(layer: Subject, code: str, message: str, formula: Callable[..., Array]) -> Mistake:
+def _forwards(layer, code, message, formula):
     """A mistake in the forward pass of a layer alone: what comes back is right."""
 
-    def forward(*inputs: Array) -> tuple[Array, tuple[Array, ...]]:
+    def forward(*inputs):
         return formula(*inputs), inputs
 
     runs = {f"{layer.name}_forward": forward, f"{layer.name}_backward": pair(layer)[1]}
     return Mistake(f"forward/{code}", message, runs=runs)
 
 
-FORWARDS: dict[str, list[tuple[str, str, Callable[..., Array]]]] = {
+FORWARDS = {
     "relu": [
         ("minimum", "This is min(0, x); it is max(0, x).", lambda x: np.minimum(0, x)),
         ("absolute", "This is |x|; where x is negative the output is 0.", np.abs),
@@ -189,7 +180,7 @@ FORWARDS: dict[str, list[tuple[str, str, Callable[..., Array]]]] = {
 }
 
 
-def mistaken_layer(layer: Subject) -> tuple[Mistake, ...]:
+def mistaken_layer(layer):
     """What is known to go wrong with `layer`, forwards and backwards."""
     return (*(_forwards(layer, *mistake) for mistake in FORWARDS[layer.name]), *mistaken_backward(layer))
 
@@ -200,36 +191,36 @@ def mistaken_layer(layer: Subject) -> tuple[Mistake, ...]:
 class Net:
     """Affine, ReLU, affine, softmax loss: the right one, and what the wrong ones inherit from."""
 
-    def __init__(self, input_size: int, hidden_size: int, output_size: int, std: float = 1e-4) -> None:
+    def __init__(self, input_size, hidden_size, output_size, std=1e-4):
         D, H, C = input_size, hidden_size, output_size
         shapes = {"W1": (D, H), "b1": (H,), "W2": (H, C), "b2": (C,)}
         self.rng = np.random.default_rng(0)
         self.params = {name: self.start(name, shape, std) for name, shape in shapes.items()}
 
-    def start(self, name: str, shape: tuple[int, ...], std: float) -> Array:
+    def start(self, name, shape, std):
         return std * self.rng.normal(size=shape) if name[0] == "W" else np.zeros(shape)
 
     # forwards and backwards
 
-    def seen(self) -> Results:
+    def seen(self):
         return self.params
 
-    def activate(self, A: Array) -> Array:
+    def activate(self, A):
         return np.maximum(0, A)
 
-    def output(self, S: Array) -> Array:
+    def output(self, S):
         return S
 
-    def regularizer(self) -> float:
+    def regularizer(self):
         return float(sum(np.sum(self.params[name] ** 2) for name in ("W1", "W2")))
 
-    def dscores(self, S: Array, onehot: Array) -> Array:
+    def dscores(self, S, onehot):
         return softmax_scores_gradient(S, onehot)
 
-    def back(self, dZ: Array, XW: Array, b: Array) -> Array:
-        return relu_backward(dZ, XW, b)
+    def back(self, dZ, XW, b):
+        return dZ * (XW + b > 0)
 
-    def loss(self, X: Array, y: Array = None, reg: float = 0.0) -> Any:
+    def loss(self, X, y=None, reg=0.0):
         p = self.seen()
         Z = self.activate(X @ p["W1"] + p["b1"])
         S = self.output(Z @ p["W2"] + p["b2"])
@@ -244,44 +235,33 @@ class Net:
             grads[name] = grads[name] + 2 * reg * self.params[name]
         return float(np.mean(data)) + reg * self.regularizer(), grads
 
-    def predict(self, X: Array) -> Array:
+    def predict(self, X):
         return np.argmax(self.loss(X), axis=1)
 
     # training
 
-    def batch(self, X: Array, y: Array, size: int) -> tuple[Array, Array]:
+    def batch(self, X, y, size):
         rows = self.rng.integers(len(X), size=size)
         return X[rows], y[rows]
 
-    def handed_on(self, reg: float) -> float:
+    def handed_on(self, reg):
         return reg
 
-    def step(self, rate: float, grads: Results) -> None:
+    def step(self, rate, grads):
         for name in self.params:
             self.params[name] = self.params[name] - rate * grads[name]
 
-    def epoch(self, N: int, size: int) -> int:
+    def epoch(self, N, size):
         return max(N // size, 1)
 
-    def decayed(self, rate: float, decay: float) -> float:
+    def decayed(self, rate, decay):
         return rate * decay
 
-    def accuracy(self, X: Array, y: Array) -> float:
+    def accuracy(self, X, y):
         return float(np.mean(self.predict(X) == y))
 
-    def train(
-        self,
-        X: Array,
-        y: Array,
-        X_val: Array,
-        y_val: Array,
-        learning_rate: float,
-        learning_rate_decay: float,
-        reg: float,
-        num_iters: int,
-        batch_size: int,
-    ) -> dict[str, list[float]]:
-        history: dict[str, list[float]] = {"loss_history": [], "train_acc_history": [], "val_acc_history": []}
+    def train(self, X, y, X_val, y_val, learning_rate, learning_rate_decay, reg, num_iters, batch_size):
+        history = {"loss_history": [], "train_acc_history": [], "val_acc_history": []}
         for t in range(num_iters):
             loss, grads = self.loss(*self.batch(X, y, batch_size), self.handed_on(reg))
             history["loss_history"].append(loss)
@@ -293,17 +273,17 @@ class Net:
         return history
 
 
-def broken(code: str, message: str, **steps: Callable[..., Any]) -> Mistake:
+def broken(code, message, **steps):
     """A net with some steps done otherwise."""
     return Mistake(code, message, runs={"TwoLayerNet": type("Broken", (Net,), steps)})
 
 
-def spoilt(mistake: Mistake) -> Mistake:
+def spoilt(mistake):
     """A net whose loss and gradients are the right ones with a mistake of the bank made in them."""
     gives = mistake.gives
     assert gives is not None
 
-    def loss(self: Net, X: Array, y: Array = None, reg: float = 0.0) -> Any:
+    def loss(self, X, y=None, reg=0.0):
         if y is None:
             return Net.loss(self, X)
         value, grads = Net.loss(self, X, y, reg)
@@ -314,50 +294,50 @@ def spoilt(mistake: Mistake) -> Mistake:
     return broken(mistake.code, mistake.message, loss=loss)
 
 
-def _chosen(mistakes: tuple[Mistake, ...], *codes: str) -> tuple[Mistake, ...]:
+def _chosen(mistakes, *codes):
     known = {mistake.code: mistake for mistake in mistakes}
     return tuple(spoilt(known[code]) for code in codes)
 
 
-def _with(**factors: float) -> Callable[[Net], Results]:
+def _with(**factors):
     """The parameters as they are used in the forward pass, some of them times a factor."""
     return lambda self: {name: factors.get(name, 1.0) * value for name, value in self.params.items()}
 
 
-def _stepping(*names: str) -> Callable[..., None]:
-    def step(self: Net, rate: float, grads: Results) -> None:
+def _stepping(*names):
+    def step(self, rate, grads):
         for name in names:
             self.params[name] = self.params[name] - rate * grads[name]
 
     return step
 
 
-def _scaled_step(factor: float, with_rate: bool = True) -> Callable[..., None]:
-    def step(self: Net, rate: float, grads: Results) -> None:
+def _scaled_step(factor, with_rate=True):
+    def step(self, rate, grads):
         for name in self.params:
             self.params[name] = self.params[name] - factor * (rate if with_rate else 1.0) * grads[name]
 
     return step
 
 
-def _predicting(choose: Callable[[Array], Array], **factors: float) -> Callable[..., Array]:
-    def predict(self: Net, X: Array) -> Array:
+def _predicting(choose, **factors):
+    def predict(self, X):
         p = _with(**factors)(self)
         return choose(np.maximum(0, X @ p["W1"] + p["b1"]) @ p["W2"] + p["b2"])
 
     return predict
 
 
-def _first_rows(self: Net, X: Array, y: Array, size: int) -> tuple[Array, Array]:
+def _first_rows(self, X, y, size):
     rows = np.arange(size) % len(X)
     return X[rows], y[rows]
 
 
-def _strange_labels(self: Net, X: Array, y: Array, size: int) -> tuple[Array, Array]:
+def _strange_labels(self, X, y, size):
     return X[self.rng.integers(len(X), size=size)], y[np.arange(size) % len(y)]
 
 
-def _losses_after(self: Net, *args: Any) -> Any:
+def _losses_after(self, *args):
     X, y, _, _, _, _, reg, _, _ = args
     longer = Net.train(self, *args)
     return {**longer, "loss_history": [*longer["loss_history"][1:], self.loss(X, y, reg)[0]]}
@@ -578,23 +558,16 @@ TRAIN = (
 # -- three layers ---------------------------------------------------------------------------------------
 
 
-def three_layers(
-    x: Array,
-    params: Results,
-    f: Callable[[Array], Array] = sigmoid,
-    last: Callable[[Array], Array] = lambda out: out,
-    second: Callable[[Array], Array] | None = None,
-    **changed: Callable[[Array], Array],
-) -> float:
+def three_layers(x, params, f=sigmoid, last=lambda out: out, second=None, **changed):
     """The network of two hidden layers: activation functions can be others, and parameters changed before use."""
     p = {**params, **{name: change(params[name]) for name, change in changed.items()}}
     h1 = f(p["W1"] @ x + p["b1"])
     h2 = (second or f)(p["W2"] @ h1 + p["b2"])
-    out: float = last(p["W3"] @ h2 + p["b3"]).item()
+    out = last(p["W3"] @ h2 + p["b3"]).item()
     return out
 
 
-def _other_network(code: str, message: str, **changed: Callable[[Array], Array]) -> Mistake:
+def _other_network(code, message, **changed):
     return instead(code, message, lambda x, params: three_layers(x, params, **changed), "out")
 
 
@@ -622,21 +595,21 @@ THREE_LAYER_FORWARD = (
 
 
 def train_sigmoid_net(
-    x: Array,
-    y: Array,
-    w1: Array,
-    w2: Array,
-    lr: float,
-    num_iters: int,
+    x,
+    y,
+    w1,
+    w2,
+    lr,
+    num_iters,
     *,
-    value: Callable[[Array], Any] = lambda error: np.sum(error**2),
-    error: Callable[[Array, Array], Array] = lambda y_pred, y: 2.0 * (y_pred - y),
-    through: Callable[[Array, Array, Array], Array] = lambda dh, h, a: dh * h * (1 - h),
-    by_hidden: Callable[[Array, Array], Array] = lambda dy, w2: dy @ w2.T,
-    activate: Callable[[Array], Array] = sigmoid,
-    rates: Callable[[float], tuple[float, float]] = lambda lr: (lr, lr),
-    early: bool = False,
-) -> tuple[Array, Array, Array]:
+    value=lambda error: np.sum(error**2),
+    error=lambda y_pred, y: 2.0 * (y_pred - y),
+    through=lambda dh, h, a: dh * h * (1 - h),
+    by_hidden=lambda dy, w2: dy @ w2.T,
+    activate=sigmoid,
+    rates=lambda lr: (lr, lr),
+    early=False,
+):
     """Gradient descent on Σ(σ(x w1) w2 − y)² by hand, with each step open to be done otherwise."""
     losses = []
     first, second = rates(lr)
@@ -651,17 +624,17 @@ def train_sigmoid_net(
     return w1, w2, np.array(losses)
 
 
-def _training(code: str, message: str, **steps: Any) -> Mistake:
-    def gives(right: Results, args: Results) -> Results:
+def _training(code, message, **steps):
+    def gives(right, args):
         return dict(zip(("w1", "w2", "losses"), train_sigmoid_net(**args, **steps), strict=True))
 
     return Mistake(code, message, gives)
 
 
-def _longer(code: str, message: str, more: int, pick: Callable[[Any, Any], tuple[Any, Any, Any]]) -> Mistake:
+def _longer(code, message, more, pick):
     """From the run that was asked for and one of `more` iterations, what `pick` takes."""
 
-    def gives(right: Results, args: Results) -> Results:
+    def gives(right, args):
         runs = (train_sigmoid_net(**{**args, "num_iters": n}) for n in (args["num_iters"], args["num_iters"] + more))
         return dict(zip(("w1", "w2", "losses"), pick(*runs), strict=True))
 

@@ -9,8 +9,8 @@ from autograder.bundle import Bundle
 SOLUTIONS = Path(__file__).resolve().parents[2] / "solutions"
 IMPORTED = """
 from ..subject import Subject
-from .. import layers, losses, nets
-SUBJECTS = (*losses.SUBJECTS, *layers.SUBJECTS, *nets.SUBJECTS)
+from .. import layers, losses, nets, regression
+SUBJECTS = (*losses.SUBJECTS, *regression.SUBJECTS, *layers.SUBJECTS, *nets.SUBJECTS)
 """
 
 shared = {f"../{path.name}": path.read_text(encoding="utf-8") for path in SOLUTIONS.glob("*.py")}
