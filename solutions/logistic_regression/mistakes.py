@@ -5,7 +5,7 @@ As in the course: w (D,), X (N, D), y (N,) of zeros and ones; losses are summed 
 
 import numpy as np
 
-from autograder.mistakes import instead
+from autograder.mistakes import Stepwise, instead
 from autograder.spec import Mistake
 
 from ..layers import sigmoid
@@ -15,14 +15,9 @@ BITS = "This is in bits, the logarithm to base 2; use np.log."
 BASE_10 = "This is the logarithm to base 10; use np.log."
 
 
-def slope(u, out):
-    """Of the sigmoid, from its output."""
+def slope(out):
+    """The derivative of the sigmoid, from its output."""
     return out * (1 - out)
-
-
-def slope_of_slope(u, out):
-    """The sigmoid taken of its output before the slope is."""
-    return slope(u, sigmoid(out))
 
 
 def bce(y_hat, y):
@@ -54,7 +49,7 @@ SIGMOID = (
                 "The exponent is −|x| on both sides of 0, but the formula has to change: below 0 it is e / (1 + e).",
                 lambda x: sigmoid(np.abs(x)),
             ),
-            ("slope-for-value", "This is the slope σ(x)(1 − σ(x)); return σ(x).", lambda x: slope(x, sigmoid(x))),
+            ("slope-for-value", "This is the slope σ(x)(1 − σ(x)); return σ(x).", lambda x: slope(sigmoid(x))),
             ("precedence", "`1 / 1 + e` divides 1 by 1: write 1 / (1 + e).", lambda x: 1 + np.exp(-1.0 * x)),
             ("sign/denominator", "The denominator is 1 + e⁻ˣ, with a plus.", lambda x: 1 / (1 - np.exp(-1.0 * x))),
             ("exponential-alone", "This is eˣ: divide it by 1 + eˣ.", lambda x: np.exp(1.0 * x)),
@@ -199,242 +194,225 @@ KL = information(
 # -- one layer, node by node ------------------------------------------------------------------------
 
 
-def nodes(
-    w,
-    X,
-    y,
-    *,
-    activation=sigmoid,
-    losses=bce,
-    by_y_hat=lambda p, y: (p - y) / (p * (1 - p)),
-    to_u=lambda g, u, p: g * slope(u, p),
-    to_w=lambda X, du, dp: X.T @ du,
-    reduce=np.sum,
-):
-    """All that `logistic_backward` returns, with each step open to be done otherwise."""
-    u = X @ w
-    y_hat = activation(u)
-    dL_dyhat = by_y_hat(y_hat, y)
-    dL_du = to_u(dL_dyhat, u, y_hat)
-    return {
-        "loss": reduce(losses(y_hat, y)),
-        "y_hat": y_hat,
-        "dL_dyhat": dL_dyhat,
-        "dL_du": dL_du,
-        "dL_dw": to_w(X, dL_du, dL_dyhat),
-    }
-
-
-def wrong_node(code, message, **steps):
-    """`steps` of :func:`nodes` done otherwise, and what follows from them."""
-    return Mistake(code, message, lambda right, args: nodes(**args, **steps))
-
+NODES = Stepwise(
+    {
+        "u": lambda X, w: X @ w,
+        "y_hat": lambda u: sigmoid(u),
+        "losses": lambda y_hat, y: bce(y_hat, y),
+        "loss": lambda losses: np.sum(losses),
+        "dL_dyhat": lambda y_hat, y: (y_hat - y) / (y_hat * (1 - y_hat)),
+        "dL_du": lambda dL_dyhat, y_hat: dL_dyhat * slope(y_hat),
+        "dL_dw": lambda X, dL_du: X.T @ dL_du,
+    },
+    *("loss", "y_hat", "dL_dyhat", "dL_du", "dL_dw"),
+)
 
 LOGISTIC = (
-    wrong_node("scale/mean", AVERAGED, reduce=np.mean, to_w=lambda X, du, dp: X.T @ du / len(X)),
-    wrong_node("scale/mean-early", AVERAGED, reduce=np.mean, by_y_hat=lambda p, y: (p - y) / (p * (1 - p)) / len(p)),
-    wrong_node(
-        "sign", "The sign is flipped: it is prediction minus truth.", by_y_hat=lambda p, y: (y - p) / (p * (1 - p))
+    NODES.mistake(
+        "scale/mean", AVERAGED, loss=lambda losses: np.mean(losses), dL_dw=lambda X, dL_du: X.T @ dL_du / len(X)
     ),
-    wrong_node("label-flipped", "The labels are exchanged in the loss.", losses=lambda p, y: bce(p, 1 - y)),
-    wrong_node("sign/loss", "The sign of the loss is flipped.", losses=lambda p, y: -bce(p, y)),
-    wrong_node(
+    NODES.mistake(
+        "scale/mean-early",
+        AVERAGED,
+        loss=lambda losses: np.mean(losses),
+        dL_dyhat=lambda y_hat, y: (y_hat - y) / (y_hat * (1 - y_hat)) / len(y_hat),
+    ),
+    NODES.mistake(
+        "sign",
+        "The sign is flipped: it is prediction minus truth.",
+        dL_dyhat=lambda y_hat, y: (y - y_hat) / (y_hat * (1 - y_hat)),
+    ),
+    NODES.mistake("label-flipped", "The labels are exchanged in the loss.", losses=lambda y_hat, y: bce(y_hat, 1 - y)),
+    NODES.mistake("sign/loss", "The sign of the loss is flipped.", losses=lambda y_hat, y: -bce(y_hat, y)),
+    NODES.mistake(
         "slope-applied-twice/multiplied",
         "The slope is multiplied in twice: ŷ − y holds it already.",
-        to_u=lambda g, u, p: g * slope(u, p) ** 2,
+        dL_du=lambda dL_dyhat, y_hat: dL_dyhat * slope(y_hat) ** 2,
     ),
-    wrong_node(
+    NODES.mistake(
         "denominator-missing",
         "∂L/∂ŷ is divided by ŷ (1 − ŷ); it is the gradient by u that is ŷ − y alone.",
-        by_y_hat=lambda p, y: p - y,
+        dL_dyhat=lambda y_hat, y: y_hat - y,
     ),
-    wrong_node(
+    NODES.mistake(
         "denominator-missing/half",
         "∂L/∂ŷ is divided by ŷ (1 − ŷ), not by ŷ alone.",
-        by_y_hat=lambda p, y: (p - y) / p,
+        dL_dyhat=lambda y_hat, y: (y_hat - y) / y_hat,
     ),
-    wrong_node(
+    NODES.mistake(
         "term-missing/zeros",
         "The examples with y = 0 do not count: (1 − y) / (1 − ŷ) is missing from ∂L/∂ŷ.",
-        by_y_hat=lambda p, y: -y / p,
+        dL_dyhat=lambda y_hat, y: -y / y_hat,
     ),
-    wrong_node(
+    NODES.mistake(
         "sign/second-term",
         "The second term of ∂L/∂ŷ is + (1 − y) / (1 − ŷ): the minus of 1 − ŷ turns its sign.",
-        by_y_hat=lambda p, y: -y / p - (1 - y) / (1 - p),
+        dL_dyhat=lambda y_hat, y: -y / y_hat - (1 - y) / (1 - y_hat),
     ),
-    wrong_node("wrong-node", "∂L/∂w is made from ∂L/∂ŷ; it needs ∂L/∂u.", to_w=lambda X, du, dp: X.T @ dp),
-    wrong_node("slope-missing", "The slope of the sigmoid, ŷ (1 − ŷ), is missing.", to_u=lambda g, u, p: g),
-    wrong_node(
+    NODES.mistake("wrong-node", "∂L/∂w is made from ∂L/∂ŷ; it needs ∂L/∂u.", dL_dw=lambda X, dL_dyhat: X.T @ dL_dyhat),
+    NODES.mistake("slope-missing", "The slope of the sigmoid, ŷ (1 − ŷ), is missing.", dL_du=lambda dL_dyhat: dL_dyhat),
+    NODES.mistake(
         "slope-of-input",
         "The slope of the sigmoid is ŷ (1 − ŷ), of its output ŷ; this is u (1 − u).",
-        to_u=lambda g, u, p: g * u * (1 - u),
+        dL_du=lambda dL_dyhat, u: dL_dyhat * u * (1 - u),
     ),
-    wrong_node(
+    NODES.mistake(
         "slope-applied-twice",
         "The sigmoid is applied to ŷ once more before its slope is taken: the slope is ŷ (1 − ŷ).",
-        to_u=lambda g, u, p: g * slope_of_slope(u, p),
+        dL_du=lambda dL_dyhat, y_hat: dL_dyhat * slope(sigmoid(y_hat)),
     ),
-    wrong_node("slope-of-tanh", "1 − ŷ² is the slope of tanh.", to_u=lambda g, u, p: g * (1 - p**2)),
-    wrong_node("upstream-ignored", "This is the slope alone: multiply by ∂L/∂ŷ.", to_u=lambda g, u, p: slope(u, p)),
-    wrong_node(
+    NODES.mistake(
+        "slope-of-tanh", "1 − ŷ² is the slope of tanh.", dL_du=lambda dL_dyhat, y_hat: dL_dyhat * (1 - y_hat**2)
+    ),
+    NODES.mistake("upstream-ignored", "This is the slope alone: multiply by ∂L/∂ŷ.", dL_du=lambda y_hat: slope(y_hat)),
+    NODES.mistake(
         "batch-not-summed/last",
         "Only the last example counts in ∂L/∂w: add the gradients of all of them.",
-        to_w=lambda X, du, dp: X[-1] * du[-1],
+        dL_dw=lambda X, dL_du: X[-1] * dL_du[-1],
     ),
-    wrong_node(
+    NODES.mistake(
         "batch-not-summed/first",
         "Only the first example counts in ∂L/∂w: add the gradients of all of them.",
-        to_w=lambda X, du, dp: X[0] * du[0],
+        dL_dw=lambda X, dL_du: X[0] * dL_du[0],
     ),
-    wrong_node(
+    NODES.mistake(
         "batch-not-summed",
         "∂L/∂w has a row for each example: add them up.",
-        to_w=lambda X, du, dp: X * du[:, None],
+        dL_dw=lambda X, dL_du: X * dL_du[:, None],
     ),
-    wrong_node(
+    NODES.mistake(
         "summed-too-early",
         "Inputs and gradients are summed over the examples one without the other: multiply first, then add.",
-        to_w=lambda X, du, dp: X.sum(axis=0) * du.sum(),
+        dL_dw=lambda X, dL_du: X.sum(axis=0) * dL_du.sum(),
     ),
-    wrong_node("gradient-zero", "∂L/∂w is all zeros: nothing is added to it.", to_w=lambda X, du, dp: 0 * X[0]),
-    wrong_node(
-        "sigmoid-twice", "The sigmoid is applied twice on the way forward.", activation=lambda u: sigmoid(sigmoid(u))
+    NODES.mistake("gradient-zero", "∂L/∂w is all zeros: nothing is added to it.", dL_dw=lambda X: 0 * X[0]),
+    NODES.mistake(
+        "sigmoid-twice", "The sigmoid is applied twice on the way forward.", y_hat=lambda u: sigmoid(sigmoid(u))
     ),
-    wrong_node(
-        "sign/score", "This is the probability that y is 0: σ(−u) in place of σ(u).", activation=lambda u: sigmoid(-u)
+    NODES.mistake(
+        "sign/score", "This is the probability that y is 0: σ(−u) in place of σ(u).", y_hat=lambda u: sigmoid(-u)
     ),
-    wrong_node("tanh-for-sigmoid", "This is tanh, which is not a probability.", activation=np.tanh),
-    wrong_node(
+    NODES.mistake("tanh-for-sigmoid", "This is tanh, which is not a probability.", y_hat=lambda u: np.tanh(u)),
+    NODES.mistake(
         "term-missing/loss-zeros",
         "The examples with y = 0 do not count in the loss.",
-        losses=lambda p, y: -y * np.log(p),
+        losses=lambda y_hat, y: -y * np.log(y_hat),
     ),
-    wrong_node(
+    NODES.mistake(
         "squared-error",
         "The loss is a squared error; here it is the cross entropy.",
-        losses=lambda p, y: (p - y) ** 2,
+        losses=lambda y_hat, y: (y_hat - y) ** 2,
     ),
 )
 
 # -- two layers ---------------------------------------------------------------------------------------
 
 
-def network(
-    W1,
-    w2,
-    X,
-    y,
-    *,
-    hidden=sigmoid,
-    error=lambda p, y: p - y,
-    to_w2=lambda H, U, g: H.T @ g,
-    to_H=np.outer,
-    hidden_slope=slope,
-    combine=np.multiply,
-    to_W1=lambda X, dU, dH: X.T @ dU,
-    reduce=np.sum,
-):
-    """All that `mlp_backward` returns, with each step open to be done otherwise."""
-    U = X @ W1
-    H = hidden(U)
-    y_hat = sigmoid(H @ w2)
-    g = error(y_hat, y)
-    dH = to_H(g, w2)
-    dU = combine(dH, hidden_slope(U, H))
-    return {"loss": reduce(bce(y_hat, y)), "dW1": to_W1(X, dU, dH), "dw2": to_w2(H, U, g)}
-
-
-def wrong_layer(code, message, **steps):
-    """`steps` of :func:`network` done otherwise, and what follows from them."""
-    return Mistake(code, message, lambda right, args: network(**args, **steps))
-
+NETWORK = Stepwise(
+    {
+        "U": lambda X, W1: X @ W1,
+        "H": lambda U: sigmoid(U),
+        "y_hat": lambda H, w2: sigmoid(H @ w2),
+        "loss": lambda y_hat, y: np.sum(bce(y_hat, y)),
+        "error": lambda y_hat, y: y_hat - y,
+        "dw2": lambda H, error: H.T @ error,
+        "dH": lambda error, w2: np.outer(error, w2),
+        "slopes": lambda H: slope(H),
+        "dU": lambda dH, slopes: dH * slopes,
+        "dW1": lambda X, dU: X.T @ dU,
+    },
+    *("loss", "dW1", "dw2"),
+)
 
 MLP = (
-    wrong_layer("scale/mean", AVERAGED, reduce=np.mean, error=lambda p, y: (p - y) / len(p)),
-    wrong_layer("sign", "The sign is flipped: it is prediction minus truth.", error=lambda p, y: y - p),
-    wrong_layer("sign/dW1", "The sign of dW1 is flipped.", combine=lambda dH, slopes: -dH * slopes),
-    wrong_layer(
+    NETWORK.mistake(
+        "scale/mean",
+        AVERAGED,
+        loss=lambda y_hat, y: np.mean(bce(y_hat, y)),
+        error=lambda y_hat, y: (y_hat - y) / len(y),
+    ),
+    NETWORK.mistake("sign", "The sign is flipped: it is prediction minus truth.", error=lambda y_hat, y: y - y_hat),
+    NETWORK.mistake("sign/dW1", "The sign of dW1 is flipped.", dU=lambda dH, slopes: -dH * slopes),
+    NETWORK.mistake(
         "slope-applied-twice/output",
         "The slope of the last sigmoid is multiplied in once more: ŷ − y holds it already.",
-        error=lambda p, y: (p - y) * p * (1 - p),
+        error=lambda y_hat, y: (y_hat - y) * y_hat * (1 - y_hat),
     ),
-    wrong_layer(
+    NETWORK.mistake(
         "slope-missing/output",
         "The slope of the last sigmoid is missing: (ŷ − y) / (ŷ (1 − ŷ)) is the gradient by ŷ, before it.",
-        error=lambda p, y: (p - y) / (p * (1 - p)),
+        error=lambda y_hat, y: (y_hat - y) / (y_hat * (1 - y_hat)),
     ),
-    wrong_layer("target-ignored", "The labels do not come in: it is ŷ − y.", error=lambda p, y: p),
-    wrong_layer(
+    NETWORK.mistake("target-ignored", "The labels do not come in: it is ŷ − y.", error=lambda y_hat: y_hat),
+    NETWORK.mistake(
         "slope-missing",
         "The slope of the hidden sigmoids, H (1 − H), is missing from dW1.",
-        hidden_slope=lambda U, H: np.ones_like(H),
+        slopes=lambda H: np.ones_like(H),
     ),
-    wrong_layer(
+    NETWORK.mistake(
         "slope-of-input",
         "The slope of the hidden sigmoids is H (1 − H), of their output; this takes it of their input.",
-        hidden_slope=lambda U, H: U * (1 - U),
+        slopes=lambda U: U * (1 - U),
     ),
-    wrong_layer(
+    NETWORK.mistake(
         "slope-applied-twice",
         "The sigmoid is applied to H once more before its slope is taken: the slope is H (1 − H).",
-        hidden_slope=slope_of_slope,
+        slopes=lambda H: slope(sigmoid(H)),
     ),
-    wrong_layer("slope-of-tanh", "1 − H² is the slope of tanh.", hidden_slope=lambda U, H: 1 - H**2),
-    wrong_layer(
+    NETWORK.mistake("slope-of-tanh", "1 − H² is the slope of tanh.", slopes=lambda H: 1 - H**2),
+    NETWORK.mistake(
         "slope-sign",
         "The slope is H (1 − H), with a minus.",
-        hidden_slope=lambda U, H: H * (1 + H),
+        slopes=lambda H: H * (1 + H),
     ),
-    wrong_layer(
+    NETWORK.mistake(
         "upstream-ignored",
         "What comes back from the output does not reach dW1: multiply the slope by ∂L/∂H.",
-        combine=lambda dH, slopes: slopes,
+        dU=lambda slopes: slopes,
     ),
-    wrong_layer(
+    NETWORK.mistake(
         "weights-ignored",
         "w2 does not come in on the way back: ∂L/∂H is (ŷ − y) times w2.",
-        to_H=lambda g, w2: np.outer(g, np.ones_like(w2)),
+        dH=lambda error, w2: np.outer(error, np.ones_like(w2)),
     ),
-    wrong_layer(
+    NETWORK.mistake(
         "error-ignored",
         "ŷ − y does not come in on the way back to the hidden layer: ∂L/∂H is (ŷ − y) times w2.",
-        to_H=lambda g, w2: np.outer(np.ones_like(g), w2),
+        dH=lambda error, w2: np.outer(np.ones_like(error), w2),
     ),
-    wrong_layer(
+    NETWORK.mistake(
         "wrong-input",
         "dw2 is made from X W1; it needs what goes into the last layer, H.",
-        to_w2=lambda H, U, g: U.T @ g,
+        dw2=lambda U, error: U.T @ error,
     ),
-    wrong_layer(
+    NETWORK.mistake(
         "batch-not-summed/last",
         "Only the last example counts: add the gradients of all of them.",
-        to_W1=lambda X, dU, dH: np.outer(X[-1], dU[-1]),
-        to_w2=lambda H, U, g: H[-1] * g[-1],
+        dW1=lambda X, dU: np.outer(X[-1], dU[-1]),
+        dw2=lambda H, error: H[-1] * error[-1],
     ),
-    wrong_layer(
-        "gradient-zero/dW1", "dW1 is all zeros: nothing is added to it.", to_W1=lambda X, dU, dH: 0 * (X.T @ dU)
-    ),
-    wrong_layer("transposed", "dW1 is transposed: it has the shape of W1, (D, M).", to_W1=lambda X, dU, dH: dU.T @ X),
-    wrong_layer(
+    NETWORK.mistake("gradient-zero/dW1", "dW1 is all zeros: nothing is added to it.", dW1=lambda X, dU: 0 * (X.T @ dU)),
+    NETWORK.mistake("transposed", "dW1 is transposed: it has the shape of W1, (D, M).", dW1=lambda X, dU: dU.T @ X),
+    NETWORK.mistake(
         "sigmoid-missing",
         "The hidden layer has no sigmoid: H = σ(X W1).",
-        hidden=lambda U: U,
-        hidden_slope=lambda U, H: np.ones_like(H),
+        H=lambda U: U,
+        slopes=lambda H: np.ones_like(H),
     ),
-    wrong_layer(
+    NETWORK.mistake(
         "tanh-for-sigmoid",
         "The hidden layer is tanh; here it is the sigmoid.",
-        hidden=np.tanh,
-        hidden_slope=lambda U, H: 1 - H**2,
+        H=lambda U: np.tanh(U),
+        slopes=lambda H: 1 - H**2,
     ),
-    wrong_layer(
+    NETWORK.mistake(
         "relu-for-sigmoid",
         "The hidden layer is a ReLU; here it is the sigmoid.",
-        hidden=lambda U: np.maximum(0, U),
-        hidden_slope=lambda U, H: 1.0 * (U > 0),
+        H=lambda U: np.maximum(0, U),
+        slopes=lambda U: 1.0 * (U > 0),
     ),
 )
+
 # -- downhill ------------------------------------------------------------------------------------------
 
 
@@ -463,14 +441,12 @@ def descend(
     return w, values
 
 
-def wrong_descent(code, message, **changes):
-    """:func:`descend` with `changes`."""
-    return instead(code, message, lambda *args: descend(*args, **changes), "w", "history")
+DESCEND = Stepwise(descend, "w", "history")
 
 
 def of_descent(code, message, change):
-    """``change(w, history, f, w0, …)`` of what comes out right."""
-    return instead(code, message, lambda *args: change(*descend(*args), *args), "w", "history")
+    """``change(w, history, *args)`` of the right results."""
+    return DESCEND.instead(code, message, lambda *args: change(*descend(*args), *args))
 
 
 def last_change(g, lr, values):
@@ -481,67 +457,63 @@ def last_change(g, lr, values):
 OTHER_NORM = "The stopping rule needs the Euclidean norm of the gradient: the root of the sum of squares."
 
 DESCENT = (
-    wrong_descent("sign", "The step goes uphill: subtract lr times the gradient.", step=lambda w, g, lr: w + lr * g),
-    wrong_descent("lr-ignored", "The step is the gradient itself: lr is not used.", step=lambda w, g, lr: w - g),
-    wrong_descent(
+    DESCEND.mistake("sign", "The step goes uphill: subtract lr times the gradient.", step=lambda w, g, lr: w + lr * g),
+    DESCEND.mistake("lr-ignored", "The step is the gradient itself: lr is not used.", step=lambda w, g, lr: w - g),
+    DESCEND.mistake(
         "gradient-normalised",
         "The gradient is divided by its norm; the step is lr times the gradient as it is.",
         step=lambda w, g, lr: w - lr * g / np.linalg.norm(g),
     ),
-    instead(
+    DESCEND.instead(
         "gradient-taken-once",
         "The gradient is computed once; take it anew at each w.",
         lambda f, w0, *rest: descend(lambda w: (f(w)[0], f(w0)[1]), w0, *rest),
-        "w",
-        "history",
     ),
-    wrong_descent("no-update", "w stays where it was.", step=lambda w, g, lr: w),
-    wrong_descent("step-alone", "This is the step alone: subtract it from w.", step=lambda w, g, lr: -lr * g),
-    wrong_descent(
+    DESCEND.mistake("no-update", "w stays where it was.", step=lambda w, g, lr: w),
+    DESCEND.mistake("step-alone", "This is the step alone: subtract it from w.", step=lambda w, g, lr: -lr * g),
+    DESCEND.mistake(
         "tol-squared",
         "The squared norm is compared with tol; take its root.",
         measure=lambda g, lr, values: g @ g,
     ),
-    wrong_descent("other-norm/max", OTHER_NORM, measure=lambda g, lr, values: np.max(np.abs(g))),
-    wrong_descent("other-norm/sum", OTHER_NORM, measure=lambda g, lr, values: np.sum(np.abs(g))),
-    wrong_descent("other-norm/min", OTHER_NORM, measure=lambda g, lr, values: np.min(np.abs(g))),
-    wrong_descent(
+    DESCEND.mistake("other-norm/max", OTHER_NORM, measure=lambda g, lr, values: np.max(np.abs(g))),
+    DESCEND.mistake("other-norm/sum", OTHER_NORM, measure=lambda g, lr, values: np.sum(np.abs(g))),
+    DESCEND.mistake("other-norm/min", OTHER_NORM, measure=lambda g, lr, values: np.min(np.abs(g))),
+    DESCEND.mistake(
         "sum-for-norm",
         "The sum of the entries of the gradient is compared with tol: they cancel; take the norm.",
         measure=lambda g, lr, values: np.sum(g),
     ),
-    wrong_descent(
+    DESCEND.mistake(
         "step-for-gradient",
         "The length of the step is compared with tol; compare the norm of the gradient.",
         measure=lambda g, lr, values: np.linalg.norm(lr * g),
     ),
-    wrong_descent(
+    DESCEND.mistake(
         "value-for-gradient",
         "The value of f is compared with tol; compare the norm of the gradient.",
         measure=lambda g, lr, values: values[-1],
     ),
-    wrong_descent(
+    DESCEND.mistake(
         "change-for-gradient",
         "The change of the value is compared with tol; compare the norm of the gradient.",
         measure=last_change,
     ),
-    wrong_descent("tol-ignored", "tol is not used: it goes on to max_iters.", measure=lambda g, lr, values: np.inf),
-    instead(
+    DESCEND.mistake("tol-ignored", "tol is not used: it goes on to max_iters.", measure=lambda g, lr, values: np.inf),
+    DESCEND.instead(
         "tol-reversed",
         "It stops where the gradient is still large.",
         lambda f, w0, lr, tol, max_iters: descend(
             f, w0, lr, -tol, max_iters, measure=lambda g, lr, values: -np.linalg.norm(g)
         ),
-        "w",
-        "history",
     ),
-    wrong_descent("off-by-one/more", "There is a step too many: max_iters is the limit.", further=1),
+    DESCEND.mistake("off-by-one/more", "There is a step too many: max_iters is the limit.", further=1),
     of_descent(
         "last-update-missing",
         "The returned w is the one from before the last step.",
         lambda w, values, *args: (descend(*args, further=-1)[0], values),
     ),
-    wrong_descent("off-by-one/fewer", "There is a step too few.", further=-1),
+    DESCEND.mistake("off-by-one/fewer", "There is a step too few.", further=-1),
     of_descent(
         "history-reversed",
         "The history is in the wrong order: the first value comes first.",
@@ -585,108 +557,111 @@ def search(
     return alpha
 
 
-def wrong_search(code, message, formula):
+LINE_SEARCH = Stepwise(search, "alpha")
+
+
+def other_search(code, message, formula):
     """``formula(f, w, direction, alpha0, rho, c)`` in place of the step length."""
 
     def with_defaults(f, w, d, alpha0=1.0, rho=0.5, c=1e-4):
         return formula(f, w, d, alpha0, rho, c)
 
-    return instead(code, message, with_defaults, "alpha")
+    return LINE_SEARCH.instead(code, message, with_defaults)
 
 
 SEARCH = (
-    wrong_search(
+    other_search(
         "slope-missing",
         "It is enough for this search that f falls; the condition asks for f(w) + c α slope, with the c that is given.",
         lambda f, w, d, alpha0, rho, c: search(f, w, d, alpha0, rho, 0.0),
     ),
-    wrong_search(
+    other_search(
         "slope-sign",
         "The slope has the wrong sign: it is negative along a direction that goes down, and is added.",
         lambda f, w, d, alpha0, rho, c: search(f, w, d, alpha0, rho, -c),
     ),
-    wrong_search(
+    LINE_SEARCH.mistake(
         "norm-for-slope",
         "The slope along the direction is gradient · direction; −‖gradient‖² is right only for minus the gradient.",
-        lambda *args: search(*args, along=lambda g, d, after: -(g @ g)),
+        along=lambda g, d, after: -(g @ g),
     ),
-    wrong_search(
+    LINE_SEARCH.mistake(
         "norm-for-slope/direction",
         "The slope along the direction is gradient · direction, not the direction's own length.",
-        lambda *args: search(*args, along=lambda g, d, after: -(d @ d)),
+        along=lambda g, d, after: -(d @ d),
     ),
-    wrong_search(
+    LINE_SEARCH.mistake(
         "norm-for-slope/root",
         "The slope along the direction is gradient · direction, not the norm of the gradient.",
-        lambda *args: search(*args, along=lambda g, d, after: -np.linalg.norm(g)),
+        along=lambda g, d, after: -np.linalg.norm(g),
     ),
-    wrong_search(
+    LINE_SEARCH.mistake(
         "slope-at-the-new-point",
         "The gradient is taken at the new point; the slope in the condition is the one at w.",
-        lambda *args: search(*args, along=lambda g, d, after: after @ d),
+        along=lambda g, d, after: after @ d,
     ),
-    wrong_search(
+    LINE_SEARCH.mistake(
         "alpha-missing",
         "α is missing from the condition: f(w) + c α slope.",
-        lambda *args: search(*args, promised=lambda alpha, alpha0, slope: slope),
+        promised=lambda alpha, alpha0, slope: slope,
     ),
-    wrong_search(
+    LINE_SEARCH.mistake(
         "alpha-stale",
         "The condition keeps the first α: it changes with every try.",
-        lambda *args: search(*args, promised=lambda alpha, alpha0, slope: alpha0 * slope),
+        promised=lambda alpha, alpha0, slope: alpha0 * slope,
     ),
-    wrong_search(
+    other_search(
         "c-ignored/missing",
         "c is missing from the condition: f(w) + c α slope.",
         lambda f, w, d, alpha0, rho, c: search(f, w, d, alpha0, rho, 1.0),
     ),
-    wrong_search(
+    other_search(
         "rho-ignored",
         "α is always halved here: multiply it by rho.",
         lambda f, w, d, alpha0, rho, c: search(f, w, d, alpha0, 0.5, c),
     ),
-    wrong_search(
+    other_search(
         "rho-ignored/complement",
         "α is multiplied by 1 − rho; multiply it by rho.",
         lambda f, w, d, alpha0, rho, c: search(f, w, d, alpha0, 1 - rho, c),
     ),
-    wrong_search(
+    other_search(
         "alpha0-ignored",
         "The first try is always 1 here: begin with alpha0.",
         lambda f, w, d, alpha0, rho, c: search(f, w, d, 1.0, rho, c),
     ),
-    wrong_search("no-search", "This is alpha0 itself: it is never shortened.", lambda f, w, d, alpha0, rho, c: alpha0),
-    wrong_search(
+    other_search("no-search", "This is alpha0 itself: it is never shortened.", lambda f, w, d, alpha0, rho, c: alpha0),
+    LINE_SEARCH.mistake(
         "if-for-while",
         "α is shortened once at most: repeat until the condition holds.",
-        lambda *args: search(*args, tries=1),
+        tries=1,
     ),
-    wrong_search(
+    other_search(
         "shortened-once-more",
         "α is shortened once more after it was good enough.",
         lambda f, w, d, alpha0, rho, c: rho * search(f, w, d, alpha0, rho, c),
     ),
-    wrong_search(
+    other_search(
         "direction-ignored",
         "The search goes along minus the gradient; go along `direction`.",
         lambda f, w, d, *rest: search(f, w, -f(w)[1], *rest),
     ),
-    wrong_search(
+    other_search(
         "sign",
         "It goes against the direction: w + α direction.",
         lambda f, w, d, alpha0, rho, c: search(f, w, -d, alpha0, rho, -c),
     ),
-    wrong_search(
+    other_search(
         "point-for-length",
         "This is the new w; return the step length α.",
         lambda f, w, d, *rest: w + search(f, w, d, *rest) * d,
     ),
-    wrong_search(
+    other_search(
         "point-for-length/step",
         "This is the step α · direction; return its length α.",
         lambda f, w, d, *rest: search(f, w, d, *rest) * d,
     ),
-    wrong_search(
+    other_search(
         "value-for-length",
         "This is the value of f at the new point; return the step length α.",
         lambda f, w, d, *rest: f(w + search(f, w, d, *rest) * d)[0],
