@@ -29,14 +29,13 @@ from .mistakes import (
     PREDICT,
     START,
     THREE_LAYER_FORWARD,
+    THREE_LAYERS,
     TRAIN,
     TRAIN_SIGMOID_NET,
     Net,
-    angle,
     mistaken_layer,
     pair,
     polar,
-    three_layers,
 )
 
 assignment = Assignment("two_layer_net")
@@ -59,7 +58,7 @@ def collapse_cases(rng):
 @assignment.exercise(
     "polar_features",
     parts={"r": 2, "θ": 2},
-    reference={"polar_features": polar(np.hypot, angle)},
+    reference={"polar_features": polar},
     mistakes=POLAR_FEATURES,
 )
 def polar_cases(rng):
@@ -171,7 +170,7 @@ def three_layer_cases(rng):
     for title, scale in (("random numbers", 1.0), ("other random numbers", 1.5), ("small weights", 0.3)):
         params = {name: scale * rng.normal(size=shape) for name, shape in shapes.items()}
         x = rng.normal(size=(3, 1))
-        yield case(title, "three_layer_forward", {"x": x, "params": params}, {"out": three_layers(x, params)})
+        yield case(title, "three_layer_forward", {"x": x, "params": params}, THREE_LAYERS(x=x, params=params))
 
 
 def squared_error(w1, w2, x, y):

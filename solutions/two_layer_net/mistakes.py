@@ -5,16 +5,13 @@ Of the networks every step can be done otherwise.
 
 import numpy as np
 
-from autograder.mistakes import instead
+from autograder.mistakes import Stepwise, instead
 from autograder.spec import Mistake
 
+from ..iterations import longer_run, other_losses
+from ..layers import relu, sigmoid
 from ..losses import CHOICES, REGULARIZED, SOFTMAX_SCORES, absolute_regularizer, softmax_scores_gradient
 from ..nets import TWO_LAYER_NET
-
-
-def sigmoid(x):
-    return 0.5 * (1 + np.tanh(x / 2))
-
 
 # -- before there is a network ------------------------------------------------------------------------
 
@@ -38,11 +35,6 @@ COLLAPSE_LINEAR = (
 )
 
 
-def polar(r, theta):
-    """A known mistake, or the right thing, from formulas of x and y."""
-    return lambda X: np.column_stack([r(X[:, 0], X[:, 1]), theta(X[:, 0], X[:, 1])])
-
-
 def angle(x, y):
     return np.arctan2(y, x)
 
@@ -52,23 +44,27 @@ def arctan(x, y):
         return np.arctan(y / x)
 
 
-def _other_polar(code, message, r=np.hypot, theta=angle):
-    return Mistake(code, message, runs={"polar_features": polar(r, theta)})
+def polar(X, r=np.hypot, theta=angle):
+    """Radius and angle of each row (x, y) of X."""
+    x, y = X.T
+    return np.column_stack([r(x, y), theta(x, y)])
 
+
+POLAR = Stepwise(polar, runs="polar_features")
 
 POLAR_FEATURES = (
-    _other_polar("quadrant", "arctan(y/x) does not see which side of the origin it is; use np.arctan2.", theta=arctan),
-    _other_polar("arguments-swapped", "np.arctan2 takes y first.", theta=np.arctan2),
-    _other_polar(
+    POLAR.mistake("quadrant", "arctan(y/x) does not see which side of the origin it is; use np.arctan2.", theta=arctan),
+    POLAR.mistake("arguments-swapped", "np.arctan2 takes y first.", theta=np.arctan2),
+    POLAR.mistake(
         "degrees", "The angle is in degrees; it is asked for in radians.", theta=lambda *p: np.degrees(angle(*p))
     ),
-    _other_polar(
+    POLAR.mistake(
         "angle-range", "The angle runs from −π to π, not from 0 to 2π.", theta=lambda *p: angle(*p) % (2 * np.pi)
     ),
-    _other_polar("sign", "The sign of the angle is flipped.", theta=lambda *p: -angle(*p)),
-    _other_polar("root-missing", "This is r²: the square root is missing.", r=lambda x, y: x**2 + y**2),
-    _other_polar("manhattan", "This is |x| + |y|; r is √(x² + y²).", r=lambda x, y: abs(x) + abs(y)),
-    _other_polar("swapped", "r comes first, then θ.", r=angle, theta=np.hypot),
+    POLAR.mistake("sign", "The sign of the angle is flipped.", theta=lambda *p: -angle(*p)),
+    POLAR.mistake("root-missing", "This is r²: the square root is missing.", r=lambda x, y: x**2 + y**2),
+    POLAR.mistake("manhattan", "This is |x| + |y|; r is √(x² + y²).", r=lambda x, y: abs(x) + abs(y)),
+    POLAR.mistake("swapped", "r comes first, then θ.", r=angle, theta=np.hypot),
 )
 
 # -- layers as pairs --------------------------------------------------------------------------------
@@ -200,24 +196,27 @@ class Net:
     def start(self, name, shape, std):
         return std * self.rng.normal(size=shape) if name[0] == "W" else np.zeros(shape)
 
-    # forwards and backwards
+    # the steps of `loss`
 
     def seen(self):
         return self.params
 
-    def activate(self, A):
+    @staticmethod
+    def activate(A):
         return np.maximum(0, A)
 
-    def output(self, S):
+    @staticmethod
+    def output(S):
         return S
 
-    def regularizer(self):
-        return float(sum(np.sum(self.params[name] ** 2) for name in ("W1", "W2")))
+    @staticmethod
+    def regularizer(params):
+        return float(sum(np.sum(params[name] ** 2) for name in ("W1", "W2")))
 
-    def dscores(self, S, onehot):
-        return softmax_scores_gradient(S, onehot)
+    dscores = staticmethod(softmax_scores_gradient)
 
-    def back(self, dZ, XW, b):
+    @staticmethod
+    def back(dZ, XW, b):
         return dZ * (XW + b > 0)
 
     def loss(self, X, y=None, reg=0.0):
@@ -233,28 +232,31 @@ class Net:
         grads = {"W1": X.T @ dA, "b1": dA.sum(axis=0), "W2": Z.T @ dS, "b2": dS.sum(axis=0)}
         for name in ("W1", "W2"):
             grads[name] = grads[name] + 2 * reg * self.params[name]
-        return float(np.mean(data)) + reg * self.regularizer(), grads
+        return float(np.mean(data)) + reg * self.regularizer(self.params), grads
 
     def predict(self, X):
         return np.argmax(self.loss(X), axis=1)
 
-    # training
+    # the steps of `train`
 
     def batch(self, X, y, size):
         rows = self.rng.integers(len(X), size=size)
         return X[rows], y[rows]
 
-    def handed_on(self, reg):
+    @staticmethod
+    def handed_on(reg):
         return reg
 
     def step(self, rate, grads):
         for name in self.params:
             self.params[name] = self.params[name] - rate * grads[name]
 
-    def epoch(self, N, size):
+    @staticmethod
+    def epoch(N, size):
         return max(N // size, 1)
 
-    def decayed(self, rate, decay):
+    @staticmethod
+    def decayed(rate, decay):
         return rate * decay
 
     def accuracy(self, X, y):
@@ -273,9 +275,7 @@ class Net:
         return history
 
 
-def broken(code, message, **steps):
-    """A net with some steps done otherwise."""
-    return Mistake(code, message, runs={"TwoLayerNet": type("Broken", (Net,), steps)})
+NET = Stepwise(Net, runs="TwoLayerNet")
 
 
 def spoilt(mistake):
@@ -291,7 +291,7 @@ def spoilt(mistake):
         results = {**right, **gives(right, {**self.params, "X": X, "y": y, "reg": reg})}
         return results["loss"], {name: results[f"d{name}"] for name in grads}
 
-    return broken(mistake.code, mistake.message, loss=loss)
+    return NET.mistake(mistake.code, mistake.message, loss=loss)
 
 
 def _chosen(mistakes, *codes):
@@ -361,73 +361,70 @@ LOSS = (
         *("batch-not-summed/each-db1", "batch-not-summed/first-db1", "batch-not-summed/last-db1"),
         *("batch-not-summed/each-db2", "batch-not-summed/first-db2", "batch-not-summed/last-db2"),
     ),
-    broken(
+    NET.mistake(
         "regularizer-missing/second",
         "The regulariser has the weights of both layers.",
-        regularizer=lambda self: float(np.sum(self.params["W1"] ** 2)),
+        regularizer=lambda params: float(np.sum(params["W1"] ** 2)),
     ),
-    broken(
+    NET.mistake(
         "regularizer-on-bias/loss",
         BIAS_FREE,
-        regularizer=lambda self: float(sum(np.sum(value**2) for value in self.params.values())),
+        regularizer=lambda params: float(sum(np.sum(value**2) for value in params.values())),
     ),
-    *(
-        broken(code, message, dscores=lambda self, S, onehot, formula=formula: formula(S, onehot))
-        for code, message, formula in SOFTMAX_SCORES
-    ),
-    broken(
+    *(NET.mistake(code, message, dscores=formula) for code, message, formula in SOFTMAX_SCORES),
+    NET.mistake(
         "onehot-not-subtracted",
         "The gradient of the scores is p minus one-hot; here it is p + one-hot.",
-        dscores=lambda self, S, onehot: softmax_scores_gradient(S, -onehot),
+        dscores=lambda S, onehot: softmax_scores_gradient(S, -onehot),
     ),
-    broken("bias-missing/b1", BIAS_MISSING, seen=_with(b1=0)),
-    broken("bias-missing/b2", BIAS_MISSING, seen=_with(b2=0)),
-    broken("bias-missing/both", BIAS_MISSING, seen=_with(b1=0, b2=0)),
-    broken("bias-twice", "b1 is added twice.", seen=_with(b1=2)),
-    broken(
+    NET.mistake("bias-missing/b1", BIAS_MISSING, seen=_with(b1=0)),
+    NET.mistake("bias-missing/b2", BIAS_MISSING, seen=_with(b2=0)),
+    NET.mistake("bias-missing/both", BIAS_MISSING, seen=_with(b1=0, b2=0)),
+    NET.mistake("bias-twice", "b1 is added twice.", seen=_with(b1=2)),
+    NET.mistake(
         "relu-missing",
         "The ReLU is missing: without it two layers collapse into one.",
-        activate=lambda self, A: A,
-        back=lambda self, dZ, XW, b: dZ,
+        activate=lambda A: A,
+        back=lambda dZ, XW, b: dZ,
     ),
-    broken("relu-missing/forward", "The ReLU is missing in the forward pass.", activate=lambda self, A: A),
-    broken(
+    NET.mistake("relu-missing/forward", "The ReLU is missing in the forward pass.", activate=lambda A: A),
+    NET.mistake(
         "relu-on-scores",
         "There is no ReLU on the scores: they may be negative.",
-        output=lambda self, S: np.maximum(0, S),
-        dscores=lambda self, S, onehot: softmax_scores_gradient(S, onehot) * (S > 0),
+        output=lambda S: np.maximum(0, S),
+        dscores=lambda S, onehot: softmax_scores_gradient(S, onehot) * (S > 0),
     ),
-    broken(
+    NET.mistake(
         "relu-on-scores/forward",
         "There is no ReLU on the scores: they may be negative.",
-        output=lambda self, S: np.maximum(0, S),
+        output=lambda S: np.maximum(0, S),
     ),
-    broken(
+    NET.mistake(
         "sigmoid-for-relu",
         "The hidden units are ReLU units; this is the sigmoid.",
-        activate=lambda self, A: 0.5 * (1 + np.tanh(A / 2)),
-        back=lambda self, dZ, XW, b: dZ / (4 * np.cosh(np.minimum(np.abs(XW + b) / 2, 300)) ** 2),
+        activate=lambda A: 0.5 * (1 + np.tanh(A / 2)),
+        back=lambda dZ, XW, b: dZ / (4 * np.cosh(np.minimum(np.abs(XW + b) / 2, 300)) ** 2),
     ),
 )
 
 PREDICT = (
-    *(broken(code, message, predict=_predicting(choose)) for code, message, choose in CHOICES),
-    broken(
+    *(NET.mistake(code, message, predict=_predicting(choose)) for code, message, choose in CHOICES),
+    NET.mistake(
         "bias-missing/predict",
         "The biases are missing from `predict`.",
         predict=_predicting(lambda S: S.argmax(axis=1), b1=0, b2=0),
     ),
-    broken(
+    NET.mistake(
         "bias-missing/predict-b2",
         "b2 is missing from `predict`.",
         predict=_predicting(lambda S: S.argmax(axis=1), b2=0),
     ),
-    broken(
+    NET.mistake(
         "bias-missing/predict-b1",
         "b1 is missing from `predict`.",
         predict=_predicting(lambda S: S.argmax(axis=1), b1=0),
     ),
-    broken(
+    NET.mistake(
         "relu-missing/predict",
         "The ReLU is missing from `predict`.",
         predict=lambda self, X: np.argmax(
@@ -437,39 +434,39 @@ PREDICT = (
 )
 
 START = (
-    broken(
+    NET.mistake(
         "initialisation-zero",
         "All weights start at zero, so all hidden units stay alike: draw them at random.",
         start=lambda self, name, shape, std: np.zeros(shape),
     ),
-    broken(
+    NET.mistake(
         "std-ignored",
         "The first weights are not multiplied by `std`.",
         start=lambda self, name, shape, std: self.rng.normal(size=shape) if name[0] == "W" else np.zeros(shape),
     ),
-    broken(
+    NET.mistake(
         "std-fixed",
         "The first weights are always 0.0001 times normal numbers: use the `std` that is given.",
         start=lambda self, name, shape, std: 1e-4 * self.rng.normal(size=shape) if name[0] == "W" else np.zeros(shape),
     ),
-    broken(
+    NET.mistake(
         "uniform",
         "np.random.rand gives numbers from 0 to 1, all positive; draw normal numbers (np.random.randn).",
         start=lambda self, name, shape, std: std * self.rng.random(shape) if name[0] == "W" else np.zeros(shape),
     ),
-    broken(
+    NET.mistake(
         "biases-one",
         "The biases start at zero, not at one.",
         start=lambda self, name, shape, std: std * self.rng.normal(size=shape) if name[0] == "W" else np.ones(shape),
     ),
-    broken(
+    NET.mistake(
         "wrong-shape/row",
         "A bias has one axis, (H,) or (C,), not a row of two.",
         start=lambda self, name, shape, std: (
             std * self.rng.normal(size=shape) if name[0] == "W" else np.zeros((1, *shape))
         ),
     ),
-    broken(
+    NET.mistake(
         "transposed/weights",
         "The weights are transposed: W1 is (D, H) and W2 is (H, C).",
         start=lambda self, name, shape, std: (
@@ -479,76 +476,78 @@ START = (
 )
 
 TRAIN = (
-    broken("update-sign", "The update climbs the loss: subtract the step.", step=_scaled_step(-1)),
-    broken(
+    NET.mistake("update-sign", "The update climbs the loss: subtract the step.", step=_scaled_step(-1)),
+    NET.mistake(
         "lr-ignored",
         "The learning rate does not come in: the step is the gradient itself.",
         step=_scaled_step(1, False),
     ),
-    broken("no-update", "The parameters are not updated.", step=_scaled_step(0)),
-    broken("biases-not-updated", "Only the weights learn; update b1 and b2 too.", step=_stepping("W1", "W2")),
-    broken("biases-not-updated/first", "b1 is not updated.", step=_stepping("W1", "W2", "b2")),
-    broken("biases-not-updated/last", "b2 is not updated.", step=_stepping("W1", "W2", "b1")),
-    broken("weights-not-updated", "Only the biases learn; update W1 and W2 too.", step=_stepping("b1", "b2")),
-    broken("weights-not-updated/first", "The first layer is not updated.", step=_stepping("W2", "b2")),
-    broken("weights-not-updated/last", "The second layer is not updated.", step=_stepping("W1", "b1")),
-    broken(
+    NET.mistake("no-update", "The parameters are not updated.", step=_scaled_step(0)),
+    NET.mistake("biases-not-updated", "Only the weights learn; update b1 and b2 too.", step=_stepping("W1", "W2")),
+    NET.mistake("biases-not-updated/first", "b1 is not updated.", step=_stepping("W1", "W2", "b2")),
+    NET.mistake("biases-not-updated/last", "b2 is not updated.", step=_stepping("W1", "W2", "b1")),
+    NET.mistake("weights-not-updated", "Only the biases learn; update W1 and W2 too.", step=_stepping("b1", "b2")),
+    NET.mistake("weights-not-updated/first", "The first layer is not updated.", step=_stepping("W2", "b2")),
+    NET.mistake("weights-not-updated/last", "The second layer is not updated.", step=_stepping("W1", "b1")),
+    NET.mistake(
         "decay-missing",
         "The learning rate does not decay: multiply it by learning_rate_decay once an epoch.",
-        decayed=lambda self, rate, decay: rate,
+        decayed=lambda rate, decay: rate,
     ),
-    broken(
+    NET.mistake(
         "decay-inverted",
         "The learning rate rises: multiply it by learning_rate_decay, do not divide.",
-        decayed=lambda self, rate, decay: rate / decay,
+        decayed=lambda rate, decay: rate / decay,
     ),
-    broken(
+    NET.mistake(
         "decay-for-rate",
         "After an epoch the learning rate is learning_rate_decay itself: multiply it, do not replace it.",
-        decayed=lambda self, rate, decay: decay,
+        decayed=lambda rate, decay: decay,
     ),
-    broken(
+    NET.mistake(
         "decay-subtracted",
         "The learning rate is multiplied by learning_rate_decay, not by 1 − learning_rate_decay.",
-        decayed=lambda self, rate, decay: rate * (1 - decay),
+        decayed=lambda rate, decay: rate * (1 - decay),
     ),
-    broken(
+    NET.mistake(
         "decay-each-iteration",
         "The learning rate decays in every iteration; here it has to once an epoch, max(N // batch_size, 1) of them.",
-        epoch=lambda self, N, size: 1,
+        epoch=lambda N, size: 1,
     ),
-    broken(
+    NET.mistake(
         "reg-not-handed-on",
         "The regularisation strength `reg` is not handed on to `loss`.",
-        handed_on=lambda self, reg: 0.0,
+        handed_on=lambda reg: 0.0,
     ),
-    broken(
+    NET.mistake(
         "sampled-once",
         "The minibatch is the same one in every iteration: draw a new one each time.",
         batch=_first_rows,
     ),
-    broken(
+    NET.mistake(
         "whole-data",
         "Every iteration uses all of the data; draw batch_size examples.",
         batch=lambda self, X, y, size: (X, y),
     ),
-    broken(
+    NET.mistake(
         "label-shift/batch",
         "The labels of a minibatch do not belong to its examples: use y[rows].",
         batch=_strange_labels,
     ),
-    broken("losses-after", "Each loss is taken after the step; append the one from before it.", train=_losses_after),
-    broken(
+    NET.mistake(
+        "losses-after", "Each loss is taken after the step; append the one from before it.", train=_losses_after
+    ),
+    NET.mistake(
         "accuracy-percent",
         "An accuracy is a number from 0 to 1, not a percentage.",
         accuracy=lambda self, X, y: 100 * Net.accuracy(self, X, y),
     ),
-    broken(
+    NET.mistake(
         "accuracy-count",
         "An accuracy is the share of right answers, a number from 0 to 1, not their number.",
         accuracy=lambda self, X, y: len(X) * Net.accuracy(self, X, y),
     ),
-    broken(
+    NET.mistake(
         "error-rate",
         "This is the share of wrong answers; the accuracy is that of the right ones.",
         accuracy=lambda self, X, y: 1 - Net.accuracy(self, X, y),
@@ -558,36 +557,48 @@ TRAIN = (
 # -- three layers ---------------------------------------------------------------------------------------
 
 
-def three_layers(x, params, f=sigmoid, last=lambda out: out, second=None, **changed):
-    """The network of two hidden layers: activation functions can be others, and parameters changed before use."""
-    p = {**params, **{name: change(params[name]) for name, change in changed.items()}}
-    h1 = f(p["W1"] @ x + p["b1"])
-    h2 = (second or f)(p["W2"] @ h1 + p["b2"])
-    out = last(p["W3"] @ h2 + p["b3"]).item()
-    return out
+THREE_LAYERS = Stepwise(
+    {
+        "p": lambda params: params,
+        "first": lambda: sigmoid,
+        "second": lambda first: first,
+        "h1": lambda first, p, x: first(p["W1"] @ x + p["b1"]),
+        "h2": lambda second, p, h1: second(p["W2"] @ h1 + p["b2"]),
+        "out": lambda p, h2: (p["W3"] @ h2 + p["b3"]).item(),
+    },
+    "out",
+)
 
 
-def _other_network(code, message, **changed):
-    return instead(code, message, lambda x, params: three_layers(x, params, **changed), "out")
+def _without(*names):
+    """The parameters with some of them zero."""
+    return lambda params: {**params, **{name: np.zeros_like(params[name]) for name in names}}
 
 
 THREE_LAYER_FORWARD = (
-    _other_network("sigmoid-at-the-end", "The output has no activation.", last=sigmoid),
-    _other_network("tanh-for-sigmoid", "The hidden units are sigmoids; this is tanh.", f=np.tanh),
-    _other_network("relu-for-sigmoid", "The hidden units are sigmoids; this is ReLU.", f=lambda a: np.maximum(0, a)),
-    _other_network("sigmoid-missing", "The hidden layers have no activation.", f=lambda a: a),
-    _other_network("sigmoid-missing/second", "The second hidden layer has no activation.", second=lambda a: a),
-    _other_network("sigmoid-sign", "This is 1/(1 + eˣ).", f=lambda a: sigmoid(-a)),
-    _other_network("bias-missing/all", "The biases are missing.", b1=np.zeros_like, b2=np.zeros_like, b3=np.zeros_like),
-    _other_network("bias-missing/b1", "b1 is missing.", b1=np.zeros_like),
-    _other_network("bias-missing/b2", "b2 is missing.", b2=np.zeros_like),
-    _other_network("bias-missing/b3", "b3 is missing.", b3=np.zeros_like),
-    _other_network("transposed", "W2 is transposed: row i holds the weights into unit i.", W2=np.transpose),
-    instead(
+    THREE_LAYERS.mistake(
+        "sigmoid-at-the-end", "The output has no activation.", out=lambda p, h2: sigmoid(p["W3"] @ h2 + p["b3"]).item()
+    ),
+    THREE_LAYERS.mistake("tanh-for-sigmoid", "The hidden units are sigmoids; this is tanh.", first=lambda: np.tanh),
+    THREE_LAYERS.mistake("relu-for-sigmoid", "The hidden units are sigmoids; this is ReLU.", first=lambda: relu),
+    THREE_LAYERS.mistake("sigmoid-missing", "The hidden layers have no activation.", first=lambda: lambda a: a),
+    THREE_LAYERS.mistake(
+        "sigmoid-missing/second", "The second hidden layer has no activation.", second=lambda: lambda a: a
+    ),
+    THREE_LAYERS.mistake("sigmoid-sign", "This is 1/(1 + eˣ).", first=lambda: lambda a: sigmoid(-a)),
+    THREE_LAYERS.mistake("bias-missing/all", "The biases are missing.", p=_without("b1", "b2", "b3")),
+    THREE_LAYERS.mistake("bias-missing/b1", "b1 is missing.", p=_without("b1")),
+    THREE_LAYERS.mistake("bias-missing/b2", "b2 is missing.", p=_without("b2")),
+    THREE_LAYERS.mistake("bias-missing/b3", "b3 is missing.", p=_without("b3")),
+    THREE_LAYERS.mistake(
+        "transposed",
+        "W2 is transposed: row i holds the weights into unit i.",
+        p=lambda params: {**params, "W2": params["W2"].T},
+    ),
+    THREE_LAYERS.mistake(
         "layer-skipped",
         "The output is made from the first hidden layer; the second one is left out.",
-        lambda x, p: (p["W3"] @ sigmoid(p["W1"] @ x + p["b1"]) + p["b3"]).item(),
-        "out",
+        out=lambda p, h1: (p["W3"] @ h1 + p["b3"]).item(),
     ),
 )
 
@@ -624,116 +635,100 @@ def train_sigmoid_net(
     return w1, w2, np.array(losses)
 
 
-def _training(code, message, **steps):
-    def gives(right, args):
-        return dict(zip(("w1", "w2", "losses"), train_sigmoid_net(**args, **steps), strict=True))
-
-    return Mistake(code, message, gives)
-
-
-def _longer(code, message, more, pick):
-    """From the run that was asked for and one of `more` iterations, what `pick` takes."""
-
-    def gives(right, args):
-        runs = (train_sigmoid_net(**{**args, "num_iters": n}) for n in (args["num_iters"], args["num_iters"] + more))
-        return dict(zip(("w1", "w2", "losses"), pick(*runs), strict=True))
-
-    return Mistake(code, message, gives)
-
+TRAINING = Stepwise(train_sigmoid_net, "w1", "w2", "losses")
 
 TRAIN_SIGMOID_NET = (
-    _training("two-missing", "The 2 is missing: the derivative of a square is 2(ŷ − y).", error=lambda p, y: p - y),
-    _training("sign", "The weights climb the loss: ŷ − y, not y − ŷ.", error=lambda p, y: 2 * (y - p)),
-    _training(
+    TRAINING.mistake(
+        "two-missing", "The 2 is missing: the derivative of a square is 2(ŷ − y).", error=lambda p, y: p - y
+    ),
+    TRAINING.mistake("sign", "The weights climb the loss: ŷ − y, not y − ŷ.", error=lambda p, y: 2 * (y - p)),
+    TRAINING.mistake(
         "averaged/N",
         "The loss is the sum of all squares, not divided by N.",
         value=lambda e: np.sum(e**2) / len(e),
         error=lambda p, y: 2 * (p - y) / len(y),
     ),
-    _training(
+    TRAINING.mistake(
         "averaged/all",
         "The loss is the sum of all squares, not their mean.",
         value=lambda e: np.mean(e**2),
         error=lambda p, y: 2 * (p - y) / y.size,
     ),
-    _training("averaged/loss", "The loss is the sum of all squares, not their mean.", value=lambda e: np.mean(e**2)),
-    _training(
+    TRAINING.mistake(
+        "averaged/loss", "The loss is the sum of all squares, not their mean.", value=lambda e: np.mean(e**2)
+    ),
+    TRAINING.mistake(
         "half",
         "There is no ½ here: the loss is the sum of squares.",
         value=lambda e: np.sum(e**2) / 2,
         error=lambda p, y: p - y,
     ),
-    _training("half/loss", "There is no ½ here: the loss is the sum of squares.", value=lambda e: np.sum(e**2) / 2),
-    _training("square-missing", "The square is missing from the loss.", value=lambda e: np.sum(np.abs(e))),
-    _training("slope-missing", "The slope h(1 − h) of the sigmoid is missing.", through=lambda dh, h, a: dh),
-    _training(
+    TRAINING.mistake(
+        "half/loss", "There is no ½ here: the loss is the sum of squares.", value=lambda e: np.sum(e**2) / 2
+    ),
+    TRAINING.mistake("square-missing", "The square is missing from the loss.", value=lambda e: np.sum(np.abs(e))),
+    TRAINING.mistake("slope-missing", "The slope h(1 − h) of the sigmoid is missing.", through=lambda dh, h, a: dh),
+    TRAINING.mistake(
         "slope/input", "σ′ = h(1 − h) is of the output h, not of x w1.", through=lambda dh, h, a: dh * a * (1 - a)
     ),
-    _training(
+    TRAINING.mistake(
         "slope/twice",
         "σ is applied twice: h is σ(x w1) already, so the slope is h(1 − h).",
         through=lambda dh, h, a: dh * sigmoid(h) * (1 - sigmoid(h)),
     ),
-    _training("slope/half-way", "The factor 1 − h of the slope is missing.", through=lambda dh, h, a: dh * h),
-    _training(
+    TRAINING.mistake("slope/half-way", "The factor 1 − h of the slope is missing.", through=lambda dh, h, a: dh * h),
+    TRAINING.mistake(
         "slope/tanh",
         "1 − h² is the slope of tanh; of the sigmoid it is h(1 − h).",
         through=lambda dh, h, a: dh * (1 - h**2),
     ),
-    _training(
+    TRAINING.mistake(
         "upstream-ignored",
         "What comes back to h does not come in: dh times h(1 − h).",
         through=lambda dh, h, a: h * (1 - h),
     ),
-    _training(
+    TRAINING.mistake(
         "upstream-ones",
         "The gradient of the loss does not come in: dh is dŷ w2ᵀ.",
         by_hidden=lambda dy, w2: np.ones_like(dy) @ w2.T,
     ),
-    _training("updated-too-early", "w2 is updated before dh is computed: take both gradients first.", early=True),
-    _training("only-one-layer/w2", "w1 is not updated.", rates=lambda lr: (0.0, lr)),
-    _training("only-one-layer/w1", "w2 is not updated.", rates=lambda lr: (lr, 0.0)),
-    _training("no-update", "The weights come back as they were.", rates=lambda lr: (0.0, 0.0)),
-    _training("lr-ignored", "The learning rate does not come in.", rates=lambda lr: (1.0, 1.0)),
-    _training(
+    TRAINING.mistake(
+        "updated-too-early", "w2 is updated before dh is computed: take both gradients first.", early=True
+    ),
+    TRAINING.mistake("only-one-layer/w2", "w1 is not updated.", rates=lambda lr: (0.0, lr)),
+    TRAINING.mistake("only-one-layer/w1", "w2 is not updated.", rates=lambda lr: (lr, 0.0)),
+    TRAINING.mistake("no-update", "The weights come back as they were.", rates=lambda lr: (0.0, 0.0)),
+    TRAINING.mistake("lr-ignored", "The learning rate does not come in.", rates=lambda lr: (1.0, 1.0)),
+    TRAINING.mistake(
         "lr-fixed", "The learning rate is always 1e-4: use the one that is given.", rates=lambda lr: (1e-4, 1e-4)
     ),
-    _training(
+    TRAINING.mistake(
         "tanh-for-sigmoid",
         "The hidden units are sigmoids; this is tanh.",
         activate=np.tanh,
         through=lambda dh, h, a: dh * (1 - h**2),
     ),
-    _training(
+    TRAINING.mistake(
         "relu-for-sigmoid",
         "The hidden units are sigmoids; this is ReLU.",
         activate=lambda a: np.maximum(0, a),
         through=lambda dh, h, a: dh * (a > 0),
     ),
-    _training(
+    TRAINING.mistake(
         "sigmoid-missing", "The sigmoid is missing: h = σ(x w1).", activate=lambda a: a, through=lambda dh, h, a: dh
     ),
-    _training(
+    TRAINING.mistake(
         "sigmoid-sign", "This is 1/(1 + eˣ): the minus in the exponent is missing.", activate=lambda a: sigmoid(-a)
     ),
-    _longer(
+    other_losses(
+        TRAINING,
         "losses-after",
         "Each loss is taken after the step; append the one from before it.",
-        1,
-        lambda run, longer: (*run[:2], longer[2][1:]),
+        lambda losses: losses[1:],
+        more=1,
     ),
-    _longer(
-        "losses-with-the-last",
-        "The loss after the last step is in the list too.",
-        1,
-        lambda run, longer: (*run[:2], longer[2]),
-    ),
-    _longer("off-by-one/more", "There is one iteration too many.", 1, lambda run, longer: longer),
-    _longer("off-by-one/fewer", "There is one iteration too few.", -1, lambda run, shorter: shorter),
-    _longer(
-        "last-update-missing",
-        "The weights are those from before the last step.",
-        -1,
-        lambda run, shorter: (*shorter[:2], run[2]),
-    ),
+    longer_run(TRAINING, "losses-with-the-last", "The loss after the last step is in the list too.", 1, "losses"),
+    longer_run(TRAINING, "off-by-one/more", "There is one iteration too many.", 1),
+    longer_run(TRAINING, "off-by-one/fewer", "There is one iteration too few.", -1),
+    longer_run(TRAINING, "last-update-missing", "The weights are those from before the last step.", -1, "w1", "w2"),
 )

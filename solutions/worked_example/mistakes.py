@@ -5,8 +5,9 @@ x1 = W0 x0, x2 = tanh x1, x3 = W1 x2, L = ½(x3 − y)². Gradients are row vect
 
 import numpy as np
 
-from autograder.mistakes import Stepwise, changed, exchanged, misled
-from autograder.spec import Mistake
+from autograder.mistakes import Stepwise, changed, exchanged
+
+from ..iterations import longer_run, other_losses
 
 # -- forward pass -------------------------------------------------------------------------
 
@@ -273,40 +274,32 @@ def _always_the_first_gradient(W0, W1, x0, y, eta, num_iters):
 TRAINING = Stepwise(train, "W0", "W1", "losses")
 
 
-def _losses(code, message, change, more=0):
-    """What ``change(losses)`` makes of the losses of a run with `more` iterations."""
-    return Mistake(code, message, lambda right, args: {"losses": change(TRAINING(**_longer(args, more))["losses"])})
-
-
-def _run(code, message, more, *names):
-    """The results `names` of a run with `more` iterations."""
-    return misled(code, message, TRAINING, lambda args: _longer(args, more), *names)
-
-
-def _longer(args, more):
-    return {**args, "num_iters": args["num_iters"] + more}
-
-
 TRAIN = (
-    _losses("half-missing", "The losses are twice too large: the ½ is missing.", lambda losses: 2 * losses),
-    _losses(
+    other_losses(
+        TRAINING, "half-missing", "The losses are twice too large: the ½ is missing.", lambda losses: 2 * losses
+    ),
+    other_losses(
+        TRAINING,
         "losses-after",
         "Each loss is taken after the update; append the one from before it.",
         lambda losses: losses[1:],
         more=1,
     ),
-    _run(
+    longer_run(
+        TRAINING,
         "losses-with-the-last",
         "The loss after the last step is in the list too; it holds one loss for each iteration.",
         1,
         "losses",
     ),
-    _losses(
+    other_losses(
+        TRAINING,
         "losses-reversed",
         "The losses are in the wrong order: the first iteration comes first.",
         lambda losses: losses[::-1],
     ),
-    _run(
+    longer_run(
+        TRAINING,
         "last-update-missing",
         "The returned weights are those from before the last update.",
         -1,
@@ -350,6 +343,6 @@ TRAIN = (
         "The gradient is computed once; take it anew in every iteration, with the new weights.",
         _always_the_first_gradient,
     ),
-    _run("off-by-one/more", "There is one iteration too many.", 1),
-    _run("off-by-one/fewer", "One iteration is missing.", -1),
+    longer_run(TRAINING, "off-by-one/more", "There is one iteration too many.", 1),
+    longer_run(TRAINING, "off-by-one/fewer", "One iteration is missing.", -1),
 )
