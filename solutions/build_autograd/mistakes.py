@@ -1,12 +1,13 @@
 """A right `Value`, graph and network, and the ways in which students get them wrong.
 
-Each wrong one is a subclass that differs in one thing.
+Each wrong one has one step exchanged: a method, or a rule.
 """
 
 from itertools import pairwise
 
 import numpy as np
 
+from autograder.mistakes import Stepwise
 from autograder.spec import Mistake
 
 
@@ -36,7 +37,11 @@ class Value:
         """The result of an operation on values and plain numbers."""
         inputs = [one if isinstance(one, type(self)) else type(self)(one) for one in given]
         z, *slopes = self.rules[operation](*(one.value for one in inputs))
-        return type(self)(z, inputs, slopes, operation)
+        return type(self)(z, self.kept(inputs), slopes, operation)
+
+    @staticmethod
+    def kept(inputs):
+        return inputs
 
     def __add__(self, other):
         return self.made("+", self, other)
@@ -103,12 +108,18 @@ class Value:
         return reversed(self.order())
 
     def backward(self):
-        for node in self.order():
-            node.grad = 0.0
-        self.grad = 1.0
+        self.reset()
+        self.grad = self.seed()
         for node in self.visits():
             for one, slope in zip(node.inputs, node.slopes, strict=False):
                 one.receive(self.passed_on(node, slope))
+
+    def reset(self):
+        for node in self.order():
+            node.grad = 0.0
+
+    def seed(self):
+        return 1.0
 
     def passed_on(self, node, slope):
         return node.grad * slope
@@ -117,188 +128,112 @@ class Value:
         self.grad += gradient
 
 
-# -- the pass through the graph -------------------------------------------------------------
+# -- other ways through the graph -----------------------------------------------------------
 
 
 class Wrong(Value):
-    """What its mistake gives shows in short programs: nobody need wait for it in long ones."""
+    """A mistake that shows in short programs: nobody need wait for it in long ones."""
 
     longest = 1000
 
 
-class Overwriting(Wrong):
-    def receive(self, gradient):
-        self.grad = gradient
+WRONG = Stepwise(Wrong, runs="Value")
 
 
-class OverwritingFromTheRight(Overwriting):
-    def order(self):
-        order = []
-        seen = set()
-        stack = [(self, False)]
-        while stack:
-            node, ready = stack.pop()
-            if ready:
-                order.append(node)
-            elif node not in seen:
-                seen.add(node)
-                stack.append((node, True))
-                stack.extend((one, False) for one in reversed(node.inputs))
-        return order
+def overwrite(self, gradient):
+    self.grad = gradient
 
 
-class VisitedAgain(Wrong):
-    """Once for every way that leads to a node: as from a recursion without a set of those that it has seen."""
-
-    def visits(self):
-        found = []
-        stack = [(self, False)]
-        while stack:
-            node, ready = stack.pop()
-            if ready:
-                found.append(node)
-            else:
-                stack.append((node, True))
-                stack.extend((one, False) for one in reversed(node.inputs))
-        return reversed(found)
+def order_from_the_right(self):
+    """:meth:`Value.order` with the inputs of each node in reverse order."""
+    order, seen, stack = [], set(), [(self, False)]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend((one, False) for one in reversed(node.inputs))
+    return order
 
 
-class Recursive(Wrong):
-    """Passes on what has come so far, and then asks each input to do the same, at once."""
+def every_path(self):
+    """Each node once for every path that leads to it: as from a recursion without a set of the nodes it has seen."""
+    found, stack = [], [(self, False)]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            found.append(node)
+        else:
+            stack.append((node, True))
+            stack.extend((one, False) for one in reversed(node.inputs))
+    return reversed(found)
 
-    turned = False
+
+def recursive(turn):
+    """Visits that pass on what has come so far, and then ask each input to do the same, at once."""
 
     def visits(self):
         stack = [self]
         while stack:
             node = stack.pop()
             yield node
-            stack.extend(node.inputs if self.turned else reversed(node.inputs))
+            stack.extend(turn(node.inputs))
+
+    return visits
 
 
-class RecursiveFromTheRight(Recursive):
-    turned = True
-
-
-class DepthFirst(Wrong):
-    """Each node once, but as soon as it is met: before all that use it have passed on theirs."""
-
-    turned = False
+def depth_first(turn):
+    """Visits to each node once, as soon as it is met: before all that use it have passed on theirs."""
 
     def visits(self):
-        seen = set()
-        stack = [self]
+        seen, stack = set(), [self]
         while stack:
             node = stack.pop()
             if node not in seen:
                 seen.add(node)
                 yield node
-                stack.extend(node.inputs if self.turned else reversed(node.inputs))
+                stack.extend(turn(node.inputs))
+
+    return visits
 
 
-class DepthFirstFromTheRight(DepthFirst):
-    turned = True
+def breadth_first(self):
+    found, seen = [self], {self}
+    for node in found:
+        for one in node.inputs:
+            if one not in seen:
+                seen.add(one)
+                found.append(one)
+    return found
 
 
-class BreadthFirst(Wrong):
-    def visits(self):
-        found = [self]
-        seen = {self}
-        for node in found:
-            for one in node.inputs:
-                if one not in seen:
-                    seen.add(one)
-                    found.append(one)
-        return found
-
-
-class NotPropagated(Wrong):
-    def visits(self):
-        return [self]
-
-
-class Deep(Value):
-    """Right, by a recursion."""
-
-    def order(self):
-        return recursive_order(self)
-
-
-class Unseeded(Wrong):
-    def visits(self):
-        self.grad = 0.0
-        return super().visits()
-
-
-class SeededWithItsValue(Wrong):
-    def visits(self):
-        self.grad = self.value
-        return super().visits()
-
-
-class Forgetful(Wrong):
-    def made(self, operation, *given):
-        result = super().made(operation, *given)
-        result.inputs = ()
-        return result
-
-
-class HalfForgetful(Wrong):
-    def made(self, operation, *given):
-        result = super().made(operation, *given)
-        result.inputs = result.inputs[:1]
-        return result
-
-
-class Accumulating(Wrong):
-    """Nothing is ever set back to 0."""
-
-    def backward(self):
-        self.grad = 1.0
-        for node in self.visits():
-            for one, slope in zip(node.inputs, node.slopes, strict=False):
-                one.receive(node.grad * slope)
-
-
-class AccumulatingItself(Accumulating):
-    def backward(self):
-        before = self.grad
-        super().backward()
-        self.grad = before + 1.0
-
-
-class Adding(Wrong):
-    """A right pass each time, added to what is there."""
-
-    def backward(self):
-        before = [(node, node.grad) for node in self.order()]
-        super().backward()
-        for node, grad in before:
-            node.grad += grad
-
-
-class Local(Wrong):
-    def passed_on(self, node, slope):
-        return slope
-
-
-class Negative(Wrong):
-    def passed_on(self, node, slope):
-        return -node.grad * slope
-
-
-class SwappedDifference(Wrong):
-    def __rsub__(self, other):
-        return self - other
-
-
-class SwappedQuotient(Wrong):
-    def __rtruediv__(self, other):
-        return self / other
-
-
-class Swapped(SwappedDifference, SwappedQuotient):
+def nothing(self):
     pass
+
+
+def add_to_itself(self):
+    """A backward pass that sets nothing back to 0, and adds 1 to the gradient of the result."""
+    before = self.grad
+    Value.backward(self)
+    self.grad = before + 1.0
+
+
+def add_to_all(self):
+    """A right backward pass, added to the gradients of the one before."""
+    before = [(node, node.grad) for node in self.order()]
+    Value.backward(self)
+    for node, grad in before:
+        node.grad += grad
+
+
+def swapped_difference(self, other):
+    return self - other
+
+
+def swapped_quotient(self, other):
+    return self / other
 
 
 TWICE = (
@@ -321,17 +256,16 @@ OVERWRITTEN = "A value that is used twice receives two gradients: add them up, w
 
 
 def slope(code, message, operation, rule):
-    """The mistake that one operation has another rule."""
-    wrong = type("OfOneRule", (Wrong,), {"rules": {**Value.rules, operation: rule}})
-    return Mistake(code, message, runs={"Value": wrong})
+    """One operation with another rule."""
+    return WRONG.mistake(code, message, rules={**Value.rules, operation: rule})
 
 
 def upstream_ignored(operation):
     def passed_on(self, node, slope):
         return slope if node.operation == operation else node.grad * slope
 
-    wrong = type("OfOneRule", (Wrong,), {"passed_on": passed_on})
-    return Mistake(f"upstream-ignored/{operation}", UPSTREAM.format(f" of {operation}"), runs={"Value": wrong})
+    message = UPSTREAM.format(f" of {operation}")
+    return WRONG.mistake(f"upstream-ignored/{operation}", message, passed_on=passed_on)
 
 
 def sigmoid(x):
@@ -427,48 +361,52 @@ SLOPES = (
 )
 
 
-def whole(code, message, wrong):
-    return Mistake(code, message, runs={"Value": wrong})
-
-
 VALUE = (
-    whole("fan-out-overwritten", OVERWRITTEN, Overwriting),
-    whole("fan-out-overwritten/right", OVERWRITTEN, OverwritingFromTheRight),
-    whole("visited-twice", TWICE, VisitedAgain),
-    whole("visited-twice/recursive", TWICE, Recursive),
-    whole("visited-twice/recursive-right", TWICE, RecursiveFromTheRight),
-    whole("not-topological", EARLY, DepthFirst),
-    whole("not-topological/right", EARLY, DepthFirstFromTheRight),
-    whole("not-topological/breadth", EARLY, BreadthFirst),
-    whole(
+    WRONG.mistake("fan-out-overwritten", OVERWRITTEN, receive=overwrite),
+    WRONG.mistake("fan-out-overwritten/right", OVERWRITTEN, receive=overwrite, order=order_from_the_right),
+    WRONG.mistake("visited-twice", TWICE, visits=every_path),
+    WRONG.mistake("visited-twice/recursive", TWICE, visits=recursive(reversed)),
+    WRONG.mistake("visited-twice/recursive-right", TWICE, visits=recursive(tuple)),
+    WRONG.mistake("not-topological", EARLY, visits=depth_first(reversed)),
+    WRONG.mistake("not-topological/right", EARLY, visits=depth_first(tuple)),
+    WRONG.mistake("not-topological/breadth", EARLY, visits=breadth_first),
+    WRONG.mistake(
         "not-propagated",
         "Only the direct inputs of the result receive a gradient: does every node remember its inputs, "
         "is the order reversed, and does each node pass its own on?",
-        NotPropagated,
+        visits=lambda self: [self],
     ),
-    whole("seed-missing", "The gradient of the result by itself is 1: without it, everything is 0.", Unseeded),
-    whole("seed-value", "The gradient of the result by itself is 1, not its value.", SeededWithItsValue),
-    whole(
+    WRONG.mistake(
+        "seed-missing", "The gradient of the result by itself is 1: without it, everything is 0.", seed=lambda self: 0.0
+    ),
+    WRONG.mistake(
+        "seed-value", "The gradient of the result by itself is 1, not its value.", seed=lambda self: self.value
+    ),
+    WRONG.mistake(
         "inputs-not-kept",
         "The results do not remember what they were computed from, so `backward` ends where it starts.",
-        Forgetful,
+        kept=lambda inputs: (),
     ),
-    whole(
+    WRONG.mistake(
         "inputs-not-kept/second",
         "The results remember their first input only: the second never receives a gradient.",
-        HalfForgetful,
+        kept=lambda inputs: inputs[:1],
     ),
-    whole("not-afresh", AFRESH, Accumulating),
-    whole("not-afresh/itself", AFRESH, AccumulatingItself),
-    whole("not-afresh/sum", AFRESH, Adding),
-    whole("upstream-ignored", UPSTREAM.format(""), Local),
+    WRONG.mistake("not-afresh", AFRESH, reset=nothing),
+    WRONG.mistake("not-afresh/itself", AFRESH, reset=nothing, backward=add_to_itself),
+    WRONG.mistake("not-afresh/sum", AFRESH, backward=add_to_all),
+    WRONG.mistake("upstream-ignored", UPSTREAM.format(""), passed_on=lambda self, node, slope: slope),
     *(upstream_ignored(operation) for operation in Value.rules),
-    whole("sign", "The sign is flipped wherever a gradient is passed on.", Negative),
-    whole("reflected-swapped", SWAPPED, Swapped),
-    whole("reflected-swapped/difference", SWAPPED, SwappedDifference),
-    whole("reflected-swapped/quotient", SWAPPED, SwappedQuotient),
+    WRONG.mistake(
+        "sign",
+        "The sign is flipped wherever a gradient is passed on.",
+        passed_on=lambda self, node, slope: -node.grad * slope,
+    ),
+    WRONG.mistake("reflected-swapped", SWAPPED, __rsub__=swapped_difference, __rtruediv__=swapped_quotient),
+    WRONG.mistake("reflected-swapped/difference", SWAPPED, __rsub__=swapped_difference),
+    WRONG.mistake("reflected-swapped/quotient", SWAPPED, __rtruediv__=swapped_quotient),
     *SLOPES,
-    whole("recursion", DEPTH, Deep),
+    Stepwise(Value, runs="Value").mistake("recursion", DEPTH, order=lambda self: recursive_order(self)),
 )
 
 
@@ -479,19 +417,35 @@ class ComputationalGraph:
     """Nodes are (name, gate, inputs), sorted; the last is the loss."""
 
     def __init__(self, nodes):
-        self.nodes = nodes
+        self.nodes = self.in_order(nodes)
+
+    @staticmethod
+    def in_order(nodes):
+        return nodes
 
     def forward(self, inputs):
+        self.restart()
         self.given = dict(inputs)
         self.values = dict(inputs)
         for name, gate, sources in self.nodes:
             self.values[name] = gate.forward(*(self.values[source] for source in sources))
-        return self.values[self.nodes[-1][0]]
+        return self.values[self.output()[0]]
+
+    def restart(self):
+        """What forward does first: nothing."""
+
+    def output(self):
+        return self.nodes[-1]
 
     def backward(self):
         grads = self.fresh()
-        self.pass_back(grads, list(reversed(self.nodes)))
+        for name, gate, sources in self.backwards():
+            for source, gradient in zip(sources, self.gradients(gate, grads[name]), strict=False):
+                self.receive(grads, source, gradient)
         return {name: grads[name] for name in self.given}
+
+    def backwards(self):
+        return reversed(self.nodes)
 
     def fresh(self):
         return {**dict.fromkeys(self.values, 0.0), self.nodes[-1][0]: self.seed()}
@@ -499,103 +453,82 @@ class ComputationalGraph:
     def seed(self):
         return 1.0
 
-    def pass_back(self, grads, nodes):
-        for name, gate, sources in nodes:
-            for source, gradient in zip(sources, gate.backward(grads[name]), strict=False):
-                self.receive(grads, source, gradient)
+    @staticmethod
+    def gradients(gate, upstream):
+        return gate.backward(upstream)
 
-    def receive(self, grads, source, gradient):
+    @staticmethod
+    def receive(grads, source, gradient):
         grads[source] += gradient
 
 
-class OverwritingGraph(ComputationalGraph):
-    def receive(self, grads, source, gradient):
-        grads[source] = gradient
+GRAPHS = Stepwise(ComputationalGraph, runs="ComputationalGraph")
 
 
-class FirstComeGraph(ComputationalGraph):
-    def receive(self, grads, source, gradient):
-        grads[source] = grads[source] or gradient
+def put(grads, source, gradient):
+    grads[source] = gradient
 
 
-class UnreversedGraph(ComputationalGraph):
-    def pass_back(self, grads, nodes):
-        super().pass_back(grads, self.nodes)
+def put_first(grads, source, gradient):
+    grads[source] = grads[source] or gradient
 
 
-class UnseededGraph(ComputationalGraph):
-    def seed(self):
-        return 0.0
+def forget(self):
+    self.left = {}
 
 
-class SeededWithLoss(ComputationalGraph):
-    def seed(self):
-        return self.values[self.nodes[-1][0]]
+def leftover(self):
+    """The gradients that the backward pass before has left."""
+    self.left = {**dict.fromkeys(self.values, 0.0), **getattr(self, "left", {}), self.nodes[-1][0]: 1.0}
+    return self.left
 
 
-class UpstreamOnes(ComputationalGraph):
-    def pass_back(self, grads, nodes):
-        for _, gate, sources in nodes:
-            for source, gradient in zip(sources, gate.backward(1.0), strict=False):
-                self.receive(grads, source, gradient)
-
-
-class LeftoverGraph(ComputationalGraph):
-    """Keeps its gradients from one backward to the next."""
-
-    kept = None
-
-    def fresh(self):
-        self.kept = {**dict.fromkeys(self.values, 0.0), **(self.kept or {}), self.nodes[-1][0]: 1.0}
-        return self.kept
-
-
-class LeftoverSinceForward(LeftoverGraph):
-    def forward(self, inputs):
-        self.kept = None
-        return super().forward(inputs)
-
-
-class FirstNodeGraph(ComputationalGraph):
-    def forward(self, inputs):
-        super().forward(inputs)
-        return self.values[self.nodes[0][0]]
-
-
-class TurnedGates(ComputationalGraph):
-    """Gates get their inputs in the order in which the graph knows them, not in that of the node."""
-
-    def __init__(self, nodes):
-        super().__init__([(name, gate, sources[::-1]) for name, gate, sources in nodes])
-
-
-class TurnedBack(ComputationalGraph):
-    def pass_back(self, grads, nodes):
-        for name, gate, sources in nodes:
-            for source, gradient in zip(sources, reversed(gate.backward(grads[name])), strict=False):
-                self.receive(grads, source, gradient)
-
-
-def of_graph(code, message, wrong):
-    return Mistake(code, message, runs={"ComputationalGraph": wrong})
-
-
+TWO_GRADIENTS = "What is used twice receives two gradients: add them up."
 GRAPH = (
-    of_graph("fan-out-overwritten", "What is used twice receives two gradients: add them up.", OverwritingGraph),
-    of_graph("fan-out-overwritten/first", "What is used twice receives two gradients: add them up.", FirstComeGraph),
-    of_graph(
-        "order-not-reversed", "`backward` goes through the nodes from the last one to the first.", UnreversedGraph
+    GRAPHS.mistake("fan-out-overwritten", TWO_GRADIENTS, receive=put),
+    GRAPHS.mistake("fan-out-overwritten/first", TWO_GRADIENTS, receive=put_first),
+    GRAPHS.mistake(
+        "order-not-reversed",
+        "`backward` goes through the nodes from the last one to the first.",
+        backwards=lambda self: self.nodes,
     ),
-    of_graph("seed-missing", "The gradient of the loss by itself is 1: without it, everything is 0.", UnseededGraph),
-    of_graph("seed-value", "The gradient of the loss by itself is 1, not its value.", SeededWithLoss),
-    of_graph(
-        "upstream-ignored", "Each gate's `backward` gets the gradient of that gate's output, not 1.", UpstreamOnes
+    GRAPHS.mistake(
+        "seed-missing", "The gradient of the loss by itself is 1: without it, everything is 0.", seed=lambda self: 0.0
     ),
-    of_graph("not-afresh", "Gradients are left over from an earlier backward: begin with 0 each time.", LeftoverGraph),
-    of_graph("not-afresh/call", "Gradients are left over from the last backward: begin with 0.", LeftoverSinceForward),
-    of_graph("wrong-node", "`forward` returns the value of the last node; this is another one's.", FirstNodeGraph),
-    of_graph("inputs-swapped", "A gate gets its inputs in the order in which the node names them.", TurnedGates),
-    of_graph("gradients-swapped", "A gate's backward has a gradient for each input, in order.", TurnedBack),
+    GRAPHS.mistake(
+        "seed-value",
+        "The gradient of the loss by itself is 1, not its value.",
+        seed=lambda self: self.values[self.nodes[-1][0]],
+    ),
+    GRAPHS.mistake(
+        "upstream-ignored",
+        "Each gate's `backward` gets the gradient of that gate's output, not 1.",
+        gradients=lambda gate, upstream: gate.backward(1.0),
+    ),
+    GRAPHS.mistake(
+        "not-afresh", "Gradients are left over from an earlier backward: begin with 0 each time.", fresh=leftover
+    ),
+    GRAPHS.mistake(
+        "not-afresh/call",
+        "Gradients are left over from the last backward: begin with 0.",
+        fresh=leftover,
+        restart=forget,
+    ),
+    GRAPHS.mistake(
+        "wrong-node",
+        "`forward` returns the value of the last node; this is another one's.",
+        output=lambda self: self.nodes[0],
+    ),
+    GRAPHS.mistake(
+        "inputs-swapped",
+        "A gate gets its inputs in the order in which the node names them.",
+        in_order=lambda nodes: [(name, gate, sources[::-1]) for name, gate, sources in nodes],
+    ),
+    GRAPHS.mistake(
+        "gradients-swapped",
+        "A gate's backward has a gradient for each input, in order.",
+        gradients=lambda gate, upstream: reversed(gate.backward(upstream)),
+    ),
 )
 
 # -- the network ----------------------------------------------------------------------------
@@ -608,13 +541,22 @@ class MLP:
 
     def __init__(self, sizes):
         self.rng = np.random.default_rng(len(sizes))
-        self.layers = [[self.neuron(before) for _ in range(after)] for before, after in pairwise(sizes)]
+        self.layers = [self.layer(before, after) for before, after in pairwise(sizes)]
+
+    def layer(self, inputs, outputs):
+        return [self.neuron(inputs) for _ in range(outputs)]
 
     def neuron(self, inputs):
-        return [self.number(w) for w in self.rng.uniform(-1, 1, size=inputs)], self.number(0.0)
+        return [self.number(w) for w in self.start(inputs)], self.number(0.0)
+
+    def start(self, inputs):
+        return self.rng.uniform(-1, 1, size=inputs)
 
     def parameters(self):
-        return [p for layer in self.layers for weights, bias in layer for p in (*weights, bias)]
+        return [p for layer in self.learning() for weights, bias in layer for p in (*weights, bias)]
+
+    def learning(self):
+        return self.layers
 
     def __call__(self, x):
         for place, layer in enumerate(self.layers, start=1):
@@ -622,10 +564,12 @@ class MLP:
             x = [self.activated(one, place == len(self.layers)) for one in x]
         return x[0] if len(x) == 1 else x
 
-    def output_of(self, weights, bias, x):
+    @staticmethod
+    def output_of(weights, bias, x):
         return sum((w * one for w, one in zip(weights, x, strict=False)), bias)
 
-    def activated(self, one, last):
+    @staticmethod
+    def activated(one, last):
         return one if last else one.tanh()
 
 
@@ -635,146 +579,152 @@ class WrongMLP(MLP):
     untrained = True
 
 
-class Linear(WrongMLP):
-    def activated(self, one, last):
-        return one
+NETWORKS = Stepwise(WrongMLP, runs="MLP")
 
 
-class TanhAtTheEnd(WrongMLP):
-    def activated(self, one, last):
-        return one.tanh()
+def without_bias(weights, bias, x):
+    return sum(w * one for w, one in zip(weights, x, strict=False))
 
 
-class Rectified(WrongMLP):
-    def activated(self, one, last):
-        return one if last else one.relu()
+def detached(self, x):
+    """A call that computes with the numbers, and wraps the result."""
+    out = MLP.__call__(self, x)
+    return [self.number(one.value) for one in out] if isinstance(out, list) else self.number(out.value)
 
 
-class Squashed(WrongMLP):
-    def activated(self, one, last):
-        return one if last else one.sigmoid()
-
-
-class Unbiased(WrongMLP):
-    """The biases are there, and not used."""
-
-    def output_of(self, weights, bias, x):
-        return sum(w * one for w, one in zip(weights, x, strict=False))
-
-
-class WithoutBiases(Unbiased):
-    def parameters(self):
-        return [p for layer in self.layers for weights, _ in layer for p in weights]
-
-
-class LastLayerLeftOut(WrongMLP):
-    def parameters(self):
-        return [p for layer in self.layers[:-1] for weights, bias in layer for p in (*weights, bias)]
-
-
-class OnlyLastLayer(WrongMLP):
-    def parameters(self):
-        return [p for weights, bias in self.layers[-1] for p in (*weights, bias)]
-
-
-class SharedNeurons(WrongMLP):
-    """As of ``[neuron] * n``: one neuron, n times."""
-
-    def __init__(self, sizes):
-        super().__init__(sizes)
-        self.layers = [[layer[0]] * len(layer) for layer in self.layers]
-
-
-class AllZero(WrongMLP):
-    def neuron(self, inputs):
-        return [self.number(0.0) for _ in range(inputs)], self.number(0.0)
-
-
-class AllOne(WrongMLP):
-    def neuron(self, inputs):
-        return [self.number(1.0) for _ in range(inputs)], self.number(0.0)
-
-
-class Detached(WrongMLP):
-    """Computes with the numbers, and wraps the result."""
-
-    def __call__(self, x):
-        out = super().__call__(x)
-        return [self.number(one.value) for one in out] if isinstance(out, list) else self.number(out.value)
-
-
-def of_network(code, message, wrong):
-    return Mistake(code, message, runs={"MLP": wrong})
-
-
-BIASES = "Every neuron has a bias, which is added to its sum and belongs to `parameters()`."
+ALIKE = "All weights begin alike, so all neurons of a layer stay alike."
 NETWORK = (
-    of_network("activation-missing", "The hidden layers apply tanh; without it the network is linear.", Linear),
-    of_network(
-        "activation-at-the-end", "The output layer applies no tanh: its output may be any number.", TanhAtTheEnd
+    NETWORKS.mistake(
+        "activation-missing",
+        "The hidden layers apply tanh; without it the network is linear.",
+        activated=lambda one, last: one,
     ),
-    of_network("relu-for-tanh", "The hidden layers apply tanh here, not relu.", Rectified),
-    of_network("sigmoid-for-tanh", "The hidden layers apply tanh here, not sigmoid.", Squashed),
-    of_network("bias-unused", "The biases are parameters, and the output does not depend on them: add them.", Unbiased),
-    of_network("bias-missing", BIASES, WithoutBiases),
-    of_network("parameters-missing/last", "`parameters()` leaves out the last layer.", LastLayerLeftOut),
-    of_network("parameters-missing/first", "`parameters()` has those of the last layer only.", OnlyLastLayer),
-    of_network("neurons-shared", "`[neuron] * n` is n times the same neuron: make a new one each time.", SharedNeurons),
-    of_network("no-symmetry-breaking", "All weights begin alike, so all neurons of a layer stay alike.", AllZero),
-    of_network("no-symmetry-breaking/one", "All weights begin alike, so all neurons of a layer stay alike.", AllOne),
-    of_network("graph-cut", "The output is a new Value that does not know where it comes from.", Detached),
+    NETWORKS.mistake(
+        "activation-at-the-end",
+        "The output layer applies no tanh: its output may be any number.",
+        activated=lambda one, last: one.tanh(),
+    ),
+    NETWORKS.mistake(
+        "relu-for-tanh",
+        "The hidden layers apply tanh here, not relu.",
+        activated=lambda one, last: one if last else one.relu(),
+    ),
+    NETWORKS.mistake(
+        "sigmoid-for-tanh",
+        "The hidden layers apply tanh here, not sigmoid.",
+        activated=lambda one, last: one if last else one.sigmoid(),
+    ),
+    NETWORKS.mistake(
+        "bias-unused",
+        "The biases are parameters, and the output does not depend on them: add them.",
+        output_of=without_bias,
+    ),
+    NETWORKS.mistake(
+        "bias-missing",
+        "Every neuron has a bias, which is added to its sum and belongs to `parameters()`.",
+        output_of=without_bias,
+        parameters=lambda self: [p for layer in self.layers for weights, _ in layer for p in weights],
+    ),
+    NETWORKS.mistake(
+        "parameters-missing/last",
+        "`parameters()` leaves out the last layer.",
+        learning=lambda self: self.layers[:-1],
+    ),
+    NETWORKS.mistake(
+        "parameters-missing/first",
+        "`parameters()` has those of the last layer only.",
+        learning=lambda self: self.layers[-1:],
+    ),
+    NETWORKS.mistake(
+        "neurons-shared",
+        "`[neuron] * n` is n times the same neuron: make a new one each time.",
+        layer=lambda self, inputs, outputs: [MLP.layer(self, inputs, outputs)[0]] * outputs,
+    ),
+    NETWORKS.mistake("no-symmetry-breaking", ALIKE, start=lambda self, inputs: np.zeros(inputs)),
+    NETWORKS.mistake("no-symmetry-breaking/one", ALIKE, start=lambda self, inputs: np.ones(inputs)),
+    NETWORKS.mistake(
+        "graph-cut", "The output is a new Value that does not know where it comes from.", __call__=detached
+    ),
 )
 
 # -- functions with a context ---------------------------------------------------------------
 
 
-def function(forward, backward, keep=None):
-    """A class with forward(*inputs) -> z and backward(grad, z, *inputs); `keep` holds what the context should."""
+class Function:
+    """A function with a context, which keeps the output z and the inputs: `output` and `gradients` are its rule."""
 
-    class Function:
-        @staticmethod
-        def forward(ctx, *inputs):
-            z = forward(*inputs)
-            (ctx if keep is None else keep).kept = (z, *inputs)
-            return z
+    @classmethod
+    def forward(cls, ctx, *inputs):
+        z = cls.output(*inputs)
+        cls.place(ctx).kept = (z, *inputs)
+        return z
 
-        @staticmethod
-        def backward(ctx, grad):
-            return backward(grad, *(ctx if keep is None else keep).kept)
+    @classmethod
+    def backward(cls, ctx, grad):
+        return cls.gradients(grad, *cls.place(ctx).kept)
 
-    return Function
+    @staticmethod
+    def place(ctx):
+        return ctx
 
 
 def logistic(x):
     return 1 / (1 + np.exp(-x))
 
 
-FORMULAS = {
-    "Multiply": (lambda x, y: x * y, lambda grad, z, x, y: (y * grad, x * grad)),
-    "Sigmoid": (logistic, lambda grad, z, x: grad * z * (1 - z)),
-    "MatMul": (lambda X, W: X @ W, lambda grad, Y, X, W: (grad @ W.T, X.T @ grad)),
-}
-FUNCTIONS = {name: function(*formulas) for name, formulas in FORMULAS.items()}
+class Multiply(Function):
+    @staticmethod
+    def output(x, y):
+        return x * y
+
+    @staticmethod
+    def gradients(grad, z, x, y):
+        return y * grad, x * grad
 
 
-def wrong_ways(name, *ways):
-    """The mistakes of all functions, and those given by (code, message, backward)."""
-    forward, right = FORMULAS[name]
-    place = "What is saved belongs to one use: keep it in `ctx`, not in the class or in a global variable."
+class Sigmoid(Function):
+    output = staticmethod(logistic)
+
+    @staticmethod
+    def gradients(grad, z, x):
+        return grad * z * (1 - z)
+
+
+class MatMul(Function):
+    @staticmethod
+    def output(X, W):
+        return X @ W
+
+    @staticmethod
+    def gradients(grad, Y, X, W):
+        return grad @ W.T, X.T @ grad
+
+
+FUNCTIONS = {function.__name__: function for function in (Multiply, Sigmoid, MatMul)}
+
+
+def wrong_functions(function, *ways):
+    """The mistakes of all functions, and those given by (code, message, gradients)."""
+    reference, right = Stepwise(function, runs=function.__name__), function.gradients
+    shared = type("Shared", (), {})
     ignored = "The upstream gradient `grad` does not come in: multiply the local slope by it."
     common = (
         ("upstream-ignored", ignored, lambda grad, *kept: right(np.ones_like(grad), *kept)),
         ("sign", "The sign is flipped.", lambda grad, *kept: right(-grad, *kept)),
     )
     return (
-        Mistake("context-ignored", place, runs={name: function(forward, right, type("Kept", (), {}))}),
-        *(Mistake(code, message, runs={name: function(forward, way)}) for code, message, way in (*common, *ways)),
+        reference.mistake(
+            "context-ignored",
+            "What is saved belongs to one use: keep it in `ctx`, not in the class or in a global variable.",
+            place=lambda ctx: shared,
+        ),
+        *(reference.mistake(code, message, gradients=way) for code, message, way in (*common, *ways)),
     )
 
 
 WRONG_FUNCTIONS = {
-    "Multiply": wrong_ways(
-        "Multiply",
+    "Multiply": wrong_functions(
+        Multiply,
         (
             "factors-not-swapped",
             "The slope by one factor is the other: grad_x = y · grad.",
@@ -788,8 +738,8 @@ WRONG_FUNCTIONS = {
         ("output-for-factor", "The slope is the other factor, not z.", lambda grad, z, x, y: (z * grad, z * grad)),
         ("quotient-for-product", "This divides by the other factor.", lambda grad, z, x, y: (grad / y, grad / x)),
     ),
-    "Sigmoid": wrong_ways(
-        "Sigmoid",
+    "Sigmoid": wrong_functions(
+        Sigmoid,
         (
             "sigmoid-of-input",
             "The slope is z (1 − z) with the output z, not with the input x.",
@@ -804,8 +754,8 @@ WRONG_FUNCTIONS = {
         ("factor-missing", "The slope is z (1 − z): the factor z is missing.", lambda grad, z, x: grad * (1 - z)),
         ("factor-missing/other", "The slope is z (1 − z): the factor 1 − z is missing.", lambda grad, z, x: grad * z),
     ),
-    "MatMul": wrong_ways(
-        "MatMul",
+    "MatMul": wrong_functions(
+        MatMul,
         ("swapped", "Return (grad_X, grad_W), in this order.", lambda grad, Y, X, W: (X.T @ grad, grad @ W.T)),
         (
             "transposed",
