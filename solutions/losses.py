@@ -202,11 +202,7 @@ OFF_BY_ONE = "The labels are off by one: they count from 0, so y[i] is the colum
 def label_shift(evaluate):
     """The class before the label in place of the label's own, as if labels counted from 1."""
     return instead(
-        "label-shift",
-        OFF_BY_ONE,
-        lambda W, X, y, reg: evaluate(W, X, (y - 1) % W.shape[1], reg),
-        "loss",
-        "dW",
+        "label-shift", OFF_BY_ONE, lambda W, X, y, reg: evaluate(W, X, (y - 1) % W.shape[1], reg), "loss", "dW"
     )
 
 
@@ -270,9 +266,7 @@ SVM = (
         added_to_correct_class(lambda scores, onehot: over_margin(scores, onehot) - 1),
     ),
     Mistake(
-        "margin-missing",
-        "The margin of 1 is missing: max(0, s_j − s_y + 1).",
-        wrong_svm("loss", "dW", margin=0.0),
+        "margin-missing", "The margin of 1 is missing: max(0, s_j − s_y + 1).", wrong_svm("loss", "dW", margin=0.0)
     ),
     Mistake(
         "hinge-missing",
@@ -485,11 +479,7 @@ SOFTMAX_SCORES = (
         "The maximum is added to the scores; subtract it, so that the largest becomes 0.",
         lambda scores, onehot: normalised(np.exp(scores + scores.max(axis=1, keepdims=True))) - onehot,
     ),
-    (
-        "unstable/one-maximum",
-        ONE_MAXIMUM,
-        lambda scores, onehot: normalised(np.exp(scores - scores.max())) - onehot,
-    ),
+    ("unstable/one-maximum", ONE_MAXIMUM, lambda scores, onehot: normalised(np.exp(scores - scores.max())) - onehot),
 )
 
 AVERAGED = of_gradient(

@@ -18,14 +18,7 @@ from autograder.mistakes import (
 from autograder.spec import Mistake
 
 from .layers import sigmoid
-from .losses import (
-    AVERAGED,
-    LAST_EXAMPLE,
-    SOFTMAX_SCORES,
-    large_examples,
-    regularised,
-    softmax_scores_gradient,
-)
+from .losses import AVERAGED, LAST_EXAMPLE, SOFTMAX_SCORES, large_examples, regularised, softmax_scores_gradient
 from .subject import SIZES, Subject
 
 # -- the two-layer net ----------------------------------------------------------------------------
@@ -217,15 +210,10 @@ MLP = Subject(
             da=lambda h: h * (1 - h),
         ),
         MLP_GRADIENT.mistake(
-            "",
-            "σ′ = h(1 − h) is of the hidden layer's output h, not of its input.",
-            da=lambda dh, a: dh * a * (1 - a),
+            "", "σ′ = h(1 − h) is of the hidden layer's output h, not of its input.", da=lambda dh, a: dh * a * (1 - a)
         ),
         misled(
-            "batch-not-summed/last",
-            LAST_EXAMPLE,
-            MLP_GRADIENT,
-            lambda args: {"X": args["X"][-1:], "y": args["y"][-1:]},
+            "batch-not-summed/last", LAST_EXAMPLE, MLP_GRADIENT, lambda args: {"X": args["X"][-1:], "y": args["y"][-1:]}
         ),
         transposed("dW1"),
         permuted("rows", "dW1"),

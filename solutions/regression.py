@@ -85,12 +85,7 @@ SUBJECTS = (
                 lambda w, X, y: X * (sigmoid(X @ w) - y)[:, None],
                 "dw",
             ),
-            instead(
-                "batch-not-summed/last",
-                LAST_EXAMPLE,
-                lambda w, X, y: X[-1] * (sigmoid(X[-1] @ w) - y[-1]),
-                "dw",
-            ),
+            instead("batch-not-summed/last", LAST_EXAMPLE, lambda w, X, y: X[-1] * (sigmoid(X[-1] @ w) - y[-1]), "dw"),
             instead(
                 "",
                 "The slope of σ counts twice: with the cross entropy ŷ(1 − ŷ) cancels, and ŷ − y remains.",

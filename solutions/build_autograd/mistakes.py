@@ -626,9 +626,7 @@ NETWORK = (
         parameters=lambda self: [p for layer in self.layers for weights, _ in layer for p in weights],
     ),
     NETWORKS.mistake(
-        "parameters-missing/last",
-        "`parameters()` leaves out the last layer.",
-        learning=lambda self: self.layers[:-1],
+        "parameters-missing/last", "`parameters()` leaves out the last layer.", learning=lambda self: self.layers[:-1]
     ),
     NETWORKS.mistake(
         "parameters-missing/first",

@@ -152,9 +152,7 @@ SIGMOID = Stepwise(SIGMOID_STEPS, "values", "grads")
 # In order of how much they change.
 SIGMOID_MISTAKES = (
     SIGMOID.mistake(
-        "bias-times-itself",
-        "w2 is added, not multiplied: its gradient is that of dot.",
-        dw2=lambda ddot, w2: ddot * w2,
+        "bias-times-itself", "w2 is added, not multiplied: its gradient is that of dot.", dw2=lambda ddot, w2: ddot * w2
     ),
     SIGMOID.mistake(
         "upstream-ignored/bias", "The gradient of w2 is 1 times the upstream gradient, not 1.", dw2=lambda: 1.0
@@ -233,9 +231,7 @@ SIGMOID_MISTAKES = (
         dplus1=lambda df, plus1: df / plus1**2,
     ),
     SIGMOID.mistake(
-        "square-missing",
-        "The derivative of 1/x is −1/x²: the square is missing.",
-        dplus1=lambda df, plus1: -df / plus1,
+        "square-missing", "The derivative of 1/x is −1/x²: the square is missing.", dplus1=lambda df, plus1: -df / plus1
     ),
     SIGMOID.mistake(
         "slope-of-output",
@@ -248,9 +244,7 @@ SIGMOID_MISTAKES = (
         dplus1=lambda df, plus1: df * np.log(plus1),
     ),
     SIGMOID.mistake(
-        "slope-missing/reciprocal",
-        "The node 1/x is skipped: multiply by its slope, −1/plus1².",
-        dplus1=lambda df: df,
+        "slope-missing/reciprocal", "The node 1/x is skipped: multiply by its slope, −1/plus1².", dplus1=lambda df: df
     ),
     *start_mistakes(SIGMOID, "f"),
     SIGMOID.mistake("bias-missing", "The bias w2 is not added.", dot=lambda sum: sum),
@@ -302,9 +296,7 @@ NEURON_MISTAKES = (
         dw=lambda x, ddot: np.array([*(x * ddot), 1.0]),
     ),
     NEURON.mistake(
-        "bias-left-out",
-        "dw has three entries: the last one is the gradient of the bias.",
-        dw=lambda x, ddot: x * ddot,
+        "bias-left-out", "dw has three entries: the last one is the gradient of the bias.", dw=lambda x, ddot: x * ddot
     ),
     NEURON.mistake("bias-as-weight", "dx has two entries: the bias belongs to no input.", dx=lambda w, ddot: w * ddot),
     NEURON.mistake("not-swapped", SWAPS, dw=lambda w, ddot: w * ddot, dx=lambda x, ddot: x * ddot),
@@ -336,9 +328,7 @@ NEURON_MISTAKES = (
     ),
     NEURON.mistake("slope-factor-missing/f", "The slope of the sigmoid is (1 − f) f; here it is f.", ddot=lambda f: f),
     NEURON.mistake(
-        "slope-of-tanh",
-        "1 − f² is the slope of tanh; that of the sigmoid is (1 − f) f.",
-        ddot=lambda f: 1 - f * f,
+        "slope-of-tanh", "1 − f² is the slope of tanh; that of the sigmoid is (1 − f) f.", ddot=lambda f: 1 - f * f
     ),
     NEURON.mistake("slope-sign", "The slope of the sigmoid is (1 − f) f, not (1 + f) f.", ddot=lambda f: (1 + f) * f),
     NEURON.mistake(
@@ -425,16 +415,12 @@ GATE_MISTAKES = {
             gradients=lambda x, y, dz: (y * dz, x * dz),
         ),
         ADD.mistake(
-            "one-input-only",
-            "Only one input gets the gradient: dy is dz too.",
-            gradients=lambda x, y, dz: (dz, 0.0),
+            "one-input-only", "Only one input gets the gradient: dy is dz too.", gradients=lambda x, y, dz: (dz, 0.0)
         ),
         ADD.mistake("scale/double", "Each input gets dz once, not twice.", gradients=lambda x, y, dz: (2 * dz, 2 * dz)),
         ADD.mistake("sign", "The sign is flipped: both slopes are +1.", gradients=lambda x, y, dz: (-dz, -dz)),
         ADD.mistake(
-            "rule-of-minus",
-            "dy has the wrong sign: that is the rule for x − y.",
-            gradients=lambda x, y, dz: (dz, -dz),
+            "rule-of-minus", "dy has the wrong sign: that is the rule for x − y.", gradients=lambda x, y, dz: (dz, -dz)
         ),
         ADD.mistake("gradient-zero", "Both gradients are zero.", gradients=lambda x, y, dz: (0.0, 0.0)),
         ADD.mistake("wrong-operation", "An add gate adds; here x and y are multiplied.", output=lambda x, y: x * y),
@@ -467,9 +453,7 @@ GATE_MISTAKES = {
             gradients=lambda x, y, dz: (dz, dz),
         ),
         MULTIPLY.mistake(
-            "one-input-only",
-            "Only one input gets a gradient: dy is x · dz.",
-            gradients=lambda x, y, dz: (y * dz, 0.0),
+            "one-input-only", "Only one input gets a gradient: dy is x · dz.", gradients=lambda x, y, dz: (y * dz, 0.0)
         ),
         MULTIPLY.mistake("sign", "The sign is flipped.", gradients=lambda x, y, dz: (-y * dz, -x * dz)),
         MULTIPLY.mistake("gradient-zero", "Both gradients are zero.", gradients=lambda x, y, dz: (0.0, 0.0)),
@@ -606,9 +590,7 @@ SHARED_MISTAKES = (
         dy=lambda dq, y: dq * y,
     ),
     SHARED.mistake(
-        "double-counting",
-        "One of the two ways of x is counted twice: dx is 2x + y.",
-        through_q=lambda dq: 2 * dq,
+        "double-counting", "One of the two ways of x is counted twice: dx is 2x + y.", through_q=lambda dq: 2 * dq
     ),
     SHARED.mistake(
         "double-counting/direct",

@@ -3,12 +3,9 @@
 The functions that are varied here are the right ones of its `checks.py`, as long as nothing is varied.
 """
 
-import functools
-
 import numpy as np
 
-from autograder.mistakes import instead
-from autograder.spec import Mistake
+from autograder.mistakes import Stepwise
 from coursekit.autograd import grad, hvp, log_softmax, softmax, stop_gradient, value_and_grad
 
 # -- second derivatives ----------------------------------------------------------------------
@@ -18,9 +15,7 @@ def unit(f, x, v):
     return hvp(f, x, v / np.linalg.norm(v))
 
 
-def wrong_hvp(code, message, formula):
-    return Mistake(code, message, runs={"hvp": formula})
-
+wrong_hvp = Stepwise(hvp, runs="hvp").instead
 
 HVP = [
     wrong_hvp("gradient-only", "This is the gradient itself: v does not come in.", lambda f, x, v: grad(f)(x)),
@@ -45,11 +40,7 @@ HVP = [
         lambda f, x, v: hvp(f, x, np.ones_like(x)) * v,
     ),
     wrong_hvp("swapped", "x and v are exchanged: H is taken at x.", lambda f, x, v: hvp(f, v, x)),
-    wrong_hvp(
-        "gradient-for-v",
-        "This is H times the gradient: multiply by v.",
-        lambda f, x, v: hvp(f, x, grad(f)(x)),
-    ),
+    wrong_hvp("gradient-for-v", "This is H times the gradient: multiply by v.", lambda f, x, v: hvp(f, x, grad(f)(x))),
     wrong_hvp(
         "product-of-gradients",
         "The squares of the gradient come in: the bracket is gradient · v, with one gradient.",
@@ -70,55 +61,39 @@ def penalty(f, w, of=lambda g: np.sum(g**2)):
     return value_and_grad(lambda w: of(grad(f)(w)))(w)
 
 
-def wrong_penalty(code, message, formula):
-    return Mistake(code, message, runs={"gradient_penalty": formula})
-
+PENALTY = Stepwise(penalty, runs="gradient_penalty")
 
 GRADIENT_PENALTY = [
-    wrong_penalty(
-        "norm-not-squared",
-        "This is the norm; R is its square.",
-        functools.partial(penalty, of=lambda g: np.sqrt(np.sum(g**2))),
-    ),
-    wrong_penalty(
+    PENALTY.mistake("norm-not-squared", "This is the norm; R is its square.", of=lambda g: np.sqrt(np.sum(g**2))),
+    PENALTY.instead(
         "scale/half",
         "The 2 is missing: both factors of g · g depend on w.",
         lambda f, w: (penalty(f, w)[0], penalty(f, w)[1] / 2),
     ),
-    wrong_penalty("half-added", "There is no ½: R = ‖g‖².", functools.partial(penalty, of=lambda g: np.sum(g**2) / 2)),
-    wrong_penalty(
-        "mean-for-sum",
-        "This is the mean of the squares; R is their sum.",
-        functools.partial(penalty, of=lambda g: np.mean(g**2)),
+    PENALTY.mistake("half-added", "There is no ½: R = ‖g‖².", of=lambda g: np.sum(g**2) / 2),
+    PENALTY.mistake("mean-for-sum", "This is the mean of the squares; R is their sum.", of=lambda g: np.mean(g**2)),
+    PENALTY.mistake("square-missing", "The square is missing: this is the sum of the gradient.", of=np.sum),
+    PENALTY.mistake(
+        "absolute-for-square", "These are absolute values; R sums the squares.", of=lambda g: np.sum(np.abs(g))
     ),
-    wrong_penalty(
-        "square-missing",
-        "The square is missing: this is the sum of the gradient.",
-        functools.partial(penalty, of=np.sum),
-    ),
-    wrong_penalty(
-        "absolute-for-square",
-        "These are absolute values; R sums the squares.",
-        functools.partial(penalty, of=lambda g: np.sum(np.abs(g))),
-    ),
-    wrong_penalty(
+    PENALTY.mistake(
         "distance-to-one",
         "R is ‖g‖² itself, not (‖g‖ − 1)², which the paper uses.",
-        functools.partial(penalty, of=lambda g: (np.sqrt(np.sum(g**2)) - 1) ** 2),
+        of=lambda g: (np.sqrt(np.sum(g**2)) - 1) ** 2,
     ),
-    wrong_penalty(
+    PENALTY.instead(
         "hessian-missing",
         "This is 2g: the derivative of g · g by w goes through g, which brings in H.",
         lambda f, w: (penalty(f, w)[0], 2 * grad(f)(w)),
     ),
-    wrong_penalty(
+    PENALTY.instead(
         "gradient-only",
         "This is the gradient of f; asked for is that of R.",
         lambda f, w: (penalty(f, w)[0], grad(f)(w)),
     ),
-    wrong_penalty("penalises-w", "This is ‖w‖²: R is made of the gradient.", lambda f, w: (np.sum(w**2), 2 * w)),
-    wrong_penalty("value-for-R", "This is f(w), not R.", lambda f, w: (f(w), penalty(f, w)[1])),
-    wrong_penalty(
+    PENALTY.instead("penalises-w", "This is ‖w‖²: R is made of the gradient.", lambda f, w: (np.sum(w**2), 2 * w)),
+    PENALTY.instead("value-for-R", "This is f(w), not R.", lambda f, w: (f(w), penalty(f, w)[1])),
+    PENALTY.instead(
         "value-squared",
         "This is the square of f; R is that of its gradient.",
         lambda f, w: value_and_grad(lambda w: f(w) ** 2)(w),
@@ -134,9 +109,7 @@ def momentum(theta, m, grad, lr, mu):
     return theta + m, m
 
 
-def wrong_momentum(code, message, formula):
-    return instead(code, message, formula, "theta", "m")
-
+wrong_momentum = Stepwise(momentum, "theta", "m").instead
 
 MOMENTUM_STEP = [
     wrong_momentum(
@@ -249,61 +222,47 @@ def gradient_at_x(model, x, target):
     return lambda r: np.sum(r * grad(log_probability(model, x, target))(0 * x))
 
 
-def wrong_signal(code, message, function):
-    return Mistake(code, message, runs={"adversarial_signal": function})
-
-
-def signal_with(code, message, **changes):
-    return wrong_signal(code, message, functools.partial(adversarial, **changes))
-
+SIGNAL = Stepwise(adversarial, runs="adversarial_signal")
 
 ADVERSARIAL_SIGNAL = [
-    signal_with(
+    SIGNAL.mistake(
         "bound-ignored",
         "The signal leaves the ball: after each step, scale r to length eps if it is longer.",
         pull=lambda eps: lambda r: r,
     ),
-    signal_with(
+    SIGNAL.mistake(
         "bound-per-pixel",
         "The bound is put on single pixels; it is on the norm of the whole signal.",
         pull=lambda eps: lambda r: np.clip(r, -eps, eps),
     ),
-    signal_with(
+    SIGNAL.mistake(
         "bound-squared",
         "The norm is compared without its square root: ‖r‖² ≤ eps is another ball.",
         pull=lambda eps: into_ball(np.sqrt(eps)),
     ),
-    signal_with(
-        "climbs-p",
-        "This climbs p itself, which is flat where p is small: climb log p.",
-        of=climbs_p,
-    ),
-    signal_with(
+    SIGNAL.mistake("climbs-p", "This climbs p itself, which is flat where p is small: climb log p.", of=climbs_p),
+    SIGNAL.mistake(
         "sign",
         "This makes the target less likely: climb log p, add the gradient.",
         of=lambda model, x, target: lambda r: -log_softmax(model(x + r))[target],
     ),
-    signal_with(
+    SIGNAL.mistake(
         "untargeted",
         "This drives the network away from its own answer; asked for is the way to the target.",
         of=lambda model, x, target: lambda r: -log_softmax(model(x + r))[int(np.argmax(model(x)))],
     ),
-    signal_with(
-        "gradient-at-x",
-        "The gradient is always taken at x; take it at x + r, where you are now.",
-        of=gradient_at_x,
+    SIGNAL.mistake(
+        "gradient-at-x", "The gradient is always taken at x; take it at x + r, where you are now.", of=gradient_at_x
     ),
-    wrong_signal(
-        "input-included",
-        "This is x + r; return r alone.",
-        lambda model, x, *rest: x + adversarial(model, x, *rest),
+    SIGNAL.instead(
+        "input-included", "This is x + r; return r alone.", lambda model, x, *rest: x + adversarial(model, x, *rest)
     ),
-    wrong_signal(
+    SIGNAL.instead(
         "one-step",
         "Only one step is taken: repeat num_iters times.",
         lambda model, x, target, eps, lr, num_iters: adversarial(model, x, target, eps, lr, 1),
     ),
-    wrong_signal(
+    SIGNAL.instead(
         "input-bounded",
         "The ball is drawn around zero for x + r; it is r that has to stay short.",
         lambda model, x, target, eps, lr, num_iters: (
@@ -321,79 +280,60 @@ def visualise(
     lr,
     num_iters,
     reg,
+    *,
     penalty=lambda x: np.sum(x**2),
+    weight=lambda reg: reg,
     of=lambda h, unit: h[unit],
 ):
+    """An image that excites a unit: its activation, less reg · ‖x‖², climbed from x0."""
+
     def objective(x):
-        return of(model[: layer + 1](x), unit) - reg * penalty(x)
+        return of(model[: layer + 1](x), unit) - weight(reg) * penalty(x)
 
     return ascend(objective, x0, lr, num_iters)
 
 
-def with_reg(change):
-    def image(model, layer, unit, x0, lr, num_iters, reg):
-        return visualise(model, layer, unit, x0, lr, num_iters, change(reg))
-
-    return image
-
-
-def wrong_image(code, message, function):
-    return Mistake(code, message, runs={"visualise_unit": function})
-
+IMAGE = Stepwise(visualise, runs="visualise_unit")
 
 VISUALISE_UNIT = [
-    wrong_image(
+    IMAGE.instead(
         "sign",
         "This descends: the unit becomes less active. Add the gradient.",
         lambda model, layer, unit, x0, lr, *rest: visualise(model, layer, unit, x0, -lr, *rest),
     ),
-    wrong_image(
-        "sign/activation",
-        "The activation is made small; only ‖x‖² shall be.",
-        functools.partial(visualise, of=lambda h, unit: -h[unit]),
-    ),
-    wrong_image(
+    IMAGE.mistake("sign/activation", "The activation is made small; only ‖x‖² shall be.", of=lambda h, unit: -h[unit]),
+    IMAGE.mistake(
         "sign/regulariser",
         "The regulariser is added, so x is driven outwards: subtract reg · ‖x‖².",
-        with_reg(lambda reg: -reg),
+        weight=lambda reg: -reg,
     ),
-    wrong_image("regularizer-missing", "The regulariser is missing.", with_reg(lambda reg: 0.0)),
-    wrong_image(
-        "regularizer-scale",
-        "The 2 is missing: the gradient of reg · ‖x‖² is 2 · reg · x.",
-        with_reg(lambda reg: reg / 2),
+    IMAGE.mistake("regularizer-missing", "The regulariser is missing.", weight=lambda reg: 0.0),
+    IMAGE.mistake(
+        "regularizer-scale", "The 2 is missing: the gradient of reg · ‖x‖² is 2 · reg · x.", weight=lambda reg: reg / 2
     ),
-    wrong_image(
-        "norm-not-squared",
-        "The regulariser is reg · ‖x‖², with the square.",
-        functools.partial(visualise, penalty=lambda x: np.sqrt(np.sum(x**2))),
+    IMAGE.mistake(
+        "norm-not-squared", "The regulariser is reg · ‖x‖², with the square.", penalty=lambda x: np.sqrt(np.sum(x**2))
     ),
-    wrong_image(
-        "all-units",
-        "All units of the layer are summed; take the one asked for.",
-        functools.partial(visualise, of=lambda h, unit: np.sum(h)),
+    IMAGE.mistake(
+        "all-units", "All units of the layer are summed; take the one asked for.", of=lambda h, unit: np.sum(h)
     ),
-    wrong_image(
-        "wrong-unit",
-        "This is another unit: units are counted from 0.",
-        functools.partial(visualise, of=lambda h, unit: h[unit - 1]),
-    ),
-    wrong_image(
+    IMAGE.mistake("wrong-unit", "This is another unit: units are counted from 0.", of=lambda h, unit: h[unit - 1]),
+    IMAGE.instead(
         "wrong-layer",
         "This is the layer before: what comes out of layer l is model[:l + 1](x).",
         lambda model, layer, *rest: visualise(model, max(layer - 1, 0), *rest),
     ),
-    wrong_image(
+    IMAGE.instead(
         "whole-network",
         "The layer is ignored: this unit belongs to the end of the network.",
         lambda model, layer, *rest: visualise(model, len(model) - 1, *rest),
     ),
-    wrong_image(
+    IMAGE.instead(
         "one-step",
         "Only one step is taken: repeat num_iters times.",
         lambda model, layer, unit, x0, lr, num_iters, reg: visualise(model, layer, unit, x0, lr, 1, reg),
     ),
-    wrong_image("no-update", "This is x0: nothing has happened to it.", lambda model, layer, unit, x0, *rest: x0),
+    IMAGE.instead("no-update", "This is x0: nothing has happened to it.", lambda model, layer, unit, x0, *rest: x0),
 ]
 
 
@@ -422,56 +362,54 @@ def match(encoder, target, x0, lr, num_iters, similarity=cosine):
     return ascend(lambda x: similarity(encoder(x), target), x0, lr, num_iters)
 
 
-def wrong_match(code, message, similarity):
-    return Mistake(code, message, runs={"match_embedding": functools.partial(match, similarity=similarity)})
-
+MATCH = Stepwise(match, runs="match_embedding")
 
 MATCH_EMBEDDING = [
-    wrong_match("sign", "The cosine goes down: climb it, add its gradient.", lambda e, t: -cosine(e, t)),
-    wrong_match(
+    MATCH.mistake("sign", "The cosine goes down: climb it, add its gradient.", similarity=lambda e, t: -cosine(e, t)),
+    MATCH.mistake(
         "not-normalised",
         "This is the dot product: divide by both lengths, or long embeddings win.",
-        lambda e, t: np.sum(e * t),
+        similarity=lambda e, t: np.sum(e * t),
     ),
-    wrong_match(
+    MATCH.mistake(
         "not-normalised/embedding",
         "The length of the embedding is not divided by, so long embeddings win.",
-        without_length_of_embedding,
+        similarity=without_length_of_embedding,
     ),
-    wrong_match(
+    MATCH.mistake(
         "not-normalised/target",
         "The length of the target is not divided by, so a long target makes the steps too large.",
-        with_length_of_target,
+        similarity=with_length_of_target,
     ),
-    wrong_match(
+    MATCH.mistake(
         "length-squared",
         "The embedding's length is divided by twice.",
-        lambda e, t: np.sum(e * t) / (np.sum(e**2) * np.sqrt(np.sum(t**2))),
+        similarity=lambda e, t: np.sum(e * t) / (np.sum(e**2) * np.sqrt(np.sum(t**2))),
     ),
-    wrong_match(
+    MATCH.mistake(
         "length-is-constant",
         "The length of the embedding depends on x too: it has to be part of what is differentiated.",
-        with_constant_length,
+        similarity=with_constant_length,
     ),
-    wrong_match(
+    MATCH.mistake(
         "distance-for-direction",
         "This brings the embedding close to the target; asked for is the same direction.",
-        lambda e, t: -np.sum((e - t) ** 2),
+        similarity=lambda e, t: -np.sum((e - t) ** 2),
     ),
-    wrong_match(
+    MATCH.mistake(
         "target-ignored",
         "The target does not come in: this makes the embedding long.",
-        lambda e, t: np.sqrt(np.sum(e**2)),
+        similarity=lambda e, t: np.sqrt(np.sum(e**2)),
     ),
-    Mistake(
+    MATCH.instead(
         "one-step",
         "Only one step is taken: repeat num_iters times.",
-        runs={"match_embedding": lambda encoder, target, x0, lr, num_iters: match(encoder, target, x0, lr, 1)},
+        lambda encoder, target, x0, lr, num_iters: match(encoder, target, x0, lr, 1),
     ),
-    Mistake("no-update", "This is x0: nothing has happened to it.", runs={"match_embedding": lambda *args: args[2]}),
-    Mistake(
+    MATCH.instead("no-update", "This is x0: nothing has happened to it.", lambda *args: args[2]),
+    MATCH.instead(
         "embedding-for-input",
         "This is the embedding; asked for is the input that has it.",
-        runs={"match_embedding": lambda *args: args[0](match(*args))},
+        lambda *args: args[0](match(*args)),
     ),
 ]

@@ -3,11 +3,9 @@
 The losses themselves, the SVM's and softmax, are in ``losses.py``.
 """
 
-from functools import partial
-
 import numpy as np
 
-from autograder.mistakes import instead, instead_of, sign
+from autograder.mistakes import Stepwise, instead, instead_of, sign
 
 from ..losses import CHOICES
 
@@ -25,79 +23,68 @@ def difference_quotient(f, x, h=1e-5, *, up=1.0, down=1.0, over=2.0, where=None)
     return gradient
 
 
-def _quotient(code, message, **changes):
-    return instead(code, message, lambda f, x, h=1e-5: difference_quotient(f, x, h, **changes), "gradient")
-
-
+QUOTIENT = Stepwise(difference_quotient, "gradient")
 CENTRAL = "the central one, (f(x + h) − f(x − h)) / 2h, is far more accurate."
 
 NUMERICAL_GRADIENT = (
-    _quotient("one-sided", f"This is the one-sided difference (f(x + h) − f(x)) / h; {CENTRAL}", down=0, over=1),
-    _quotient("one-sided/backward", f"This is the one-sided difference (f(x) − f(x − h)) / h; {CENTRAL}", up=0, over=1),
+    QUOTIENT.mistake("one-sided", f"This is the one-sided difference (f(x + h) − f(x)) / h; {CENTRAL}", down=0, over=1),
+    QUOTIENT.mistake(
+        "one-sided/backward", f"This is the one-sided difference (f(x) − f(x − h)) / h; {CENTRAL}", up=0, over=1
+    ),
     sign("gradient"),
-    instead(
+    QUOTIENT.instead(
         "precedence",
         "`a / 2 * h` divides by 2 and multiplies by h: write a / (2 * h).",
         lambda f, x, h=1e-5: difference_quotient(f, x, h, over=2 / h**2),
-        "gradient",
     ),
-    _quotient(
-        "all-at-once",
-        "All entries of x are moved at once: move one, and put it back before the next.",
-        where=...,
+    QUOTIENT.mistake(
+        "all-at-once", "All entries of x are moved at once: move one, and put it back before the next.", where=...
     ),
-    _quotient("scale", "The gradient is twice too large: the two points lie 2h apart, so divide by 2h.", over=1),
-    instead(
+    QUOTIENT.mistake("scale", "The gradient is twice too large: the two points lie 2h apart, so divide by 2h.", over=1),
+    QUOTIENT.instead(
         "h-ignored",
         "The step h that was given is not the one that is used.",
         lambda f, x, h=1e-5: difference_quotient(f, x),
-        "gradient",
     ),
 )
 
 
-def relative_errors(a, b, size=lambda a, b: abs(a) + abs(b)):
-    """|a − b| / max(1e-8, size(a, b)), entry by entry."""
-    return np.abs(a - b) / np.maximum(1e-8, size(a, b))
+def relative_error(a, b, size=lambda a, b: abs(a) + abs(b), pick=np.max):
+    """The largest |a − b| / max(1e-8, size(a, b)) of all entries."""
+    return pick(np.abs(a - b) / np.maximum(1e-8, size(a, b)))
 
 
-_error = instead_of("error")
+ERROR = Stepwise(relative_error, "error")
 
 RELATIVE_ERROR = (
-    _error(
+    ERROR.mistake(
         "mean-for-max",
         "This is the mean over the entries; the largest is asked for, so that one wrong entry cannot hide.",
-        lambda a, b: np.mean(relative_errors(a, b)),
+        pick=np.mean,
     ),
-    _error(
-        "sum-for-max",
-        "This is the sum over the entries; the largest is asked for.",
-        lambda a, b: np.sum(relative_errors(a, b)),
-    ),
-    _error(
+    ERROR.mistake("sum-for-max", "This is the sum over the entries; the largest is asked for.", pick=np.sum),
+    ERROR.instead(
         "ratio-of-norms",
         "This divides one norm by others; here the division comes first, entry by entry, and then the maximum.",
         lambda a, b: np.linalg.norm(a - b) / np.maximum(1e-8, np.linalg.norm(a) + np.linalg.norm(b)),
     ),
-    _error(
+    ERROR.mistake(
         "floor-added",
         "The 1e-8 is added to |a| + |b|; it is a floor: max(1e-8, |a| + |b|).",
-        lambda a, b: np.max(relative_errors(a, b, lambda a, b: 1e-8 + abs(a) + abs(b))),
+        size=lambda a, b: 1e-8 + abs(a) + abs(b),
     ),
-    _error(
+    ERROR.instead(
         "not-relative",
         "This is the absolute error: divide by |a| + |b|, entry by entry.",
         lambda a, b: np.max(np.abs(a - b)),
     ),
-    _error(
+    ERROR.mistake(
         "max-in-denominator",
         "The denominator here is |a| + |b|, not the larger of the two.",
-        lambda a, b: np.max(relative_errors(a, b, lambda a, b: np.maximum(abs(a), abs(b)))),
+        size=lambda a, b: np.maximum(abs(a), abs(b)),
     ),
-    _error(
-        "sign-in-denominator",
-        "The denominator needs absolute values: |a| + |b|.",
-        lambda a, b: np.max(relative_errors(a, b, lambda a, b: abs(a + b))),
+    ERROR.mistake(
+        "sign-in-denominator", "The denominator needs absolute values: |a| + |b|.", size=lambda a, b: abs(a + b)
     ),
 )
 
@@ -144,6 +131,9 @@ def half_cosine(t, T, lr0, periods=1.0, side=1.0):
     return 0.5 * lr0 * (1 + side * np.cos(periods * np.pi * t / T))
 
 
+COSINE = Stepwise(half_cosine, "rate")
+
+
 def straight_line(t, T, lr0):
     """From lr0 to 0 along a straight line."""
     return lr0 * (1 - t / T)
@@ -160,26 +150,18 @@ def one_step_off(formula):
 
 COSINE_DECAY = (
     _rate("scale", "The ½ is missing: at t = 0 the rate is lr0.", lambda *args: 2 * half_cosine(*args)),
-    _rate("pi-missing", "The cosine runs from 0 to π: cos(πt/T).", partial(half_cosine, periods=1 / np.pi)),
-    _rate(
+    COSINE.mistake("pi-missing", "The cosine runs from 0 to π: cos(πt/T).", periods=1 / np.pi),
+    COSINE.mistake(
         "pi-doubled",
         "Half a period is asked for, from 0 to π; this is a whole one, and back at lr0 at the end.",
-        partial(half_cosine, periods=2),
+        periods=2,
     ),
-    _rate(
-        "reversed",
-        "This rises from 0 to lr0; the rate falls: 1 + cos, not 1 − cos.",
-        partial(half_cosine, side=-1),
-    ),
+    COSINE.mistake("reversed", "This rises from 0 to lr0; the rate falls: 1 + cos, not 1 − cos.", side=-1),
     *one_step_off(half_cosine),
 )
 
 LINEAR_DECAY = (
-    _rate(
-        "reversed",
-        "This rises from 0 to lr0; the rate falls: lr0 · (1 − t/T).",
-        lambda t, T, lr0: lr0 * t / T,
-    ),
+    _rate("reversed", "This rises from 0 to lr0; the rate falls: lr0 · (1 − t/T).", lambda t, T, lr0: lr0 * t / T),
     _rate(
         "integer-division",
         "t // T is a whole number, 0 until the end: divide with /.",
@@ -191,11 +173,7 @@ LINEAR_DECAY = (
 INVERSE_SQRT_DECAY = (
     _rate("root-missing", "This is lr0 / t: the square root is missing.", lambda t, lr0: lr0 / t),
     _rate("rising", "This rises: divide by √t.", lambda t, lr0: lr0 * np.sqrt(t)),
-    _rate(
-        "off-by-one",
-        "t counts from 1 already: divide by √t, not √(t + 1).",
-        lambda t, lr0: lr0 / np.sqrt(t + 1),
-    ),
+    _rate("off-by-one", "t counts from 1 already: divide by √t, not √(t + 1).", lambda t, lr0: lr0 / np.sqrt(t + 1)),
 )
 
 # -- prediction ---------------------------------------------------------------------------

@@ -276,9 +276,7 @@ LOGISTIC = (
         dL_dw=lambda X, dL_du: X[0] * dL_du[0],
     ),
     NODES.mistake(
-        "batch-not-summed",
-        "∂L/∂w has a row for each example: add them up.",
-        dL_dw=lambda X, dL_du: X * dL_du[:, None],
+        "batch-not-summed", "∂L/∂w has a row for each example: add them up.", dL_dw=lambda X, dL_du: X * dL_du[:, None]
     ),
     NODES.mistake(
         "summed-too-early",
@@ -360,11 +358,7 @@ MLP = (
         slopes=lambda H: slope(sigmoid(H)),
     ),
     NETWORK.mistake("slope-of-tanh", "1 − H² is the slope of tanh.", slopes=lambda H: 1 - H**2),
-    NETWORK.mistake(
-        "slope-sign",
-        "The slope is H (1 − H), with a minus.",
-        slopes=lambda H: H * (1 + H),
-    ),
+    NETWORK.mistake("slope-sign", "The slope is H (1 − H), with a minus.", slopes=lambda H: H * (1 + H)),
     NETWORK.mistake(
         "upstream-ignored",
         "What comes back from the output does not reach dW1: multiply the slope by ∂L/∂H.",
@@ -472,9 +466,7 @@ DESCENT = (
     DESCEND.mistake("no-update", "w stays where it was.", step=lambda w, g, lr: w),
     DESCEND.mistake("step-alone", "This is the step alone: subtract it from w.", step=lambda w, g, lr: -lr * g),
     DESCEND.mistake(
-        "tol-squared",
-        "The squared norm is compared with tol; take its root.",
-        measure=lambda g, lr, values: g @ g,
+        "tol-squared", "The squared norm is compared with tol; take its root.", measure=lambda g, lr, values: g @ g
     ),
     DESCEND.mistake("other-norm/max", OTHER_NORM, measure=lambda g, lr, values: np.max(np.abs(g))),
     DESCEND.mistake("other-norm/sum", OTHER_NORM, measure=lambda g, lr, values: np.sum(np.abs(g))),
@@ -631,11 +623,7 @@ SEARCH = (
         lambda f, w, d, alpha0, rho, c: search(f, w, d, 1.0, rho, c),
     ),
     other_search("no-search", "This is alpha0 itself: it is never shortened.", lambda f, w, d, alpha0, rho, c: alpha0),
-    LINE_SEARCH.mistake(
-        "if-for-while",
-        "α is shortened once at most: repeat until the condition holds.",
-        tries=1,
-    ),
+    LINE_SEARCH.mistake("if-for-while", "α is shortened once at most: repeat until the condition holds.", tries=1),
     other_search(
         "shortened-once-more",
         "α is shortened once more after it was good enough.",

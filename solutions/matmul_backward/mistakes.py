@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from autograder.mistakes import adapted, changed, instead, instead_of, misshapen, sign, transposed, zero
+from autograder.mistakes import adapted, changed, exchanged, instead, instead_of, misshapen, sign, transposed, zero
 from autograder.spec import Mistake
 
 from ..layers import AFFINE, MASK_INVERTED, MATMUL, RELU_MASKS, affine, affine_gradient, relu
@@ -144,14 +144,10 @@ MATMUL_FORWARD = (
         lambda X, W: np.outer(X[:, -1], W[-1]),
     ),
     product(
-        "term-missing/last",
-        "The last term of each sum is missing: d runs over all D.",
-        lambda X, W: X[:, :-1] @ W[:-1],
+        "term-missing/last", "The last term of each sum is missing: d runs over all D.", lambda X, W: X[:, :-1] @ W[:-1]
     ),
     product(
-        "term-missing/first",
-        "The first term of each sum is missing: d counts from 0.",
-        lambda X, W: X[:, 1:] @ W[1:],
+        "term-missing/first", "The first term of each sum is missing: d counts from 0.", lambda X, W: X[:, 1:] @ W[1:]
     ),
     product("averaged", "The terms are averaged; they are added.", lambda X, W: X @ W / len(W)),
     product("rectified", "There is no relu here: Y may well be negative.", lambda X, W: relu(X @ W)),
@@ -174,11 +170,7 @@ MATMUL_BACKWARD = (
         lambda dY, X, W: np.outer(dY[:, -1], W[:, -1]),
         "dX",
     ),
-    Mistake(
-        "swapped",
-        "The two gradients are returned in the wrong order: dX first, then dW.",
-        lambda right, args: {"dX": right["dW"], "dW": right["dX"]},
-    ),
+    exchanged("swapped", "The two gradients are returned in the wrong order: dX first, then dW.", "dX", "dW"),
     zero("dX", "dW"),
 )
 
@@ -252,11 +244,7 @@ LINEAR_BACKWARD_ROW = (
         lambda g_out, x_in, W: np.outer(g_out @ W, g_out),
         "dJ_dW",
     ),
-    Mistake(
-        "swapped",
-        "The two gradients are returned in the wrong order: g_in first, then dJ_dW.",
-        lambda right, args: {"g_in": right["dJ_dW"], "dJ_dW": right["g_in"]},
-    ),
+    exchanged("swapped", "The two gradients are returned in the wrong order: g_in first, then dJ_dW.", "g_in", "dJ_dW"),
     sign("g_in", "dJ_dW"),
     sign("dJ_dW", form="dJ_dW"),
     zero("g_in", "dJ_dW"),

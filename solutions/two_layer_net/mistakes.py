@@ -151,27 +151,15 @@ FORWARDS = {
     "sigmoid": [
         ("sign", "This is 1/(1 + eˣ): the minus in the exponent is missing.", lambda x: sigmoid(-x)),
         ("tanh", "This is tanh.", np.tanh),
-        (
-            "slope",
-            "This is the slope; the output is σ itself.",
-            lambda x: sigmoid(x) * sigmoid(-x),
-        ),
+        ("slope", "This is the slope; the output is σ itself.", lambda x: sigmoid(x) * sigmoid(-x)),
         ("twice", "The sigmoid is applied twice.", lambda x: sigmoid(sigmoid(x))),
         ("exponential", "This is e⁻ˣ; the output is 1/(1 + e⁻ˣ).", lambda x: np.exp(-x)),
     ],
     "maxout": [
         ("biases-missing", "The biases are missing.", lambda x, W1, b1, W2, b2: np.maximum(x @ W1, x @ W2)),
-        (
-            "minimum",
-            "This is the smaller of the two.",
-            lambda x, W1, b1, W2, b2: np.minimum(x @ W1 + b1, x @ W2 + b2),
-        ),
+        ("minimum", "This is the smaller of the two.", lambda x, W1, b1, W2, b2: np.minimum(x @ W1 + b1, x @ W2 + b2)),
         ("sum", "The two are added; take the larger.", lambda x, W1, b1, W2, b2: x @ W1 + b1 + x @ W2 + b2),
-        (
-            "first-alone",
-            "The second map does not come in.",
-            lambda x, W1, b1, W2, b2: np.maximum(0, x @ W1 + b1),
-        ),
+        ("first-alone", "The second map does not come in.", lambda x, W1, b1, W2, b2: np.maximum(0, x @ W1 + b1)),
     ],
 }
 
@@ -515,14 +503,10 @@ TRAIN = (
         epoch=lambda N, size: 1,
     ),
     NET.mistake(
-        "reg-not-handed-on",
-        "The regularisation strength `reg` is not handed on to `loss`.",
-        handed_on=lambda reg: 0.0,
+        "reg-not-handed-on", "The regularisation strength `reg` is not handed on to `loss`.", handed_on=lambda reg: 0.0
     ),
     NET.mistake(
-        "sampled-once",
-        "The minibatch is the same one in every iteration: draw a new one each time.",
-        batch=_first_rows,
+        "sampled-once", "The minibatch is the same one in every iteration: draw a new one each time.", batch=_first_rows
     ),
     NET.mistake(
         "whole-data",

@@ -11,18 +11,12 @@ from ..iterations import longer_run, other_losses
 
 # -- forward pass -------------------------------------------------------------------------
 
-NODES = {
-    "x1": lambda W0, x0: W0 @ x0,
-    "x2": lambda x1: np.tanh(x1),
-    "x3": lambda W1, x2: (W1 @ x2).item(),
-}
+NODES = {"x1": lambda W0, x0: W0 @ x0, "x2": lambda x1: np.tanh(x1), "x3": lambda W1, x2: (W1 @ x2).item()}
 PASS = Stepwise(NODES, "x1", "x2", "x3")
 
 FORWARD = (
     PASS.mistake(
-        "tanh-skipped",
-        "x3 is made from x1; it is W1 times x2, after the tanh.",
-        x3=lambda W1, x1: (W1 @ x1).item(),
+        "tanh-skipped", "x3 is made from x1; it is W1 times x2, after the tanh.", x3=lambda W1, x1: (W1 @ x1).item()
     ),
     PASS.mistake(
         "tanh-at-the-end",
@@ -140,9 +134,7 @@ BACKWARD = (
     ),
     BACK.mistake("slope-sign", "The slope of tanh is 1 − x2², not 1 + x2².", slope=lambda x2: 1 + x2**2),
     BACK.mistake(
-        "slope-missing",
-        "The tanh is skipped: dL_dx1 is dL_dx2 times its slope, entry by entry.",
-        slope=lambda: 1.0,
+        "slope-missing", "The tanh is skipped: dL_dx1 is dL_dx2 times its slope, entry by entry.", slope=lambda: 1.0
     ),
     BACK.mistake(
         "upstream-ignored/x1",
@@ -150,9 +142,7 @@ BACKWARD = (
         dL_dx1=lambda slope: slope[None],
     ),
     BACK.mistake(
-        "upstream-ignored/x2",
-        "dL_dx3 does not come in: dL_dx2 is dL_dx3 times W1, not W1 alone.",
-        dL_dx2=lambda W1: W1,
+        "upstream-ignored/x2", "dL_dx3 does not come in: dL_dx2 is dL_dx3 times W1, not W1 alone.", dL_dx2=lambda W1: W1
     ),
     BACK.mistake(
         "wrong-factor",
@@ -177,9 +167,7 @@ BACKWARD = (
     ),
     BACK.mistake("target-ignored", "The target y does not come in: dL_dx3 is x3 − y.", dL_dx3=lambda x3: x3),
     BACK.mistake(
-        "upstream-ones",
-        "The backward pass starts from 1; the gradient that reaches x3 is x3 − y.",
-        dL_dx3=lambda: 1.0,
+        "upstream-ones", "The backward pass starts from 1; the gradient that reaches x3 is x3 − y.", dL_dx3=lambda: 1.0
     ),
 )
 
@@ -299,12 +287,7 @@ TRAIN = (
         lambda losses: losses[::-1],
     ),
     longer_run(
-        TRAINING,
-        "last-update-missing",
-        "The returned weights are those from before the last update.",
-        -1,
-        "W0",
-        "W1",
+        TRAINING, "last-update-missing", "The returned weights are those from before the last update.", -1, "W0", "W1"
     ),
     TRAINING.mistake(
         "sign",
