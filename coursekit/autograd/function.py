@@ -46,21 +46,22 @@ class Function:
 
     Examples
     --------
-    >>> class Multiply(Function):
+    >>> class Length(Function):
     ...     @staticmethod
     ...     def forward(ctx, x, y):
-    ...         ctx.save_for_backward(x, y)
-    ...         return x * y
+    ...         r = (x**2 + y**2) ** 0.5
+    ...         ctx.save_for_backward(x, y, r)
+    ...         return r
     ...
     ...     @staticmethod
     ...     def backward(ctx, grad):
-    ...         x, y = ctx.saved_tensors
-    ...         return y * grad, x * grad
-    >>> x, y = Tensor(2.0, requires_grad=True), Tensor(3.0, requires_grad=True)
-    >>> z = Multiply.apply(x, y)
-    >>> z.backward(5.0)
-    >>> float(z.value), float(x.grad), float(y.grad)
-    (6.0, 15.0, 10.0)
+    ...         x, y, r = ctx.saved_tensors
+    ...         return grad * x / r, grad * y / r
+    >>> x, y = Tensor(3.0, requires_grad=True), Tensor(4.0, requires_grad=True)
+    >>> r = Length.apply(x, y)
+    >>> r.backward(10.0)
+    >>> float(r.value), float(x.grad), float(y.grad)
+    (5.0, 6.0, 8.0)
     """
 
     @staticmethod
