@@ -1,12 +1,12 @@
 """`check("NAME", NAME)`: the one line in every test cell.
 
-In a student's notebook it runs the public cases that lie beside the notebook and shows a
-report.  In a grader's hands the same line is answered by the grader: :func:`answer_with`
-puts the grader's examiner in place of the public cases.
+In a student's notebook it runs the public cases that lie beside the notebook, and shows a report.
+When the notebook is graded, the grader answers the same line: :func:`answer_with` puts its examiner in place of the
+public cases.
 
-Read on in `probes`, `codec`, `cases` (what a case is), `run` (a student's code meets a
-case), `values`, `training` and `compare` (is it right?), `lines` and `loops` (is it
-vectorised?), `judge` (what came of it), `findings` (why), `report`.
+Read on in `probes`, `codec`, `cases` (a case is data), `run` (a case meets a student's code), `values`, `training` and
+`compare` (is a result right?), `lines` and `loops` (is it vectorised?), `judge` (from results to points), `findings`
+(from results to mistakes), `report`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Examiner = Callable[[str, tuple[Any, ...]], "Report | float"]
 
 
 class CheckFailed(AssertionError):
-    """An exercise is not right yet.  Shown in a notebook as its message alone, without a traceback."""
+    """An exercise is not right yet.  A notebook shows the message alone, without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
@@ -78,7 +78,7 @@ def check(name: str, *functions: Any) -> float:
 
 @contextlib.contextmanager
 def when_written(*functions: Callable[..., Any]) -> Iterator[None]:
-    """Run a demonstration that needs exercises; say calmly that it waits if one is not written yet.
+    """Run a demonstration that needs exercises; if one is not written yet, print that instead.
 
     >>> def svm_loss_naive(W, X, y, reg):
     ...     raise NotImplementedError()
@@ -96,7 +96,7 @@ def when_written(*functions: Callable[..., Any]) -> Iterator[None]:
 
 
 def answer_with(examiner: Examiner) -> None:
-    """Let `examiner` answer every `check` from now on; it returns a report to show, or just the points."""
+    """Let `examiner` answer every `check` from now on; it returns a report to show, or only the points."""
     global _examiner
     _examiner = examiner
 
@@ -121,7 +121,7 @@ def _public_cases(name: str, functions: tuple[Any, ...]) -> Report:
 
 
 def _folder() -> Path:
-    """Where the public cases are: beside the notebook, or in the released copy of an instructor's notebook."""
+    """Return the folder of the public cases: beside the notebook, or beside the release of an instructor's notebook."""
     here = Path.cwd()
     places = [here, *(parent / "assignments" / here.name for parent in here.parents)]
     for place in places:
@@ -134,10 +134,10 @@ def _folder() -> Path:
 
 
 def _notebook() -> Any:
-    """The running IPython, if this is a notebook or an IPython prompt."""
+    """Return the running IPython, or None outside a notebook or an IPython prompt."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython else None
 
 
 _examiner: Examiner = _public_cases
-_has_failed: dict[str, bool] = {}  # how the exercises that were checked in this session last did
+_has_failed: dict[str, bool] = {}  # whether an exercise failed its last check in this session

@@ -1,8 +1,8 @@
-"""A case is data: what is called with which arguments, and what should come back.
+"""A case is data: what to call with which arguments, and the expected results.
 
-The same cases serve two places.  The public ones lie beside the released notebook as
-`cases.json` and `cases.npz`, and `check` runs them in the student's own kernel.  Fresh
-ones are made by the grader for every student and stay on its side of the wall.
+Cases are used in two places.  The public ones lie beside the released notebook as `cases.json` and `cases.npz`, and
+`check` runs them in the student's kernel.  The grader makes fresh ones for every student and keeps them on its side
+of the wall.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from coursekit._typing import Array
 from .codec import Malformed, decode, encode
 
 FORMAT = 3
-# What json, zipfile and zlib make of damaged files.
+# What json, zipfile and zlib raise for damaged files.
 DAMAGED = (
     *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OSError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error),
@@ -34,28 +34,28 @@ DAMAGED = (
 
 @dataclass(frozen=True)
 class Expected:
-    """What one step should give, and what that is worth.
+    """An expected result of a step, and the part of the points that depends on it.
 
     Attributes
     ----------
     name : str
-        What is looked at, as the student knows it: ``"loss"``, ``'grads["W1"]'``.
+        The result's name for the student: ``"loss"``, ``'grads["W1"]'``.
     value : object
         The reference's result.
     part : str
-        The part of the exercise's points that hangs on it.
+        The part of the exercise's points that depends on it.
     compare : str
         The name of a comparison in :mod:`coursekit.checks.compare`.
     where : str
-        ``"returned"`` (in what the step returned), ``"argument 1"`` (the argument at that
-        position, after the call) or ``"step"`` (all that is known of the step).
+        ``"returned"`` (in the returned value), ``"argument 1"`` (the argument at this
+        position, after the call) or ``"step"`` (the whole outcome of the step).
     options : dict
         Further settings of the comparison.
     mistakes : dict
-        What known mistakes would give here, by their code.
+        The results of known mistakes, by code.
     at : tuple of int and str
-        Where in what was returned: ``()`` all of it, ``(1,)`` the second value, ``(1, "W1")``
-        what that holds under a key.
+        The place in the returned value: ``()`` is all of it, ``(1,)`` the second value, ``(1, "W1")``
+        the entry of that under a key.
     """
 
     name: str
@@ -70,13 +70,13 @@ class Expected:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do with the student's code.
+    """One call of the student's code.
 
-    `target` names what is called: a function or class that `check` was handed
+    `target` is the name of what is called: a function or class that was passed to `check`
     (``"TwoLayerNet"``), or a method of an object that an earlier step saved
-    (``"net.loss"``).  `names` are the names of `args`, for people to read.  With
-    `evaluate`, `target` is a Python expression over all of these instead, in which
-    `args` stand by their names: ``"2.0 * a + b"``, ``"net.params.update(new)"``.  If it is
+    (``"net.loss"``).  `names` are the names of `args`, for readers.  With
+    `evaluate`, `target` is a Python expression that uses all of these, and
+    `args` by name: ``"2.0 * a + b"``, ``"net.params.update(new)"``.  If it is
     `counted`, the lines that run are counted; no stored step is.
     """
 
@@ -92,7 +92,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Case:
-    """Some steps that belong together; `title` says in words what is special about them."""
+    """Steps that belong together; `title` says what is special about them."""
 
     title: str
     steps: tuple[Step, ...]
@@ -100,19 +100,19 @@ class Case:
 
 @dataclass(frozen=True)
 class Exercise:
-    """All that is needed to check one exercise.
+    """Everything needed to check one exercise.
 
     Attributes
     ----------
     name : str
         As in ``check("NAME", …)``.
     functions : tuple of str
-        The names that steps use for what `check` was handed, in order.
+        The names in steps of what is passed to `check`, in order.
     parts : dict
-        How the points are split: points by the name of the part.
+        The points of each part, by name.
     mistakes : dict
-        What to tell a student who made a known mistake, by its code; two forms of one
-        mistake differ after a slash, as ``"sign"`` and ``"sign/data"``.
+        The messages about known mistakes, by code; forms of one mistake
+        differ after a slash, as ``"sign"`` and ``"sign/data"``.
     no_loop_over : tuple of str
         All arguments that have a row for each example, over which a vectorised function must not
         loop; this is worth the points of the part ``"vectorised"``.
@@ -187,7 +187,7 @@ def save(folder: Path, assignment: str, exercises: tuple[Exercise, ...]) -> None
 
 
 def to_files(assignment: str, exercises: tuple[Exercise, ...]) -> dict[str, bytes]:
-    """The two files that hold `exercises`: their names and their bytes, the same ones every time."""
+    """Return the two files that hold `exercises`, by name, with the same bytes every time."""
     arrays: list[Array] = []
 
     def write(value: Any) -> Any:
@@ -199,14 +199,14 @@ def to_files(assignment: str, exercises: tuple[Exercise, ...]) -> dict[str, byte
     lines = [json.dumps(_exercise_to_json(exercise, write), ensure_ascii=False) for exercise in exercises]
     places, packed = _pack(arrays)
     head = json.dumps({"format": FORMAT, "assignment": assignment, "arrays": places}, ensure_ascii=False)
-    text = head[:-1] + ', "exercises": [\n' + ",\n".join(lines) + "\n]}\n"  # a line for each
+    text = head[:-1] + ', "exercises": [\n' + ",\n".join(lines) + "\n]}\n"  # one line per exercise
     stream = io.BytesIO()
     np.savez_compressed(stream, **packed)  # type: ignore[arg-type]
     return {"cases.json": text.encode(), "cases.npz": stream.getvalue()}
 
 
 def _pack(arrays: list[Array]) -> tuple[list[Any], dict[str, Array]]:
-    """All `arrays` of one dtype behind each other as one, for files have hundreds of small ones; and what each was."""
+    """Join all `arrays` of one dtype, since a file has hundreds of small ones; return also the form of each."""
     of_dtype: dict[str, list[Array]] = {}
     places = []
     for array in arrays:
@@ -217,7 +217,7 @@ def _pack(arrays: list[Array]) -> tuple[list[Any], dict[str, Array]]:
 
 
 def _unpack(places: list[Any], packed: Mapping[str, Array]) -> list[Array]:
-    """What :func:`_pack` was given."""
+    """Undo :func:`_pack`."""
     used = dict.fromkeys(packed, 0)
     arrays = []
     for dtype, shape, order in places:
@@ -256,7 +256,7 @@ def load(folder: Path) -> tuple[str, dict[str, Exercise]]:
 
 
 def _shifted(tree: Any, offset: int) -> Any:
-    """`tree` with every array number raised by `offset`: many values share one list of arrays."""
+    """Add `offset` to all array numbers in `tree`: many values share one list of arrays."""
     if isinstance(tree, list):
         return [_shifted(item, offset) for item in tree]
     if isinstance(tree, dict):

@@ -1,7 +1,7 @@
-"""Comparisons: is what came back right, and if not, what exactly is wrong with it?
+"""The table of comparisons, by the names that cases use.
 
-Each comparison is a function of what was seen and what was expected, registered here under the name
-by which cases ask for it.  Those of single values are in `values`, those of what a training did in `training`.
+A comparison is a function of a result and the expected one.  Those of single values are in `values`, those of
+trainings and searches in `training`.
 """
 
 from __future__ import annotations

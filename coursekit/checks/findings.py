@@ -1,4 +1,4 @@
-"""What explains the failures of an exercise: what was raised, known mistakes, and what comparisons proved."""
+"""Findings on a failed exercise: exceptions, known mistakes, and what comparisons prove."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .compare import agrees
 from .report import Verdict
 from .run import Failure
 
-# Mistakes that show in an array of any exercise, with what they make of it.
+# Mistakes that are possible in any array: the message, and the wrong result.
 ANYWHERE: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "sign": ("The sign is flipped.", np.negative),
     "transposed": (
@@ -27,7 +27,7 @@ ANYWHERE: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "gradient-zero": ("The result is all zeros: nothing was added to it.", np.zeros_like),
 }
 
-# What any exercise may meet.  An exercise's own known mistakes come on top of these.
+# Messages for codes that any exercise may have, besides those of its own known mistakes.
 MEANINGS = {
     "returned-none": "The function returns None: is there a `return` at its end?",
     "wrong-number-of-values": "The function does not return the number of values that was asked for.",
@@ -58,10 +58,10 @@ MEANINGS = {
 
 
 def findings_of(exercise: Exercise, verdicts: list[Verdict]) -> Iterator[Finding]:
-    """Yield what explains the failures: what was raised; else known mistakes, then what comparisons proved.
+    """Yield the findings: an exception, or else known mistakes and then what comparisons prove.
 
-    A known mistake is named only if every value that came back under that name is what
-    the mistake gives, the right ones included: one lucky agreement proves nothing.
+    A known mistake is named only if every value under a name agrees with it, also where the mistake changes nothing:
+    one agreement proves nothing.
     """
     failing = [verdict for verdict in verdicts if not verdict.ok]
     failure = next((verdict.failure for verdict in failing if verdict.failure), None)
@@ -70,34 +70,34 @@ def findings_of(exercise: Exercise, verdicts: list[Verdict]) -> Iterator[Finding
         return
     names = list(dict.fromkeys(verdict.name for verdict in failing if verdict.expected))
     looked_at = {name: [v for v in verdicts if v.name == name and v.expected] for name in names}
-    stories = _stories(exercise, looked_at)
-    messages = {code: _meaning(exercise, code) for story in stories.values() for code in story}
-    for code, text in _proved(failing, stories):
+    explanations = _explanations(exercise, looked_at)
+    messages = {code: _meaning(exercise, code) for explanation in explanations.values() for code in explanation}
+    for code, text in _proved(failing, explanations):
         messages.setdefault(code, _meaning(exercise, code) or text)
     for code, message in messages.items():
         yield Finding(code.partition("/")[0], message)
 
 
 def _exception(failure: Failure) -> Finding:
-    """Return the finding on an exception, or on a call that took too long."""
+    """Return the finding on an exception or a timeout."""
     if failure.kind == "Timeout":
         return Finding("timeout", failure.message, where=failure.where)
     return Finding("error", f"{failure.kind}: {failure.message}", where=failure.where)
 
 
-def _proved(failing: list[Verdict], stories: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
-    """Yield the code and a sentence of what comparisons proved, where no story says it.
+def _proved(failing: list[Verdict], explanations: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
+    """Yield code and message of each mistake that a comparison proves and no explanation covers.
 
-    Of each name the first counts, and of each part of the points only the case where it began, for one cause can
-    show in many ways.
+    Only the first under each name counts, and for each part of the points only its first failing case, since one cause
+    can show in many ways.
     """
     told: set[str] = set()
     began: dict[str, str] = {}
     for verdict in failing:
-        story = stories.get(verdict.name)
+        explanation = explanations.get(verdict.name)
         if not verdict.code or verdict.name in told:
             continue
-        if story and (_fits(verdict, story) or verdict.code == "not-finite"):
+        if explanation and (_fits(verdict, explanation) or verdict.code == "not-finite"):
             continue
         told.add(verdict.name)
         if began.setdefault(verdict.part, verdict.case) == verdict.case:
@@ -108,54 +108,63 @@ def _meaning(exercise: Exercise, code: str) -> str:
     return exercise.mistakes.get(code) or (ANYWHERE[code][0] if code in ANYWHERE else MEANINGS.get(code, ""))
 
 
-def _stories(exercise: Exercise, looked_at: dict[str, list[Verdict]]) -> dict[str, tuple[str, ...]]:
-    """For each name the mistakes that explain it, or none; one for all, if it can be, is the better story.
+def _explanations(exercise: Exercise, looked_at: dict[str, list[Verdict]]) -> dict[str, tuple[str, ...]]:
+    """Return for each name the mistakes that explain its failures, if possible the same ones for all names.
 
-    Two mistakes at once are thought of only where none alone explains a name.
+    Two mistakes at once are tried only where no single one explains a name.
     """
     codes = [*exercise.mistakes, *(code for code in ANYWHERE if code not in exercise.mistakes)]
-    stories: dict[str, tuple[str, ...]] = {}
+    explanations: dict[str, tuple[str, ...]] = {}
     for candidates in ([(code,) for code in codes], list(combinations(exercise.mistakes, 2))):
-        left = [name for name in looked_at if name not in stories]
-        explained = {name: [story for story in candidates if _explains(story, looked_at[name])] for name in left}
-        common = next((story for story in candidates if left and all(story in explained[name] for name in left)), None)
-        stories |= {name: common or told[0] for name, told in explained.items() if told}
-    return {name: stories.get(name, ()) for name in looked_at}
+        left = [name for name in looked_at if name not in explanations]
+        explained = {
+            name: [explanation for explanation in candidates if _explains(explanation, looked_at[name])]
+            for name in left
+        }
+        common = next(
+            (
+                explanation
+                for explanation in candidates
+                if left and all(explanation in explained[name] for name in left)
+            ),
+            None,
+        )
+        explanations |= {name: common or told[0] for name, told in explained.items() if told}
+    return {name: explanations.get(name, ()) for name in looked_at}
 
 
-def _explains(story: tuple[str, ...], verdicts: list[Verdict]) -> bool:
-    """Whether every value is what the mistakes of `story` give together, and some wrong one is the doing of each.
+def _explains(explanation: tuple[str, ...], verdicts: list[Verdict]) -> bool:
+    """Return whether the mistakes in `explanation` together give every value, and each of them changes a wrong one.
 
-    A value in which the comparison itself has proved something (an overflow, a shape) may
-    disagree, for it has a story of its own; but such values must not be the most, and the
-    mistake must then be seen in another value than one of that kind.
+    A value with a mistake that its comparison proves (an overflow, a shape) may disagree; but less than half of the
+    values may be of this kind, and the explanation must then change a value of another kind.
     """
     others = 0
     its_doing = []
     for verdict in verdicts:
-        if _fits(verdict, story):
+        if _fits(verdict, explanation):
             if not verdict.ok:
                 its_doing.append(verdict)
         elif verdict.code:
             others += 1
         else:
             return False
-    if not all(any(_gives(verdict, code) is not None for verdict in its_doing) for code in story):
+    if not all(any(_gives(verdict, code) is not None for verdict in its_doing) for code in explanation):
         return False
     if not others:
         return bool(its_doing)
     return 2 * others < len(verdicts) and not all(verdict.code for verdict in its_doing)
 
 
-def _fits(verdict: Verdict, story: tuple[str, ...]) -> bool:
+def _fits(verdict: Verdict, explanation: tuple[str, ...]) -> bool:
     assert verdict.expected is not None
     row = bool(verdict.expected.options.get("row"))
-    values = [value for value in (_gives(verdict, code) for code in story) if value is not None]
+    values = [value for value in (_gives(verdict, code) for code in explanation) if value is not None]
     if not values:
-        return verdict.ok  # a mistake that says nothing of this value leaves it right
+        return verdict.ok  # a mistake without a result for this value does not change it
     if len(values) == 1:
         return agrees(verdict.got, values[0], row=row)
-    right = verdict.expected.value  # two mistakes at once: what each adds to the right value
+    right = verdict.expected.value  # two mistakes at once: add their changes to the right value
     if verdict.expected.compare != "close" or any(np.shape(value) != np.shape(right) for value in values):
         return False
     with np.errstate(all="ignore"):
@@ -164,7 +173,7 @@ def _fits(verdict: Verdict, story: tuple[str, ...]) -> bool:
 
 
 def _gives(verdict: Verdict, code: str) -> Any:
-    """What the mistake `code` gives in place of this value, if it changes it."""
+    """Return the value that the mistake `code` gives, or None if it does not change this value."""
     assert verdict.expected is not None
     if code in verdict.expected.mistakes:
         return verdict.expected.mistakes[code]
@@ -172,6 +181,6 @@ def _gives(verdict: Verdict, code: str) -> Any:
     if code not in ANYWHERE or verdict.expected.where != "returned" or verdict.expected.compare != "close":
         return None
     if not isinstance(right, np.ndarray) or right.dtype.kind != "f" or right.size < 3:
-        return None  # of fewer numbers it may be chance
+        return None  # fewer numbers may agree by chance
     value = ANYWHERE[code][1](right)
     return None if value is None or agrees(value, right) else value

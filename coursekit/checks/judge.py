@@ -1,4 +1,4 @@
-"""From outcomes to a report: which expectations hold, what they are worth, and what explains a failure."""
+"""From the outcomes of cases to a report: which expectations hold, and the points for them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def examine(exercise: Exercise, run: Runner) -> Report:
     Parameters
     ----------
     exercise : Exercise
-        The cases with what they should give.
+        The cases with their expected results.
     run : callable
-        Runs a case: here in this process, or behind the wall.
+        Runs a case, in this process or behind the wall.
     """
     verdicts: list[Verdict] = []
     notes: list[str] = []
@@ -38,7 +38,7 @@ def examine(exercise: Exercise, run: Runner) -> Report:
         if failure and failure.kind == "NotImplementedError" and not any(verdict.ok for verdict in verdicts):
             return Report.unanswered(exercise, "not written", f"{exercise.name} is not written yet.")
         if failure and failure.kind == "Timeout":
-            break  # each further case would wait as long again
+            break  # every further case would take as long
         if not failure:
             worked.append(case)
     verdicts.extend(_vectorised(exercise, run, worked))
@@ -55,7 +55,7 @@ def examine(exercise: Exercise, run: Runner) -> Report:
 
 
 def inherited(own: Report, repeated: Report, wrong: Sequence[str]) -> Report:
-    """The better of two reports: on the student's `own` code, and with right functions for the exercises in `wrong`."""
+    """Return the better report: on the student's `own` code, or with right functions for the exercises in `wrong`."""
     names = " and ".join(f"`{name}`" for name in wrong)
     if repeated.score > own.score:
         note = f"this was checked with a right {names}, because yours does not pass its own check"
@@ -64,7 +64,7 @@ def inherited(own: Report, repeated: Report, wrong: Sequence[str]) -> Report:
 
 
 def mend_first(wrong: Sequence[str]) -> str:
-    """What to tell somebody whose exercise may fail for the mistakes in earlier ones."""
+    """Return the note on an exercise that may fail because of mistakes in earlier ones."""
     names = " and ".join(f"`{name}`" for name in wrong)
     that, it = ("that", "it does") if len(wrong) == 1 else ("those", "they do")
     own = "its own check" if len(wrong) == 1 else "their own checks"
@@ -72,7 +72,7 @@ def mend_first(wrong: Sequence[str]) -> str:
 
 
 def _notes(case: Case, outcomes: list[StepOutcome]) -> Iterator[str]:
-    """Yield what is worth knowing of a case and costs nothing: warnings, and arguments that were changed."""
+    """Yield notes that cost no points: warnings, and arguments that were changed."""
     for outcome, step in zip(outcomes, case.steps, strict=False):
         yield from outcome.notes
         for position in sorted(set(outcome.changed) - {_position(item) for item in step.expected}):
@@ -82,7 +82,7 @@ def _notes(case: Case, outcomes: list[StepOutcome]) -> Iterator[str]:
 def _judge_case(case: Case, outcomes: list[StepOutcome]) -> Iterator[Verdict]:
     for number, step in enumerate(case.steps):
         outcome = outcomes[number] if number < len(outcomes) else None
-        failure = outcomes[min(number, len(outcomes) - 1)].failure  # an earlier step that raised ends the case
+        failure = outcomes[min(number, len(outcomes) - 1)].failure  # an exception ends the case
         for item in step.expected:
             got: Any = None
             if outcome is None:
@@ -109,7 +109,7 @@ def _judge_case(case: Case, outcomes: list[StepOutcome]) -> Iterator[Verdict]:
 
 
 def observed(item: Expected, outcome: StepOutcome, step: Step) -> tuple[Any, Comparison | None]:
-    """What `item` looks at, and the complaint if it cannot be found."""
+    """Return the result that `item` is about, and the failed comparison if there is none."""
     if item.where == "step":
         return outcome, None
     if item.where != "returned":
@@ -128,7 +128,7 @@ def observed(item: Expected, outcome: StepOutcome, step: Step) -> tuple[Any, Com
 
 
 def _not_so_many(values: Any, names: list[str]) -> Comparison | None:
-    """The complaint if `values` are not as many as `names`."""
+    """Return the failed comparison if there are not as many `values` as `names`."""
     asked = f"return ({', '.join(names)})"
     if values is None:
         return Comparison(False, f"is missing: {asked}", "returned-none")
@@ -140,7 +140,7 @@ def _not_so_many(values: Any, names: list[str]) -> Comparison | None:
 
 
 def _no_dictionary(value: Any, keys: list[str], key: str) -> Comparison | None:
-    """The complaint if `value` is no dictionary that has `key`."""
+    """Return the failed comparison if `value` is not a dictionary with `key`."""
     if value is None:
         return Comparison(False, f"is missing: return a dictionary with the keys {', '.join(keys)}", "returned-none")
     if not isinstance(value, dict):
@@ -190,22 +190,22 @@ def _vectorised(exercise: Exercise, run: Runner, worked: Sequence[Case]) -> Iter
 
 
 def _parts(exercise: Exercise, verdicts: list[Verdict]) -> list[Part]:
-    """Return the parts of the points; a part is earned if all that is asked for it was reached and is right."""
+    """Return the parts of the points; a part is earned if all its expectations were reached and hold."""
     asked = Counter(item.part for case in exercise.cases for step in case.steps for item in step.expected)
     parts = []
     for name, points in exercise.parts.items():
         of_part = [verdict for verdict in verdicts if verdict.part == name]
         right = bool(of_part) and len(of_part) >= asked[name] and all(verdict.ok for verdict in of_part)
         parts.append(Part(name, points if right else 0.0, points))
-    # Who computes nothing right has not earned the points for using no loop, or for leaving the arguments alone.
-    manners = {"vectorised"} | {part for part in exercise.parts if _is_of_manners(part, verdicts)}
-    if not any(part.earned for part in parts if part.name not in manners):
+    # Code that computes nothing right earns no points for having no loop, or for leaving its arguments unchanged.
+    conduct = {"vectorised"} | {part for part in exercise.parts if _asks_only_unchanged(part, verdicts)}
+    if not any(part.earned for part in parts if part.name not in conduct):
         return [Part(part.name, 0.0, part.points) for part in parts]
     return parts
 
 
-def _is_of_manners(part: str, verdicts: list[Verdict]) -> bool:
-    """Whether all that `part` asks is that arguments stay as they are."""
+def _asks_only_unchanged(part: str, verdicts: list[Verdict]) -> bool:
+    """Return whether `part` only asks that arguments stay unchanged."""
     of_part = [verdict.expected for verdict in verdicts if verdict.part == part]
     return bool(of_part) and all(item is not None and item.compare == "unchanged" for item in of_part)
 

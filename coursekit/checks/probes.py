@@ -1,10 +1,9 @@
-"""Functions as arguments: what an exercise such as `numerical_gradient(f, x)` is handed for `f`.
+"""Functions as arguments, such as `f` in the exercise `numerical_gradient(f, x)`.
 
-A case is data, so a function in it must be data too: a probe is a name from the table
-below and the arrays that fix it.  A probe records how it was called, which is how
-`train` is graded by what it does instead of by one trace of random numbers.  Behind the
-grader's wall the student's process holds only a stand-in that sends each call's
-arguments outside, so the record is the grader's own.
+A case is data, so a function in it must be data, too: a probe is a name from the table below, and arrays of constants.
+A probe records its calls, so that `train` is graded by what it does, not by one sequence of random numbers.  Behind the
+wall, the student's process has only a stand-in that sends the arguments of each call outside, so that the grader keeps
+the record.
 
 >>> f = Probe("cubic", {"a": np.array([1.0]), "b": np.array([0.0]), "c": np.array([2.0])})
 >>> f(np.array([3.0]))
@@ -23,12 +22,12 @@ import numpy as np
 
 from coursekit._typing import Array
 
-MAX_KEPT = 2**28  # bytes: a loop that never ends must not fill the memory of whoever keeps the record
+MAX_KEPT = 2**28  # bytes: an endless loop must not fill the memory of the process with the record
 
 
 @dataclass(frozen=True)
 class ProbeCall:
-    """One call of a probe: copies of its arguments, by name, and what it gave back."""
+    """One call of a probe: copies of its arguments, by name, and its result."""
 
     arguments: dict[str, Any]
     result: Any
@@ -36,7 +35,7 @@ class ProbeCall:
 
 @dataclass(frozen=True)
 class Callback:
-    """What crosses the wall in place of a probe: its calls come back out, to be answered there."""
+    """A stand-in for a probe behind the wall: its calls are answered outside."""
 
     parameters: tuple[str, ...]
 
@@ -56,7 +55,7 @@ class Probe:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The names of the arguments, in order."""
+        """Return the names of the arguments, in order."""
         return PROBES[self.name][0]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -80,23 +79,23 @@ class Probe:
 
 
 def cubic(a: Array, b: Array, c: Array, x: Array) -> float:
-    """The sum over entries of a x³ + b x² + c x: a central difference has an error of exactly a h²."""
+    """Return Σ(a x³ + b x² + c x): a central difference has an error of exactly a h²."""
     _require_shape("x", x, np.shape(a))
     return float(np.sum(a * x**3 + b * x**2 + c * x))
 
 
 def wave(a: Array, x: Array) -> float:
-    """sin of the weighted sum of all entries: every partial derivative depends on the whole of x."""
+    """Return sin(Σ a x): every partial derivative depends on all entries of x."""
     _require_shape("x", x, np.shape(a))
     return float(np.sin(np.sum(a * x)))
 
 
 def least_squares(targets: Array, W: Array, X: Array, y: Array, reg: float) -> tuple[float, Array]:
-    """A loss with the calling convention of `svm_loss_*` that is neither SVM nor softmax.
+    """Return a loss and its gradient as `svm_loss_*` does, but of neither the SVM nor the softmax loss.
 
     The mean over examples of ½ ‖x W − t_y‖² + reg · sum(W²), with one target row t for each class.
     """
-    # What a student hands over comes from another process: a wrong shape must not grow into a huge product.
+    # The arguments come from another process: wrong shapes must not give a huge product.
     examples = np.shape(y)
     if len(examples) != 1 or np.ndim(X) != 2 or np.ndim(W) != 2:
         raise ValueError(
@@ -116,13 +115,13 @@ def _require_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
 
 
 def bowl(A: Array, b: Array, w: Array) -> tuple[float, Array]:
-    """½ wᵀAw − bᵀw with its gradient Aw − b, for a symmetric positive definite A: a valley with its floor at A⁻¹b."""
+    """Return ½ wᵀAw − bᵀw and its gradient Aw − b, for a symmetric positive definite A; the minimum is at A⁻¹b."""
     _require_shape("w", w, np.shape(b))
     return float(0.5 * w @ A @ w - b @ w), A @ w - b
 
 
 def logistic(X: Array, y: Array, w: Array) -> tuple[float, Array]:
-    """The binary cross entropy of σ(Xw), summed over the examples, with its gradient; y is 0 or 1."""
+    """Return the binary cross-entropy of σ(Xw), summed over the examples, and its gradient; y is 0 or 1."""
     _require_shape("w", w, np.shape(X)[1:])
     u = X @ w
     return float(np.sum(np.logaddexp(0, u) - y * u)), X.T @ (0.5 * (1 + np.tanh(u / 2)) - y)

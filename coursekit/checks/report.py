@@ -1,4 +1,4 @@
-"""What a check found, and how it is told: as text, as HTML and as data."""
+"""The report on an exercise, as text, as HTML and as data."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from .probes import Probe
 from .run import Failure
 from .shipped import ShippedCode
 
-SHOWN_CASES = 2  # more than this nobody reads; the record keeps them all
+SHOWN_CASES = 2  # failing cases; the record keeps all
 SHOWN_ENTRIES = 24
 SHOWN_STEPS = 12
 UNANSWERED = ("not written", "not defined", "not run")
-# Where these are found, there is no value that came back in the place of the expected one.
+# With these codes there is no value to show beside the expected one.
 NOTHING_THERE = ("wrong-number-of-values", "no-dictionary", "no-key")
 
 
@@ -87,7 +87,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether one expectation of one case holds."""
+    """Whether one expected result of a case came back."""
 
     case: str
     name: str
@@ -134,7 +134,7 @@ class Report(Renderable):
 
     @classmethod
     def unanswered(cls, exercise: Exercise, status: str, message: str) -> Report:
-        """The report on an exercise of which nothing could be checked, for the reason in `message`."""
+        """Return the report on an exercise that could not be checked; `message` is the reason."""
         parts = tuple(Part(name, 0.0, points) for name, points in exercise.parts.items())
         return cls(exercise.name, status, parts, (Finding(status.replace(" ", "-"), message),))
 
@@ -165,7 +165,7 @@ class Report(Renderable):
         }
 
     def summary(self) -> str:
-        """One line: the exercise, its points, and what was found first."""
+        """Return one line: the exercise, its points and the first finding."""
         if self.status == "not written":
             return f"{self.exercise}: not written yet."
         line = f"{self.exercise}: {number(self.score)} of {number(self.points)} points."
@@ -185,7 +185,7 @@ class Report(Renderable):
         return Section(TONES.get(self.status, WRONG), headline, tuple(blocks))
 
     def transcript(self) -> str:
-        """Everything that was looked at, case by case: what was called, what was expected, what came back."""
+        """Return everything as text, case by case: the calls, the expected results and the results."""
         lines = [self.text()]
         case, called = "", None
         for verdict in self.verdicts:
@@ -202,7 +202,7 @@ class Report(Renderable):
         return "\n".join(lines)
 
     def _shown(self) -> list[Verdict]:
-        """The first failure under each name, for the smallest cases come first."""
+        """Return the failures to show: the first under each name, since the smallest cases come first."""
         first: dict[str, Verdict] = {}
         for verdict in self.verdicts:
             if not verdict.ok:
@@ -211,7 +211,7 @@ class Report(Renderable):
         return raised[:1] or list(first.values())[:SHOWN_CASES]
 
 
-# -- how things are written -------------------------------------------------------------
+# -- blocks and values -------------------------------------------------------------
 
 TONES = {"passed": RIGHT, "partly": PARTLY, "not written": WAITING}
 CELL = "text-align:left;padding:.1em .8em .1em 0;border:none;background:none"
@@ -237,7 +237,7 @@ class _Marks:
 
 @dataclass(frozen=True)
 class _Rest:
-    """A block: how many expectations did not hold besides those shown."""
+    """A block: the number of failed expectations that are not shown."""
 
     count: int
 
@@ -252,7 +252,7 @@ class _Rest:
 
 
 def _failure(verdict: Verdict) -> list[Block]:
-    """Show one expectation that does not hold: the case, the call, what is wrong, the values."""
+    """Return the blocks on one failed expectation: the case, the call, the message and the values."""
     blocks: list[Block] = [Paragraph(("In the case ", Marked(verdict.case, "em", "'"), ":"), margin=".6em 0 .2em")]
     if verdict.step:
         blocks.append(Preformatted((*_earlier(verdict.before), *_call(verdict.step)), indent="  "))
@@ -263,7 +263,7 @@ def _failure(verdict: Verdict) -> list[Block]:
 
 
 def _earlier(steps: Sequence[Step]) -> list[str]:
-    """What was done before, a line for each step, as a program would have it."""
+    """Return the earlier steps, one line of code each."""
     lines = []
     for step in steps:
         given = [*zip(step.names, step.args, strict=False), *step.kwargs.items()]
@@ -275,7 +275,7 @@ def _earlier(steps: Sequence[Step]) -> list[str]:
 
 
 def _call(step: Step) -> list[str]:
-    """The call and its arguments, one line each."""
+    """Return the call and its arguments, one line each."""
     names = step.names or tuple(f"argument {i + 1}" for i in range(len(step.args)))
     if step.evaluate:
         lines = [f"evaluated {step.target}" + (" with" if names else "")]
@@ -291,13 +291,13 @@ def _values(verdict: Verdict) -> Iterable[tuple[str, str]]:
     if item is None or verdict.failure or item.where != "returned" or verdict.code in NOTHING_THERE:
         return []
     right = item.value
-    if item.options.get("row") and verdict.code is None:  # the shape is not what is wrong, so it is not to look so
+    if item.options.get("row") and verdict.code is None:  # the shape is right either way, so show the same one
         right = np.reshape(right, np.shape(verdict.got))
     return [("expected", show(right)), ("came back", show(verdict.got))]
 
 
 def show(value: Any) -> str:
-    """A value in a few readable lines: small arrays whole, large ones by shape."""
+    """Return a value in a few readable lines: a small array whole, a large one by its shape."""
     if isinstance(value, Generator):
         return f"np.random.default_rng({value.seed})"
     if isinstance(value, Opaque):

@@ -1,7 +1,7 @@
-"""Runs the steps of a case against a student's code and notes all that happened.
+"""Run the steps of a case with a student's code, and keep what happens.
 
-Arguments go in as copies and results come out as plain data (:mod:`.codec`), so what is
-seen here is exactly what a grader on the other side of the wall sees.
+Arguments are copied and results become plain data (:mod:`.codec`): exactly what the grader sees on the other side of
+the wall.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .shipped import CASE, ShippedCode
 
 @dataclass(frozen=True)
 class Failure:
-    """An exception that came out of the student's code, in a form that can be printed."""
+    """An exception from the student's code, as text."""
 
     kind: str
     message: str
@@ -39,9 +39,9 @@ class Failure:
 
 @dataclass
 class StepOutcome:
-    """What one step did.
+    """The outcome of one step.
 
-    `changed` holds the arguments that the call altered, by position, as they are
+    `changed` holds the arguments that the call changed, by position, as they are
     afterwards; `calls` the calls of a probe among the arguments; `notes` the warnings;
     `lines` how often each line ran, if the step asks for it and it could be counted.
     """
@@ -66,7 +66,7 @@ class Session:
         self.saved: dict[str, Any] = {}
 
     def run(self, step: Step) -> StepOutcome:
-        """Do `step`.  Whatever the student's code raises becomes part of the outcome."""
+        """Run `step`.  An exception from the student's code is part of the outcome."""
         outcome = StepOutcome()
         given: list[Any] = []
         started = time.perf_counter()
@@ -113,7 +113,7 @@ class Session:
         if isinstance(value, Ref):
             return self._saved(value)
         if isinstance(value, Probe):
-            return Probe(value.name, value.constants)  # with a record of its own
+            return Probe(value.name, value.constants)  # with its own record
         return copy.deepcopy(value)
 
     def _saved(self, ref: Ref) -> Any:
@@ -144,7 +144,7 @@ class _Nowhere(io.TextIOBase):
 
 
 def run_case(case: Case, functions: Mapping[str, Any]) -> list[StepOutcome]:
-    """The outcomes of the steps of `case`, up to the first one that raised."""
+    """Run `case`; return the outcomes of its steps, up to the first that raises."""
     session = Session(functions)
     outcomes = []
     for step in case.steps:
@@ -156,9 +156,9 @@ def run_case(case: Case, functions: Mapping[str, Any]) -> list[StepOutcome]:
 
 @contextlib.contextmanager
 def _noting_warnings() -> Iterator[list[warnings.WarningMessage]]:
-    """Collect warnings, and let what is written to stderr come out on stdout: stderr scores zero in nbgrader.
+    """Collect warnings, and redirect stderr to stdout: nbgrader gives zero points for output on stderr.
 
-    What a notebook has set with `np.seterr` does not count: an underflow in `exp` stops no one.
+    The notebook's `np.seterr` has no effect: an underflow in `exp` must not raise.
     """
     with (
         warnings.catch_warnings(record=True) as caught,
@@ -170,13 +170,13 @@ def _noting_warnings() -> Iterator[list[warnings.WarningMessage]]:
 
 
 def plain(value: Any) -> Any:
-    """`value` as the data that would cross the wall; arrays are copied."""
+    """Return `value` as the data that would cross the wall, with copies of its arrays."""
     tree, arrays = encode(value)
     return decode(tree, [np.array(array) for array in arrays])
 
 
 def describe(error: BaseException) -> Failure:
-    """The exception and the student's own lines in its traceback, without the kit's."""
+    """Return the exception with the student's lines of its traceback, without those of the kit."""
     trace = traceback.extract_tb(error.__traceback__)
     frames = [frame for frame in trace if is_students(frame.filename)]
     where = tuple(

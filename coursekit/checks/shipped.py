@@ -1,8 +1,8 @@
-"""Functions and classes that a case brings along, as source text: they run where the student's code runs.
+"""Functions and classes that are shipped with a case as source text, and run beside the student's code.
 
-A probe is called across the grader's wall, so only numbers and arrays reach it.  What a
-student's code is to differentiate, or to be driven by, has to be in the same process as
-that code: a loss as an argument of `hvp`, a training loop for a network of `Value` objects.
+A probe is called across the wall, so it gets only numbers and arrays.  A function that the student's code
+differentiates, or that drives this code, must be in the same process: a loss as an argument of `hvp`, or a training
+loop for a network of `Value` objects.
 
 >>> line = ShippedCode("line", "def line(x):\\n    return a * x + b\\n", {"a": 2.0, "b": 1.0})
 >>> line.make()(3.0)
@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-CASE = "<case>"  # stands for a file's name in tracebacks
+CASE = "<case>"  # the file name in tracebacks
 
 
 @dataclass(frozen=True)
 class ShippedCode:
-    """What `source` defines under `name`, with `constants` and `np` as global names; made afresh for each call."""
+    """The definition of `name` in `source`, with `constants` and `np` as globals; made anew for each call."""
 
     name: str
     source: str

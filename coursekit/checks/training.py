@@ -1,4 +1,4 @@
-"""What a training or a search did: judged by how it went and what it found, not by one trace of random numbers."""
+"""Comparisons of trainings and searches: by their behaviour and result, not by one sequence of random numbers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .probes import ProbeCall
 from .run import StepOutcome
 from .values import OK, Comparison, agrees, read, wrong_shape
 
-# -- minibatch training: what it asks of the loss function that it is given -----------------
+# -- minibatch training, by its calls of the loss function -----------------
 
 
 def training_start(
     got: StepOutcome, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]
 ) -> Comparison:
-    """The first weights: shape ``value`` (D, C), normal with standard deviation ``options["std"]``."""
+    """Check the first weights: shape ``value`` (D, C), normal with standard deviation ``options["std"]``."""
     if not step.calls:
         return _never_called(step)
     W = _argument_array(step, 0, "W")
@@ -43,7 +43,7 @@ def training_start(
 def training_batches(
     got: StepOutcome, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]
 ) -> Comparison:
-    """Every minibatch: rows of X with their own labels, of the size asked for, drawn anew each time.
+    """Check every minibatch: rows of X with their labels, of the right size, and drawn in every iteration.
 
     `value` is ``{"X": …, "y": …, "batch_size": …, "reg": …}``.
     """
@@ -77,7 +77,7 @@ def training_batches(
 def training_updates(
     got: StepOutcome, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]
 ) -> Comparison:
-    """Each next W, and the returned one, is W − lr · dW; `value` is ``{"lr": …, "num_iters": …}``."""
+    """Check that each next W and the returned one is W − lr · dW; `value` is ``{"lr": …, "num_iters": …}``."""
     lr, wanted = float(expected.value["lr"]), int(expected.value["num_iters"])
     if not step.calls:
         return _never_called(step)
@@ -110,7 +110,7 @@ def training_updates(
 def training_history(
     got: StepOutcome, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]
 ) -> Comparison:
-    """The returned history: the loss of each iteration, as `loss_function` gave it."""
+    """Check that the returned history holds the loss of each iteration."""
     if not step.calls:
         return _never_called(step)
     problem = _unpaired(step, "is missing")
@@ -127,7 +127,7 @@ def training_history(
 
 
 def repeats(got: StepOutcome, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
-    """The same `rng` seed gives the same run as step ``value``; another seed (``options["differs"]``) does not."""
+    """Check that the seed of `rng` repeats the run of step ``value``, and another (``options["differs"]``) does not."""
     first = earlier[int(expected.value)]
     if not step.calls or not first.calls:
         return _never_called(step)
@@ -141,7 +141,9 @@ def repeats(got: StepOutcome, expected: Expected, step: StepOutcome, earlier: Se
             return OK
         return Comparison(False, "gives two different runs for the same `rng`: draw from `rng` alone", "rng-ignored")
     W = step.calls[0].arguments["W"]
-    constant = np.size(W) and np.ptp(W) == 0  # all zeros, say: judged as first weights, not twice
+    constant = (
+        np.size(W) and np.ptp(W) == 0
+    )  # all zeros, for example: a mistake in the first weights, which is reported there
     for what, repeated in (("first weights", same("W", slice(1)) and not constant), ("minibatches", same("X"))):
         if repeated:
             message = f"gives the same {what} for two different `rng`s: draw them from `rng`"
@@ -154,7 +156,7 @@ def _never_called(step: StepOutcome) -> Comparison:
 
 
 def _unpaired(step: StepOutcome, what: str) -> Comparison | None:
-    """The complaint if `train` did not return W and the history, in this order."""
+    """Return the failed comparison if `train` did not return (W, history), else None."""
     returned = step.returned
     if returned is None:
         return Comparison(False, f"{what}: return (W, loss_history)", "returned-none")
@@ -172,10 +174,10 @@ def _shape(value: Any) -> tuple[int, ...] | None:
 
 
 def _iterations(step: StepOutcome, wanted: int) -> list[ProbeCall]:
-    """The calls of the loss function, one for each iteration.
+    """Return the calls of the loss function, one per iteration.
 
-    Who calls it twice, once for the loss and once for the gradient, is slow but right: where
-    there are more calls than `wanted`, those that repeat the one before do not count.
+    Calling it twice, for the loss and for the gradient, is slow but right: if there are more calls than
+    `wanted`, a call with the same arguments as the one before does not count.
     """
     if len(step.calls) <= wanted:
         return step.calls
@@ -191,14 +193,14 @@ def _argument_array(step: StepOutcome, number: int, name: str) -> Array | None:
     return value if isinstance(value, np.ndarray) else None
 
 
-# -- learning and searching: what was reached --------------------------------------------------
+# -- results of training and search --------------------------------------------------
 
 
 def falling(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
-    """Losses, as many as `value` (None: any number), that fall.
+    """Check that losses fall; there must be `value` of them (None: any number).
 
-    Options: ``to``, the share of the first loss that the last ones (a tenth of them) may have in the mean,
-    0.9 unless told; ``first``, the lowest and the highest first loss.
+    Options: ``to`` (0.9 by default) is the largest ratio of the mean of the last tenth to the first loss; ``first``
+    is the range of the first loss.
     """
     losses = read(got, "a list of losses")
     if isinstance(losses, Comparison):
@@ -219,10 +221,10 @@ def falling(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[S
 
 
 def reaches(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
-    """A point that was searched for, judged by how high its objective is: `value` is where the reference gets.
+    """Check the result of a search by its objective; `value` is the result of the reference.
 
-    Options: ``objective``, the function, as `ShippedCode`; ``start``, where the search began; ``share``, which
-    part of what the reference gains is enough.
+    Options: ``objective`` is the function, as `ShippedCode`; ``start`` is the point where the search begins; ``share``
+    is the part of the reference's gain that is enough.
     """
     have = _point(got, np.shape(expected.value))
     if isinstance(have, Comparison):
@@ -238,7 +240,7 @@ def reaches(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[S
 
 
 def in_ball(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
-    """An array whose Euclidean norm is at most `value`, and not zero, which would be no achievement."""
+    """Check that the Euclidean norm of an array is at most `value`, and not zero: zero is no search."""
     have = _point(got, None)
     if isinstance(have, Comparison):
         return have
@@ -249,7 +251,7 @@ def in_ball(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[S
 
 
 def _point(got: Any, shape: tuple[int, ...] | None) -> Array | Comparison:
-    """`got` as an array of `shape`, if one is asked for, or the complaint that it is none."""
+    """Return `got` as a finite array, of `shape` unless that is None, or the failed comparison."""
     have = read(got, "an array")
     if isinstance(have, Comparison):
         return have

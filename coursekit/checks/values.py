@@ -1,8 +1,7 @@
-"""Is one value what another should be: numbers, arrays, labels, an order, and if not, what is wrong with it?
+"""Comparisons of single values: numbers, arrays, labels, the order of a graph.
 
-How close is close enough: an entry may differ by 1e-5 of itself plus 1e-6 of the
-largest entry.  A gradient from single precision passes; one that is wrong by 0.05 %
-does not.
+An entry may differ by 1e-5 of itself plus 1e-6 of the largest entry.  A gradient in single precision passes; one that
+is wrong by 0.05 % does not.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ TOLERANCE = Tolerance(relative=1e-5, of_largest=1e-6, least=1e-12)
 
 @dataclass(frozen=True)
 class Comparison:
-    """`code` names the mistake where the comparison itself proves one; `error` is relative to the largest entry."""
+    """The result of a comparison: `code` is the mistake, if proved; `error` is relative to the largest entry."""
 
     ok: bool
     message: str = ""
@@ -38,9 +37,9 @@ OK = Comparison(True)
 
 
 def agrees(got: Any, value: Any, tolerance: Tolerance = TOLERANCE, row: bool = False) -> bool:
-    """Whether `got` is, within tolerance, `value` (nan where that is nan): what a known mistake gives, for one.
+    """Return whether `got` is `value` within the tolerance, with nan where that is nan.
 
-    With `row`, a row vector is the same as (n,) and as (1, n).
+    With `row`, a row vector may have the shape (n,) or (1, n).
     """
     try:
         a, b = _numbers(got), _numbers(value)
@@ -57,11 +56,11 @@ def agrees(got: Any, value: Any, tolerance: Tolerance = TOLERANCE, row: bool = F
 
 
 def close(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
-    """Numbers within tolerance, of the same shape.
+    """Compare numbers of the same shape, within the tolerance.
 
-    Options: ``rtol``, ``atol`` in place of the usual ones; ``large``, a phrase such as
-    ``"scores of ±1000"``, where a nan or inf means that the formula is unstable (or the
-    mistake ``code``); ``row``, for a row vector that is right as (n,) and as (1, n).
+    Options: ``rtol`` and ``atol`` replace the tolerance; ``large`` is a phrase such as
+    ``"scores of ±1000"`` for a case in which nan or inf means that the formula is unstable (or the
+    mistake ``code``); ``row`` accepts a row vector as (n,) and as (1, n).
     """
     want = _numbers(expected.value)
     have = read(got, "a number" if want.ndim == 0 else f"an array of shape {want.shape}")
@@ -78,14 +77,14 @@ def close(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[Ste
 
 
 def _laid_out_as(have: Array, want: Array, row: bool) -> Array:
-    """Return `have` in the shape of `want`, where the shape does not matter: one number, or with `row` a row vector."""
+    """Return `have` in the shape of `want` where the shape does not matter: for one number, or with `row`."""
     if want.ndim == 0 and have.size == 1:
         return have.reshape(())
     return have.reshape(want.shape) if row and _row(have).shape == _row(want).shape else have
 
 
 def _overflowed(have: Array, want: Array, options: Mapping[str, Any]) -> Comparison | None:
-    """Return the complaint about entries that are not finite and should be."""
+    """Return the comparison that fails because entries are not finite, or None."""
     bad = ~np.isfinite(have) & np.isfinite(want)
     if not bad.any():
         return None
@@ -110,28 +109,28 @@ def _differences(have: Array, want: Array, tolerance: Tolerance) -> Comparison:
 
 
 def one_of(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
-    """As `close`, but the arrays in ``options["others"]`` are right too: where the text leaves several ways open."""
+    """Compare as `close` does, but accept also the arrays in ``options["others"]``."""
     first = close(got, expected, step, earlier)
     return OK if first.ok or any(agrees(got, other) for other in expected.options["others"]) else first
 
 
 def anything(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
-    """What is the student's own business, such as a cache."""
+    """Accept anything: what the student may choose, such as a cache."""
     return OK
 
 
 def at_least(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
-    """A number that is not less than `value`."""
+    """Require a number of at least `value`."""
     return _bounded(got, float(expected.value), math.inf)
 
 
 def at_most(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
-    """A number that is not more than `value`."""
+    """Require a number of at most `value`."""
     return _bounded(got, -math.inf, float(expected.value))
 
 
 def between(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
-    """A number between the two of `value`, or one of these."""
+    """Require a number between the two numbers of `value`, inclusive."""
     low, high = expected.value
     return _bounded(got, float(low), float(high))
 
@@ -150,7 +149,7 @@ def _bounded(got: Any, low: float, high: float) -> Comparison:
 
 
 def labels(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
-    """Class labels, one whole number for each example."""
+    """Compare class labels, one integer per example."""
     want = np.asarray(expected.value)
     have = read(got, f"{want.size} labels")
     if isinstance(have, Comparison):
@@ -164,14 +163,14 @@ def labels(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[St
 
 
 def unchanged(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
-    """An argument after the call, which must be `value`, what it was before, but for rounding: (x + h) − h passes."""
-    if got is None or agrees(got, expected.value, replace(TOLERANCE, relative=1e-9)):  # None: the step noted no change
+    """Require that an argument is still `value` after the call, up to rounding: (x + h) − h passes."""
+    if got is None or agrees(got, expected.value, replace(TOLERANCE, relative=1e-9)):  # None: no change was recorded
         return OK
     return Comparison(False, "was changed by the call and not put back exactly as it was", "input-modified")
 
 
 def inputs_first(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
-    """The names of all nodes of a graph, each once and after those of its inputs; `value` is a dict, name -> inputs."""
+    """Require all nodes of a graph in topological order; `value` has the inputs of each node, by name."""
     inputs: dict[str, list[str]] = expected.value
     if got is None:
         return Comparison(False, "is None; expected a list of nodes. Is a `return` missing?", "returned-none")
@@ -196,7 +195,7 @@ def inputs_first(got: Any, expected: Expected, step: StepOutcome, earlier: Seque
 
 
 def read(got: Any, wanted: str) -> Array | Comparison:
-    """The numbers that `got` holds, or the complaint that it holds none, where `wanted` was expected."""
+    """Return the numbers in `got`, or the failed comparison with `wanted` if it holds none."""
     if got is None:
         return Comparison(False, f"is None; expected {wanted}. Is a `return` missing?", "returned-none")
     try:
@@ -207,7 +206,7 @@ def read(got: Any, wanted: str) -> Array | Comparison:
 
 
 def wrong_shape(have: Array, want: tuple[int, ...]) -> Comparison:
-    """The complaint about an array that has not the shape `want`."""
+    """Return the failed comparison of an array whose shape is not `want`."""
     message = f"has shape {have.shape}; expected {want or 'a single number'}"
     if len(want) == 2 and have.shape == want[::-1]:
         return Comparison(False, message + ". Is it transposed?", "transposed")
@@ -215,7 +214,7 @@ def wrong_shape(have: Array, want: tuple[int, ...]) -> Comparison:
 
 
 class _NotNumbers(Exception):
-    """Carries a phrase that says what was found instead of numbers."""
+    """Something else was found instead of numbers; the message says what."""
 
 
 def _numbers(value: Any) -> Array:
@@ -224,7 +223,7 @@ def _numbers(value: Any) -> Array:
     if value is None or isinstance(value, str | dict):
         raise _NotNumbers("None" if value is None else "text" if isinstance(value, str) else "a dictionary")
     if isinstance(value, int):
-        value = float(value)  # of any size, where NumPy would make an object of a large one
+        value = float(value)  # NumPy would make an object of a large int
     try:
         array = np.asarray(value)
     except ValueError:
@@ -235,7 +234,7 @@ def _numbers(value: Any) -> Array:
 
 
 def _row(array: Array) -> Array:
-    """A row vector (1, n), or a number, as (n,); anything else as it is."""
+    """Return a row vector (1, n) or a number as (n,), and anything else unchanged."""
     return array.ravel() if array.ndim == 0 or (array.ndim == 2 and len(array) == 1) else array
 
 

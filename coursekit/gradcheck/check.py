@@ -1,8 +1,7 @@
-"""check_gradient and check_backward: is this the gradient of that, and if not, what was done wrong?
+"""check_gradient and check_backward: is a gradient right, and if not, what is the mistake?
 
-The order of the questions: does the function stand still (the same value twice, its argument
-unchanged)? Has the gradient the right shape? Do the numbers agree, where there is a derivative? Only
-then, and only if they do not: which mistake is it?
+The checks in their order: the function is deterministic and leaves its argument unchanged; the gradient has the right
+shape; the numbers agree wherever there is a derivative.  Only if they do not, the mistake is looked for.
 """
 
 from __future__ import annotations
@@ -41,26 +40,26 @@ def check_gradient(
     rng: np.random.Generator | None = None,
     name: str = "x",
 ) -> GradientReport:
-    """Compare a gradient with the numerical one, and say what is wrong with it.
+    """Compare a gradient with the numerical one, and name what is wrong with it.
 
     Parameters
     ----------
     f : callable
-        f(x, \\*args) is a number; or an array Y, and the gradient is that of ΣY·upstream.
+        f(x, \\*args) is a number, or an array Y: then the gradient is that of ΣY·upstream.
     x : array of floats, or dict of them
-        The point.  Of a dict, f gets the dict, and the gradient is a dict as well.
+        The point.  If it is a dict, f gets the dict, and the gradient is a dict, too.
     gradient : array, dict of arrays, or callable, optional
-        The gradient at x, of the shape of x; or the function that computes it, gradient(x, \\*args), which may
-        return (loss, gradient).  Unless given, f itself returns (loss, gradient).
+        The gradient at x, of the shape of x, or the function gradient(x, \\*args) that computes it and may
+        return (loss, gradient).  Without it, f itself must return (loss, gradient).
     args : tuple
         Further arguments of f and `gradient`: data, labels, a regularisation strength.
     upstream : array of the shape of f(x), optional
     others : dict of callables, optional
-        Other functions that the gradient may be of, by what they are: ``{"the softmax loss": softmax_loss}``.
+        Other functions that may have been differentiated, by description: ``{"the softmax loss": softmax_loss}``.
     reg : float, optional
         The strength of a regulariser reg·ΣW² in f; needed only where f cannot be recorded by the engine.
     directions : int, optional
-        Compare along so many random directions instead of entry by entry: for large x.
+        Compare along this many random directions instead of entry by entry: for large x.
     rng : numpy.random.Generator, optional
     name : str
         What the report calls x.
@@ -68,7 +67,7 @@ def check_gradient(
     Returns
     -------
     GradientReport
-        Findings have these codes: sign, scale, gradient-zero, regularizer-missing, regularizer-half,
+        The codes of findings are sign, scale, gradient-zero, regularizer-missing, regularizer-half,
         regularizer-double, regularizer-on-bias, transposed, wrong-shape, permuted, relu-mask, fan-out-overwritten,
         upstream-ignored, batch-not-summed, label-shift, correct-class-missing, unstable, input-modified,
         not-deterministic, kink, float32, integer-input, not-a-gradient-of-this-function, loss-wrong-gradient-right,
@@ -76,8 +75,8 @@ def check_gradient(
 
     Notes
     -----
-    Right is an entry within 1e-5 of itself plus 1e-6 of the largest plus what rounding in f may have done to the
-    numerical gradient; in float32 1e-4 and 2e-5.  At a kink of f every number between its slopes is right.
+    An entry may be off 1e-5 of itself plus 1e-6 of the largest plus the rounding error of the numerical gradient;
+    in float32 1e-4 and 2e-5.  At a kink of f, every number between the two slopes is right.
 
     Source: centred differences and relative errors as in the first lecture.
 
@@ -133,16 +132,16 @@ def check_backward(
     forward : callable
         forward(\\*inputs) returns (out, cache), or out.
     backward : callable
-        backward(dout, cache) returns the gradient of each floating-point input, in their order; for one input, just it.
-        It gets the cache that forward returned; if that returns none, the input, or a tuple of the inputs.
+        backward(dout, cache) returns the gradients of the floating-point inputs in order, or the gradient of the only
+        one.  `cache` comes from forward; if forward returns none, it is the input or a tuple of the inputs.
     *inputs : arrays
     upstream : array of the shape of out, optional
-        Random unless given.  Upstream gradients of ones would hide a backward that ignores them.
+        Random by default: an upstream gradient of ones would hide a backward that ignores it.
 
     Returns
     -------
     GradientReport
-        Also wrong is a backward that is not linear in the upstream gradient.
+        A backward that is not linear in the upstream gradient is wrong, too.
 
     Examples
     --------
@@ -171,7 +170,7 @@ def check_backward(
 
 
 def _with(report: GradientReport, more: list[Finding]) -> GradientReport:
-    """Return the report with `more` that is wrong; then nothing in it is unknown any longer."""
+    """Return the report with further findings in place of those of an unknown cause."""
     if not more:
         return report
     named = {finding.code for finding in report.findings}
@@ -181,7 +180,7 @@ def _with(report: GradientReport, more: list[Finding]) -> GradientReport:
 
 
 def _integers(values: Iterable[Any]) -> GradientReport | None:
-    """The report on a point of integers, if it is one."""
+    """Return the report on a point of integers, or None."""
     for value in values:
         if np.asarray(value).dtype.kind in "iub":
             try:
@@ -199,7 +198,7 @@ def _first_of(f: Callable[..., Any]) -> Callable[..., Any]:
     return value
 
 
-# --- The questions, in their order -----------------------------------------------------------------------------
+# --- The checks in their order -----------------------------------------------------------------------------
 
 
 def _check(problem: Problem, directions: int | None) -> GradientReport:
@@ -207,7 +206,7 @@ def _check(problem: Problem, directions: int | None) -> GradientReport:
     try:
         return _answer(problem, directions, before)
     finally:
-        modified(problem, before, "")  # also if somebody's code has raised in between
+        modified(problem, before, "")  # even after an exception
 
 
 def _answer(problem: Problem, directions: int | None, before: dict[str, Array]) -> GradientReport:

@@ -1,4 +1,4 @@
-"""What is known of a function besides its values: its record, the sizes in it, its regulariser, its labels."""
+"""The context of a gradient: the function's recording, array sizes, regulariser and labels."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from .recording import Recording
 
 @dataclass
 class Context:
-    """What is known of the function besides its gradient.
+    """What is known about a function besides its values.
 
     Attributes
     ----------
     record : Recording or None
-        None if the engine cannot record it.
+        None if the engine cannot record the function.
     sizes : dict
-        Number -> what it is the number of: ``{20: "N = 20, the rows of X"}``.
+        Sizes of arrays, and what they count: ``{20: "20 is the number of rows of X"}``.
     penalties : dict
-        Parameter -> the gradient of its regulariser, where it is known without a record.
+        The gradient of the regulariser by parameter, where it is known without a recording.
     points : dict
-        Parameter -> its value.
-    variants : list of (Finding, dict)
-        Gradients of other functions that the one handed in may be of.
+        The values of the parameters.
+    variants : list of (Finding, dict, dict)
+        Gradients of other functions that a student may have differentiated, without and of the regulariser.
     """
 
     record: Recording | None = None
@@ -45,14 +45,14 @@ class Context:
 
 
 def recorded(problem: Problem, scalar: Scalar) -> Recording | None:
-    """The function as the engine sees it, if it does and agrees with what was measured."""
+    """Return the engine's recording of the function, if there is one and it agrees with the measured slopes."""
     return _record(problem.function, problem, scalar)
 
 
 def _record(function: Callable[[dict[str, Any]], Any], problem: Problem, scalar: Scalar) -> Recording | None:
     try:
         record = Recording(function, problem.point, scalar.upstream)
-    except Exception:  # strangers' code meets tensors: whatever it raises, it cannot be recorded
+    except Exception:  # any code may meet tensors here: whatever it raises, it cannot be recorded
         return None
     x = {key: value.copy() for key, value in problem.point.items()}
     if function is not problem.function:
@@ -67,7 +67,7 @@ def _record(function: Callable[[dict[str, Any]], Any], problem: Problem, scalar:
         expected = slope(f, x[key], v, step / length)
         found = float(np.sum(record.right[key] * v))
         if abs(found - expected) > 1e-3 * (abs(found) + abs(expected)) + length * (slack + 1e-6):
-            return None  # a stop_gradient or the like: what the engine sees is not all
+            return None  # for example a stop_gradient: the engine does not see everything
     return record
 
 
@@ -80,7 +80,7 @@ def parameter_names(function: Callable[..., Any], count: int) -> list[str]:
 
 
 def sizes_in(problem: Problem) -> dict[int, str]:
-    """The lengths of all arrays in sight, and what they are the number of."""
+    """Return the lengths of all arrays in sight, and what they count."""
     sizes: dict[int, str] = {}
     for key, array in [*arrays_in_sight(problem.raw, problem.args), *problem.point.items()]:
         for axis, n in enumerate(np.shape(array)):
@@ -103,7 +103,7 @@ def sizes_in(problem: Problem) -> dict[int, str]:
 
 
 def penalties_of(problem: Problem, scalar: Scalar) -> dict[str, Array]:
-    """The gradient of reg·ΣW² where f cannot be recorded: reg is given, or f shows it by how it grows."""
+    """Return the gradients of reg·ΣW² where f cannot be recorded; reg is known, or measured by the growth of f."""
     found = {}
     for key, x in problem.point.items():
         reg = problem.reg if problem.reg is not None else _strength(scalar, x)
@@ -113,7 +113,7 @@ def penalties_of(problem: Problem, scalar: Scalar) -> dict[str, Array]:
 
 
 def _strength(f: Scalar, x: Array) -> float | None:
-    """reg, if f grows like reg·Σx² far out, where losses of scores grow but linearly; None if it does not."""
+    """Return reg, if f grows like reg·Σx² for large x, where a loss grows only linearly; else None."""
     kept = x.copy()
     square = float(np.sum(kept * kept))
     found = []
@@ -133,7 +133,7 @@ def _strength(f: Scalar, x: Array) -> float | None:
 def variants_of(
     problem: Problem, scalar: Scalar, record: Recording | None
 ) -> list[tuple[Finding, dict[str, Array], dict[str, Array]]]:
-    """Gradients of other functions: of f with other labels, and of those that the caller named."""
+    """Return the gradients of other functions: f with shifted labels, and those that the caller names."""
     variants = []
     lengths = {n for x in problem.point.values() for n in x.shape}
     if problem.gradient is not problem.raw or record is not None:
@@ -160,7 +160,7 @@ def variants_of(
 def label_shifted(
     f: Callable[..., Any], args: tuple[Any, ...], classes: set[int]
 ) -> Iterator[tuple[Callable[..., Any], tuple[Any, ...]]]:
-    """f and its further arguments, with the labels among them off by one: in `args`, or where f has them from."""
+    """Yield f and its further arguments with the labels off by one, wherever f takes them from."""
     for _, labels in arrays_in_sight(f, args):
         if labels.ndim != 1 or labels.dtype.kind not in "iu" or not labels.size or labels.min() < 0:
             continue
@@ -172,7 +172,7 @@ def label_shifted(
 
 
 def arrays_in_sight(f: Any, args: tuple[Any, ...]) -> list[tuple[str, Array]]:
-    """The arrays that f computes with: its further arguments, its closure, the names it looks up; also in dicts."""
+    """Return the arrays that f computes with: in its further arguments, closure and globals, also inside dicts."""
     found = list(zip(parameter_names(f, len(args) + 1)[1:], args, strict=True))
     if isinstance(f, functools.partial):
         found += [("a fixed argument", value) for value in f.args] + list(f.keywords.items())
@@ -186,11 +186,11 @@ def arrays_in_sight(f: Any, args: tuple[Any, ...]) -> list[tuple[str, Array]]:
     return [(str(name), value) for name, value in found if isinstance(value, np.ndarray)]
 
 
-MANY = 50  # entries of a dict or list: more are no data of a function
+MANY = 50  # entries of a dict or list; a longer one is not searched
 
 
 def _swapped(item: Any, old: Array, new: Array) -> Any:
-    """`item`, or a copy of the dict or list that it is, with `new` where `old` is."""
+    """Return `item` with `new` in place of `old`: itself, or in a copy of a dict or list."""
     if isinstance(item, dict) and len(item) <= MANY:
         return {key: new if part is old else part for key, part in item.items()}
     if isinstance(item, list | tuple) and len(item) <= MANY:
@@ -199,7 +199,7 @@ def _swapped(item: Any, old: Array, new: Array) -> Any:
 
 
 def _with_other(f: Any, old: Array, new: Array) -> Any:
-    """f with another array wherever it knows `old` from."""
+    """Return a copy of f that finds `new` wherever f finds `old`."""
     if isinstance(f, functools.partial):
         args, keywords = (_swapped(part, old, new) for part in (list(f.args), f.keywords))
         return functools.partial(_with_other(f.func, old, new), *args, **keywords)

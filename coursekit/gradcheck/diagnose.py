@@ -1,11 +1,10 @@
 """Which mistake explains the difference between two gradients?
 
-The gradient that was handed in is compared with what each known mistake would have given, the simplest
-first: another factor, another share of the regulariser, another arrangement of the entries, a fault of
-`faults.py`, and then two of these together.  A mistake is named only if it leaves less than a
-thousandth of the difference; what nothing explains stays without a name.
+The claimed gradient is compared with the result of each known mistake, the simplest first: a factor, a wrong share
+of the regulariser, entries in another order, a fault from `faults.py`, and then two of these together.
+A mistake is named only if it leaves less than a thousandth of the difference.
 
-Source: the mistakes that are looked for are those counted in public solutions of these exercises.
+Source: the mistakes were counted in public solutions of these exercises.
 """
 
 from __future__ import annotations
@@ -31,20 +30,20 @@ from .numeric import Scalar
 from .problem import Problem
 from .recording import Fault
 
-LEFT = 1e-3  # of the difference a mistake may leave unexplained, in norm
-PATIENCE = 1.0  # seconds for faults, and as many for pairs of them
+LEFT = 1e-3  # the share of the difference that a mistake may leave unexplained, in norm
+PATIENCE = 1.0  # seconds for faults, and again for pairs of them
 
 
 @dataclass(frozen=True)
 class Wrong:
-    """The gradient of one parameter that does not agree."""
+    """A wrong gradient of one parameter."""
 
     name: str
     x: Array
     got: Array
     right: Array
-    usable: Array  # where the right one is known: no kink, finite
-    precision: float = 1e-6  # how far, of its norm, it may be off what its mistakes give
+    usable: Array  # where the right gradient is known: no kink, finite
+    precision: float = 1e-6  # how far an exact explanation may be off, relative to the norm
 
     @property
     def difference(self) -> float:
@@ -53,7 +52,7 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a gradient would be: `data` and `penalty`, in any proportion, if the mistakes `claims` were made."""
+    """The gradient after the mistakes `claims`: `data` plus `penalty`, in any proportion."""
 
     claims: tuple[Finding, ...]
     data: Array
@@ -61,16 +60,16 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Story:
-    """Mistakes that explain a gradient.
+class Explanation:
+    """Mistakes that explain a wrong gradient.
 
     Attributes
     ----------
     claims : tuple of Finding
     share : float
-        Of the squared difference that they explain.
+        The share of the squared difference that they explain.
     exact : bool
-        Whether they give these very numbers.  Else something small is wrong besides.
+        Whether they give exactly these numbers.  If not, something small is wrong besides.
     """
 
     claims: tuple[Finding, ...]
@@ -79,21 +78,21 @@ class Story:
 
     @property
     def rank(self) -> tuple[bool, int]:
-        """The smaller the better."""
+        """Rank exact and short explanations first."""
         return not self.exact, len(self.claims)
 
 
 def explain(problem: Problem, scalar: Scalar, wrongs: Sequence[Wrong], arranged: Collection[str] = ()) -> list[Finding]:
-    """Return what the numbers prove.
+    """Return the mistakes that explain the wrong gradients of a problem.
 
     Parameters
     ----------
-    problem, scalar
-        What is asked, and the function as one number.
+    problem : Problem
+    scalar : Scalar
+        The function as one number.
     wrongs : sequence of Wrong
-        The gradients that do not agree.
     arranged : collection of str
-        Those of them that had another shape and were brought to the right one.
+        The names of those that had a wrong shape and were brought into the right one.
     """
     if not wrongs:
         return []
@@ -104,7 +103,7 @@ def explain(problem: Problem, scalar: Scalar, wrongs: Sequence[Wrong], arranged:
         right = record.right[wrong.name] if record is not None else wrong.right
         wrong = replace(wrong, right=right, usable=wrong.usable & np.isfinite(right))
         if wrong.difference <= (1e-4 * float(np.linalg.norm(right)) if wrong.name in arranged else 0):
-            continue  # nothing but the arrangement is wrong, or what is at a kink
+            continue  # only the shape is wrong, or entries at a kink
         exact.append(wrong)
     context = Context(record, sizes_in(problem), points=problem.point)
     if record is None:
@@ -114,13 +113,13 @@ def explain(problem: Problem, scalar: Scalar, wrongs: Sequence[Wrong], arranged:
 
 
 GOOD = (False, 1)
-LONGEST = 2  # mistakes at once; of more, chance could tell as good a story
+LONGEST = 2  # mistakes at once; more of them could explain anything by chance
 
 
 def diagnose(wrongs: Sequence[Wrong], context: Context) -> list[Finding]:
-    """The mistakes that explain the wrong gradients, as few as possible; what has no explanation has no finding."""
-    stories = {wrong.name: list(_stories(wrong, context)) for wrong in wrongs}
-    if context.record is not None and any(_best(told) > GOOD for told in stories.values()):
+    """Return the fewest mistakes that explain the wrong gradients; a gradient without an explanation has no finding."""
+    explanations = {wrong.name: list(_simple(wrong, context)) for wrong in wrongs}
+    if context.record is not None and any(_best(told) > GOOD for told in explanations.values()):
         until = perf_counter() + PATIENCE
         effects = []
         for fault in faults(context.record):
@@ -135,18 +134,18 @@ def diagnose(wrongs: Sequence[Wrong], context: Context) -> list[Finding]:
                 for fault, gradients in effects
                 if not np.array_equal(gradients[wrong.name], context.record.data[wrong.name])
             ]
-            stories[wrong.name] += _told(wrong, columns, context)
+            explanations[wrong.name] += _scaled(wrong, columns, context)
         until = perf_counter() + PATIENCE
         for wrong in wrongs:
-            if _best(stories[wrong.name]) > (False, LONGEST) and min(context.sizes, default=FEW) >= FEW:
-                stories[wrong.name] += _two_faults(wrong, context, effects, until)
-    if not any(stories.values()):
+            if _best(explanations[wrong.name]) > (False, LONGEST) and min(context.sizes, default=FEW) >= FEW:
+                explanations[wrong.name] += _two_faults(wrong, context, effects, until)
+    if not any(explanations.values()):
         return _one_factor(wrongs)
-    return _fewest(stories, {wrong.name: wrong.x.size for wrong in wrongs})
+    return _fewest(explanations, {wrong.name: wrong.x.size for wrong in wrongs})
 
 
 def _one_factor(wrongs: Sequence[Wrong]) -> list[Finding]:
-    """The same odd factor in all parameters, which one small parameter alone could not prove."""
+    """Return the factor that all parameters share; one small parameter alone could not prove it."""
     got = np.concatenate([wrong.got[wrong.usable] for wrong in wrongs]) if wrongs else np.zeros(0)
     right = np.concatenate([wrong.right[wrong.usable] for wrong in wrongs]) if wrongs else np.zeros(0)
     factor = _coefficient(got, right)
@@ -158,23 +157,29 @@ def _one_factor(wrongs: Sequence[Wrong]) -> list[Finding]:
     return [replace(claim, explains=share, of=of) for claim in of_factor(factor, {}, "The gradient")]
 
 
-FEW = 3  # entries; as many numbers are met by a pair of mistakes by chance
+FEW = 3  # entries; fewer may agree with a pair of mistakes by chance
 
 
-def _fewest(stories: dict[str, list[Story]], entries: dict[str, int]) -> list[Finding]:
-    """One story for each parameter: the shortest, and of these the one that other parameters tell, too."""
+def _fewest(explanations: dict[str, list[Explanation]], entries: dict[str, int]) -> list[Finding]:
+    """Choose one explanation for each parameter: the shortest, and of these one that other parameters share."""
     shortest = {
-        name: [story for story in told if story.rank == _best(told) and len(story.claims) <= LONGEST]
-        for name, told in stories.items()
+        name: [
+            explanation
+            for explanation in told
+            if explanation.rank == _best(told) and len(explanation.claims) <= LONGEST
+        ]
+        for name, told in explanations.items()
     }
-    heard = Counter(key for told in shortest.values() for key in {_key(c) for story in told for c in story.claims})
+    counts = Counter(
+        key for told in shortest.values() for key in {_key(c) for explanation in told for c in explanation.claims}
+    )
     found: dict[Any, Finding] = {}
     for name, told in shortest.items():
         if not told:
             continue
-        story = max(told, key=lambda story: min(heard[_key(claim)] for claim in story.claims))
-        claims, share = story.claims, story.share
-        if len(claims) > 1 and entries[name] < FEW and all(heard[_key(claim)] < 2 for claim in claims):
+        explanation = max(told, key=lambda explanation: min(counts[_key(claim)] for claim in explanation.claims))
+        claims, share = explanation.claims, explanation.share
+        if len(claims) > 1 and entries[name] < FEW and all(counts[_key(claim)] < 2 for claim in claims):
             continue
         for claim in claims:
             before = found.get(_key(claim), replace(claim, explains=share))
@@ -182,8 +187,10 @@ def _fewest(stories: dict[str, list[Story]], entries: dict[str, int]) -> list[Fi
     return list(found.values())
 
 
-def _best(told: Sequence[Story]) -> tuple[bool, int]:
-    return min((story.rank for story in told if len(story.claims) <= LONGEST), default=(True, LONGEST + 1))
+def _best(told: Sequence[Explanation]) -> tuple[bool, int]:
+    return min(
+        (explanation.rank for explanation in told if len(explanation.claims) <= LONGEST), default=(True, LONGEST + 1)
+    )
 
 
 def _key(claim: Finding) -> tuple[str, str]:
@@ -193,17 +200,17 @@ def _key(claim: Finding) -> tuple[str, str]:
 # --- One parameter --------------------------------------------------------------------------------------
 
 
-def _stories(wrong: Wrong, context: Context) -> Iterator[Story]:
+def _simple(wrong: Wrong, context: Context) -> Iterator[Explanation]:
     record, name = context.record, wrong.name
     penalty = record.penalty[name] if record is not None else context.penalties.get(name)
     data = record.data[name] if record is not None else wrong.right - (0 if penalty is None else penalty)
     columns = [Candidate((), data, penalty)]
     columns += [Candidate((claim,), d[name], p.get(name)) for claim, d, p in context.variants]
-    yield from _told(wrong, columns, context)
+    yield from _scaled(wrong, columns, context)
 
 
-def _told(wrong: Wrong, columns: Iterable[Candidate], context: Context) -> list[Story]:
-    told: list[Story] = []
+def _scaled(wrong: Wrong, columns: Iterable[Candidate], context: Context) -> list[Explanation]:
+    told: list[Explanation] = []
     for column in columns:
         for arranged in _arrangements(column, wrong):
             told.extend(_proportions(wrong, arranged, context))
@@ -212,11 +219,11 @@ def _told(wrong: Wrong, columns: Iterable[Candidate], context: Context) -> list[
 
 def _two_faults(
     wrong: Wrong, context: Context, effects: Sequence[tuple[Fault, dict[str, Array]]], until: float
-) -> list[Story]:
+) -> list[Explanation]:
     record = context.record
     assert record is not None
     felt = [fault for fault, gradients in effects if not np.array_equal(gradients[wrong.name], record.data[wrong.name])]
-    told: list[Story] = []
+    told: list[Explanation] = []
     for first, second in combinations(felt, 2):
         if first.code == second.code:
             continue
@@ -271,7 +278,7 @@ def _arrangements(column: Candidate, wrong: Wrong) -> Iterator[Candidate]:
 
 
 def _same_entries(column: Candidate, wrong: Wrong) -> Array | None:
-    """The right gradient with its entries where those of the one handed in are, by size, if there are enough."""
+    """Sort the right gradient into the order of the claimed one, if it has enough different entries."""
     right = column.data + (0 if column.penalty is None else column.penalty)
     if not wrong.usable.all() or len(np.unique(right)) < 4:
         return None
@@ -284,14 +291,14 @@ def _same_entries(column: Candidate, wrong: Wrong) -> Array | None:
 
 
 class _Fit:
-    """A gradient beside a candidate, in the entries where the right gradient is known.
+    """A wrong gradient beside a candidate, in the entries where the right gradient is known.
 
     Attributes
     ----------
     got, data : arrays (n,)
-        The gradient that was handed in, and what a candidate gives without its regulariser.
+        The claimed gradient, and the candidate's without its regulariser.
     penalty : array (n,) or None
-        The gradient of the candidate's regulariser, unless it is zero.
+        The gradient of the candidate's regulariser; None if it is zero.
     """
 
     def __init__(self, wrong: Wrong, column: Candidate) -> None:
@@ -300,19 +307,19 @@ class _Fit:
         penalty = None if column.penalty is None else column.penalty[wrong.usable]
         self.penalty = None if penalty is None or not np.any(penalty) else penalty
 
-    def told(self, claims: tuple[Finding, ...], fitted: Array) -> list[Story]:
-        """Return the story that the candidate with further `claims` tells, if its numbers `fitted` explain enough."""
+    def explained(self, claims: tuple[Finding, ...], fitted: Array) -> list[Explanation]:
+        """Return the candidate with further `claims`, whose numbers are `fitted`, if it explains enough."""
         left, difference = float(np.linalg.norm(self.got - fitted)), self.wrong.difference
         if not left <= LEFT * difference:
             return []
         exact = left <= self.wrong.precision * float(np.linalg.norm(self.got))
-        return [Story((*self.column.claims, *claims), 1 - (left / difference) ** 2, exact)]
+        return [Explanation((*self.column.claims, *claims), 1 - (left / difference) ** 2, exact)]
 
 
-def _proportions(wrong: Wrong, column: Candidate, context: Context, as_it_is: bool = False) -> Iterator[Story]:
-    """Yield the stories in which the gradient is a·data + b·penalty; with `as_it_is`, only a = b = 1."""
+def _proportions(wrong: Wrong, column: Candidate, context: Context, as_it_is: bool = False) -> Iterator[Explanation]:
+    """Yield explanations with a gradient of the form a·data + b·penalty; with `as_it_is`, only a = b = 1."""
     fit = _Fit(wrong, column)
-    unscaled = fit.told((), fit.data if fit.penalty is None else fit.data + fit.penalty)
+    unscaled = fit.explained((), fit.data if fit.penalty is None else fit.data + fit.penalty)
     if column.claims:
         yield from unscaled
     if as_it_is or any(one.exact for one in unscaled):
@@ -324,20 +331,20 @@ def _proportions(wrong: Wrong, column: Candidate, context: Context, as_it_is: bo
         yield from _two_factors_of(fit, fit.penalty, context)
 
 
-def _one_factor_of(fit: _Fit, context: Context) -> Iterator[Story]:
+def _one_factor_of(fit: _Fit, context: Context) -> Iterator[Explanation]:
     if not np.any(fit.got) and np.any(fit.data):
-        yield from fit.told((ZERO,), fit.got)
+        yield from fit.explained((ZERO,), fit.got)
         return
     factor = _coefficient(fit.got, fit.data)
     nice = meant_by(factor, context.sizes, products=bool(np.count_nonzero(fit.data) >= FEW))
     if nice:
-        yield from fit.told(of_factor(nice, context.sizes, "The gradient"), nice * fit.data)
+        yield from fit.explained(of_factor(nice, context.sizes, "The gradient"), nice * fit.data)
     elif nice is None and factor and not fit.column.claims and np.count_nonzero(fit.data) >= 4:
-        yield from fit.told(of_factor(factor, context.sizes, "The gradient"), factor * fit.data)
+        yield from fit.explained(of_factor(factor, context.sizes, "The gradient"), factor * fit.data)
 
 
-def _bias_penalised(fit: _Fit, context: Context) -> Iterator[Story]:
-    """Yield the stories in which a bias is regularised as the weights are."""
+def _bias_penalised(fit: _Fit, context: Context) -> Iterator[Explanation]:
+    """Yield explanations with a bias that is regularised like the weights."""
     strength = _strength_elsewhere(fit.wrong, context)
     if strength is None:
         return
@@ -345,29 +352,29 @@ def _bias_penalised(fit: _Fit, context: Context) -> Iterator[Story]:
     for sign in (1.0, -1.0):
         found = _coefficient(fit.got - sign * fit.data, x)
         if meant_by(abs(found) / strength, context.sizes):
-            yield from fit.told((SIGN, BIAS) if sign < 0 else (BIAS,), sign * fit.data + found * x)
+            yield from fit.explained((SIGN, BIAS) if sign < 0 else (BIAS,), sign * fit.data + found * x)
 
 
-def _two_factors_of(fit: _Fit, penalty: Array, context: Context) -> Iterator[Story]:
+def _two_factors_of(fit: _Fit, penalty: Array, context: Context) -> Iterator[Explanation]:
     matrix = np.stack([fit.data, penalty], axis=1)
     scales = np.linalg.norm(matrix, axis=0)
     if abs(fit.data @ penalty) > (1 - 1e-4) * scales[0] * scales[1] > 0:
-        return  # one is a multiple of the other: what is whose cannot be told
+        return  # parallel: the two factors cannot be told apart
     scales[scales == 0] = 1
     (a, b), *_ = np.linalg.lstsq(matrix / scales, fit.got, rcond=1e-12)
     a, b = float(a / scales[0]), float(b / scales[1])
     for claims, a_exact, b_exact in readings(a, b, context.sizes, alone=not fit.column.claims):
-        yield from fit.told(claims, a_exact * fit.data + b_exact * penalty)
+        yield from fit.explained(claims, a_exact * fit.data + b_exact * penalty)
 
 
 def _coefficient(y: Array, x: Array) -> float:
-    """Return the a for which a·x is closest to y."""
+    """Return the factor a for which a·x is closest to y."""
     square = float(np.sum(x * x))
     return float(np.sum(x * y)) / square if square else 0.0
 
 
 def _strength_elsewhere(wrong: Wrong, context: Context) -> float | None:
-    """Return 2·reg, if this is a bias and other parameters have a regulariser; else None."""
+    """Return 2·reg if this is a bias and another parameter has a regulariser, else None."""
     if wrong.x.ndim != 1:
         return None
     for name, penalty in (context.record.penalty if context.record is not None else context.penalties).items():

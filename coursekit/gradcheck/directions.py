@@ -1,4 +1,4 @@
-"""The comparison along random directions: a few evaluations, however many parameters there are."""
+"""The comparison along random directions: a few evaluations for any number of parameters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .problem import Problem, measurable
 from .report import GradientReport, ParameterReport
 from .stability import unsteady
 
-ENOUGH = 1e-6  # an error below which nobody asks further
+ENOUGH = 1e-6  # an error below which no smaller step is tried
 
 
 def compare_along(
@@ -34,9 +34,9 @@ def compare_along(
     before: dict[str, Array],
     check: Callable[[Problem], GradientReport],
 ) -> GradientReport:
-    """Compare the gradients `got` with the function along random directions, parameter by parameter.
+    """Compare the gradients `got` with the slopes of the function along random directions.
 
-    The arguments are those of `entrywise.compare`, and `before`, the point as it was.
+    The arguments are those of `entrywise.compare`; `before` is a copy of the point.
     """
     for key, x in problem.point.items():
         if got[key].shape != x.shape:
@@ -68,7 +68,7 @@ def compare_along(
 def _errors(
     problem: Problem, scalar: Scalar, got: dict[str, Array], directions: int
 ) -> Callable[[list[str]], tuple[float, bool]]:
-    """Return the function that measures the error of some parameters' gradients, moved together."""
+    """Return a function of names that measures the error of these parameters' gradients together."""
     point = problem.point
     f: Callable[[], float] = lambda: scalar(None)  # noqa: E731
     value = functools.cache(f)
@@ -86,7 +86,7 @@ def _errors(
 def _beside_the_engine(
     problem: Problem, scalar: Scalar, got: dict[str, Array], errors: dict[str, float], off: list[str]
 ) -> tuple[list[ParameterReport], list[Wrong]]:
-    """Return the parameters' reports, with the engine's gradient beside one that is off, if there is one."""
+    """Return reports on the parameters, and the wrong gradients beside those of the engine, where it has them."""
     record = recorded(as_known_loss(problem, scalar), scalar) if off else None
     compared, wrongs = [], []
     for key, x in problem.point.items():
@@ -116,20 +116,20 @@ def error_along(
     Parameters
     ----------
     f : callable
-        The function of `points`, which are moved in place and put back.
+        The function of `points`, which are moved in place and restored.
     value : callable
-        Its value at the points; called only where slopes do not agree.
+        The value at the points; called only where slopes do not agree.
     points, gradients : arrays
     directions : int
-        A direction is a random sign for each entry of each array, the shorter the larger its gradient: so
-        each array has the same share in the slope, and the same chance to show that it is wrong.
+        A direction has a random sign for each entry.  It is shorter in an array with a larger gradient, so that each
+        array has the same share in the slope, and the same chance to show a mistake.
     rng : numpy.random.Generator
 
     Returns
     -------
     error : float
     at_kink : bool
-        Whether left and right of the point the slopes differ, however small the step.
+        Whether the slopes on the left and right of the point differ for any step.
     """
     pairs = [(x, g) for x, g in zip(points, gradients, strict=True) if x.size]
     if not pairs:
@@ -142,13 +142,13 @@ def error_along(
         moves = [_signs(rng, x.shape, length) for x, length in zip(xs, lengths, strict=True)]
         claimed = sum(float(np.vdot(g, move)) for (_, g), move in zip(pairs, moves, strict=True))
         error, kink = line.error(moves, claimed, max(abs(claimed), usual))
-        worst = worst if error <= worst else error  # a nan stays
+        worst = worst if error <= worst else error  # keeps a nan
         at_kink |= kink
     return worst, at_kink
 
 
 def _lengths(pairs: Sequence[tuple[Array, Array]], eps: float) -> tuple[list[float], float]:
-    """Return how far to move each entry of each array, and the usual size of a slope times that move."""
+    """Return how far to move the entries of each array, and the usual change of the function by it."""
     sizes = [float(np.linalg.norm(g)) for _, g in pairs]
     scale = max(float(np.linalg.norm(x)) / math.sqrt(x.size) for x, _ in pairs)
     step = eps ** (1 / 3) * max(1.0, scale)
@@ -159,7 +159,7 @@ def _lengths(pairs: Sequence[tuple[Array, Array]], eps: float) -> tuple[list[flo
 
 @dataclass
 class _Line:
-    """A function of arrays `xs`, which are moved along a line and put back to `kept`."""
+    """A function of the arrays `xs`, which are moved along a line and restored from `kept`."""
 
     f: Callable[[], float]
     value: Callable[[], float]
@@ -168,7 +168,7 @@ class _Line:
     eps: float
 
     def error(self, moves: list[Array], claimed: float, typical: float) -> tuple[float, bool]:
-        """Return the error of the `claimed` slope, relative to a `typical` one, and whether there is a kink."""
+        """Return the error of the `claimed` slope relative to a `typical` one, and whether there is a kink."""
         for smaller in (1.0, *SMALLER):
             if smaller < 1:
                 moves = [0.1 * move for move in moves]
@@ -179,7 +179,7 @@ class _Line:
                 return error, False
             right, left = (above - self.value()) / smaller, (self.value() - below) / smaller
             if not abs(right - left) > 1e-4 * typical + 2 * rounding:
-                return error, False  # else there is a kink in between: closer to the point it may be gone
+                return error, False  # no kink in between; a kink may vanish with a smaller step
         between = min(left, right) - rounding <= claimed <= max(left, right) + rounding
         return 0.0 if between else error, True
 
@@ -197,7 +197,7 @@ class _Line:
 
 
 def _signs(rng: np.random.Generator, shape: tuple[int, ...], length: float) -> Array:
-    """Return ±`length` in every entry, from as many random bits."""
+    """Return an array of ±`length`, from one random bit per entry."""
     count = math.prod(shape)
     bits = np.unpackbits(np.frombuffer(rng.bytes(count // 8 + 1), np.uint8), count=count)
     signs = bits * (2 * length)

@@ -1,4 +1,4 @@
-"""The comparison entry by entry: each gradient beside the numerical one, and what explains the difference."""
+"""The comparison entry by entry with the numerical gradient, and the findings from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .report import GradientReport, ParameterReport
 from .shapes import brought_to_shape
 from .stability import overflowed
 
-REMARKS = ("kink", "float32", "imprecise")  # may be said of a gradient that is right
+REMARKS = ("kink", "float32", "imprecise")  # findings on a right gradient
 ROUNDED = "The gradient is rounded to whole numbers, as in an array of integers (np.zeros_like of one?)."
 
 
@@ -36,15 +36,16 @@ def compare(
 
     Parameters
     ----------
-    problem, scalar
-        What is asked, and the function as one number.
+    problem : Problem
+    scalar : Scalar
+        The function as one number.
     got : dict of arrays
     loss : float or None
-        What came with the gradient.
+        The loss that was returned with the gradient.
     findings : sequence of Finding
-        What is known already.
+        The findings so far.
     check : callable
-        Checks the same gradient at another point.
+        Checks the gradient function at another point.
     """
     value = scalar(None)
     exact = measurable(problem, scalar, value)
@@ -55,12 +56,12 @@ def compare(
     ]
     findings = [*findings, *(finding for part in parts for finding in part.findings)]
     if _wrong_only_at_kinks(parts) and right_beside(problem, scalar, got, check):
-        parts = [part if part.compared.ok else part.forgiven() for part in parts]
+        parts = [part if part.compared.ok else part.accepted() for part in parts]
         findings.append(AT_KINK)
     right = all(part.compared.ok for part in parts)
     rounded = {part.compared.name: part.rounded for part in parts if part.rounded}
     if any(finding.code == "input-modified" for finding in findings):
-        parts = [part for part in parts if part.compared.ok]  # the other numbers are of another point
+        parts = [part for part in parts if part.compared.ok]  # the others belong to another point
     findings += _explanations(problem, scalar, parts, rounded, findings)
     findings += _about_loss(loss, value, right, precision.single)
     compared = tuple(part.compared for part in parts)
@@ -73,7 +74,7 @@ def compare(
 
 @dataclass(frozen=True)
 class _Part:
-    """What the comparison of one parameter's gradient showed.
+    """The result of comparing one parameter's gradient.
 
     Attributes
     ----------
@@ -81,13 +82,13 @@ class _Part:
     kinks : array of bool
         Where the function has no derivative.
     findings : tuple of Finding
-        What is certain.
+        Findings that need no explanation.
     wrong : Wrong or None
-        What is to be explained.
+        The wrong numbers to explain.
     arranged : tuple of Finding
-        What the shape shows; said unless the explanation says it.
+        Findings on a wrong shape, unless the explanation has them.
     rounded : Finding or None
-        Said unless there is an explanation.
+        The finding on a rounded gradient, unless there is an explanation.
     """
 
     compared: ParameterReport
@@ -97,8 +98,8 @@ class _Part:
     arranged: tuple[Finding, ...] = ()
     rounded: Finding | None = None
 
-    def forgiven(self) -> _Part:
-        """Return the same with nothing wrong."""
+    def accepted(self) -> _Part:
+        """Return the same part, taken as right."""
         right = replace(self.compared, wrong=np.zeros(self.compared.shape, bool), error=0.0)
         return replace(self, compared=right, wrong=None)
 
@@ -133,14 +134,14 @@ def _compare_one(problem: Problem, key: str, got: Array, measured: Measured, pre
 
 
 def _wrong_only_at_kinks(parts: Sequence[_Part]) -> bool:
-    """Return whether something is wrong, and nothing but entries at kinks."""
+    """Return whether the only wrong entries are at kinks."""
     wrong = [part for part in parts if not part.compared.ok]
     return bool(wrong) and all(
         part.compared.wrong is not None and not np.any(part.compared.wrong & ~part.kinks) for part in wrong
     )
 
 
-# --- What there is to say ------------------------------------------------------------------------------------
+# --- Findings ------------------------------------------------------------------------------------
 
 
 def _explanations(
@@ -150,7 +151,7 @@ def _explanations(
     rounded: dict[str, Finding],
     known: Sequence[Finding],
 ) -> list[Finding]:
-    """Return a finding, at least, on each gradient that is wrong and that no `known` finding is about."""
+    """Return further findings, so that each wrong gradient has at least one, together with the `known` ones."""
     arranged = {part.compared.name: part.arranged for part in parts if part.arranged}
     findings = [*known, *explain(problem, scalar, [part.wrong for part in parts if part.wrong], arranged)]
     told = _told(findings)
@@ -175,7 +176,7 @@ def _once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def _unexplained(one: ParameterReport) -> Finding:
-    """Return where it is wrong, without a guess at why; how much, the report says."""
+    """Return the finding on a gradient that no known mistake explains: where it is wrong."""
     if one.wrong is None or one.got is None or one.right is None:
         return Finding("unknown", "It cannot be compared.", None, (one.name,))
     text = f"{entries_are(one.wrong)} wrong{_place(one.wrong)}; no known mistake explains it."
@@ -183,7 +184,7 @@ def _unexplained(one: ParameterReport) -> Finding:
 
 
 def _place(wrong: Array) -> str:
-    """Return the rows or the columns that hold all wrong entries, if these are few."""
+    """Return the rows or columns that hold all wrong entries, in words, if these are few."""
     if wrong.ndim != 2 or wrong.all():
         return ""
     rows, columns = np.flatnonzero(wrong.any(axis=1)), np.flatnonzero(wrong.any(axis=0))
@@ -197,7 +198,7 @@ def _lines(what: str, numbers: Array) -> str:
 
 
 def _about_loss(loss: float | None, value: float, right: bool, single: bool) -> list[Finding]:
-    """Return a finding where one of gradient and loss is right, and the other not."""
+    """Return a finding if either the loss or the gradient is wrong, but not both."""
     if loss is None:
         return []
     loss_right = abs(loss - value) <= (1e-4 if single else 1e-6) * max(abs(value), 1e-12)

@@ -1,4 +1,4 @@
-"""What a factor between two gradients says: a sign, a size, or the share of a regulariser."""
+"""Reading a factor between two gradients: a sign, a size, or the share of a regulariser."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ DOUBLE = Finding("regularizer-double", "The regulariser counts twice in the grad
 def readings(
     a: float, b: float, sizes: dict[int, str], alone: bool
 ) -> Iterator[tuple[tuple[Finding, ...], float, float]]:
-    """What a·data + b·penalty may mean: each part with a factor of its own, or one factor for both."""
+    """Yield readings of a·data + b·penalty: one factor for both, or a factor for each.
+
+    A reading is the findings, and the exact values of a and b.
+    """
     exact_a, exact_b = meant_by(a, sizes), meant_by(b, sizes)
-    # A factor for all, and the regulariser's own share on top.
+    # One factor for both, and a wrong share of the regulariser.
     if exact_a not in (None, 0, 1):
         assert exact_a is not None
         ratio = meant_by(b / a, {})
@@ -31,7 +34,7 @@ def readings(
             yield (*of_factor(exact_a, sizes, "The gradient"), *_of_penalty(ratio, sizes)), exact_a, exact_a * ratio
     elif exact_a is None and alone and abs(b / a - 1) < 1e-4:
         yield of_factor(a, sizes, "The gradient"), a, a
-    # Each part by itself.
+    # A factor for each.
     if exact_a is None or exact_b is None:
         return
     claims: tuple[Finding, ...] = ()
@@ -52,7 +55,7 @@ def _of_penalty(share: float, sizes: dict[int, str]) -> tuple[Finding, ...]:
 
 
 def of_factor(factor: float, sizes: dict[int, str], what: str) -> tuple[Finding, ...]:
-    """What a factor says: a sign, a size, or both."""
+    """Return the findings on a factor: its sign, its size, or both."""
     claims: tuple[Finding, ...] = ()
     if factor < 0:
         message = SIGN.message if what == "The gradient" else f"{what} has the wrong sign."
@@ -89,7 +92,10 @@ def _meaning(factor: float, sizes: dict[int, str]) -> str:
 
 
 def meant_by(number: float, sizes: dict[int, str], products: bool = True) -> float | None:
-    """The number that `number` must be meant to be: 0, 1, 2, ½, a size or one over it, or products of two; or None."""
+    """Return the exact value of a measured number, or None.
+
+    It is one of 0, 1, 2, 4, ½, ¼, a size, 1/size, or with `products` the product or ratio of two of these.
+    """
     sign, number = (-1.0, -number) if number < 0 else (1.0, number)
     if number < 1e-8:
         return 0.0
@@ -97,7 +103,7 @@ def meant_by(number: float, sizes: dict[int, str], products: bool = True) -> flo
     for exact in single:
         if _near(number, exact):
             return sign * exact
-    if not products:  # there are many of these: a single number meets one of them by chance
+    if not products:  # there are so many that a single number may be close to one by chance
         return None
     for one, other in combinations([1.0, 2.0, 0.5, *map(float, sizes)], 2):
         for exact in (one * other, 1 / (one * other), one / other, other / one):

@@ -1,7 +1,7 @@
-"""The faults that a backward pass may have, each as a few lines about an operation or a branch of the record.
+"""The faults that are tried: a path left out, a mask forgotten, labels off by one, …
 
-A path left out, a mask forgotten, the labels off by one: who gets the same numbers as a backward pass with this
-fault has most likely made it.
+Each function yields the faults of one kind that are possible in a recording.  A gradient with the same numbers as a
+backward pass with a fault most likely has this fault.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .recording import Edge, Fault, Recording
 
 
 def faults(record: Recording) -> list[Fault]:
-    """Every fault that the record gives an occasion for, the likelier ones first."""
+    """Return all faults that are possible in a recording, the likelier ones first."""
     found: list[Fault] = []
     for kind in (_masks, _one_row, _one_example, _paths, _labels, _orientation, _upstreams):
         found.extend(kind(record))
@@ -32,7 +32,7 @@ CHOICES = (np.maximum, np.minimum, np.fmax, np.fmin, np.where)
 
 
 def _masks(record: Recording) -> Iterator[Fault]:
-    """A maximum, a choice, or a product with a mask of zeros and ones."""
+    """Yield wrong masks of a maximum, of np.where, or of a product with zeros and ones."""
     for node in record.nodes:
         operation = OPERATIONS.get(node.vjps)
         if operation in CHOICES:
@@ -68,7 +68,7 @@ BY_UPSTREAM = "is masked by the sign of the upstream gradient; the mask is that 
 
 
 def _other_masks(record: Recording, node: Node) -> Iterator[tuple[str, Array]]:
-    """Masks from the input as it was before a bias or a margin came to it."""
+    """Yield masks of the input without its bias, or without the margin."""
     values = [np.asarray(arg, dtype=float) for arg in node.args[:2]]
     larger = np.greater if OPERATIONS.get(node.vjps) is np.maximum else np.less
     without = [_without_bias(record, source, value) for source, value in zip(node.inputs, values, strict=True)]
@@ -119,7 +119,7 @@ def _by_mask(mask: Array, g: Array, contribution: Array, shape: tuple[int, ...])
 
 
 def _one_row(record: Recording) -> Iterator[Fault]:
-    """A bias that was broadcast over the batch: its gradient is a sum."""
+    """Yield gradients of a broadcast bias that are not summed over the batch."""
     for node in record.nodes:
         for argnum, source in enumerate(node.inputs):
             if source is None or node.fits is None or node.fits[argnum] is None or node not in record.upstreams:
@@ -134,7 +134,7 @@ def _one_row(record: Recording) -> Iterator[Fault]:
 
 
 def _one_example(record: Recording) -> Iterator[Fault]:
-    """X.T @ dY is a sum over the rows of both, one for each example."""
+    """Yield X.T @ dY of one example alone, where the sum over all is needed."""
     text = "Only one example's gradient is left: in a loop over the batch they must be added (+=, not =)."
     for node in record.nodes:
         if OPERATIONS.get(node.vjps) is not np.matmul or node.inputs[1] is None:
@@ -160,7 +160,7 @@ def _row(which: int, g: Array, contribution: Array, shape: tuple[int, ...]) -> A
 
 
 def _paths(record: Recording) -> Iterator[Fault]:
-    """A value that is used more than once: the gradients of its uses add up."""
+    """Yield lost gradients of a value that is used more than once: they must be added."""
     for _, arriving in list(record.arriving.items()):
         edges = [edge for edge, _ in arriving if edge not in record.penalties]
         if len(edges) < 2:
@@ -187,7 +187,7 @@ def _negative(g: Array, contribution: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _picks_class(edge: Edge) -> bool:
-    """Whether one entry of each row is used here: scores[np.arange(N), y], or a product with a one-hot matrix."""
+    """Return whether this picks one entry of each row: scores[np.arange(N), y], or a product with a one-hot matrix."""
     node, argnum = edge
     operation = OPERATIONS.get(node.vjps)
     if operation is getitem:
@@ -230,7 +230,7 @@ def _shifted(node: Node, argnum: int, by: int, g: Array, contribution: Array, sh
 
 
 def _orientation(record: Recording) -> Iterator[Fault]:
-    """A product with a square matrix, which NumPy lets pass untransposed."""
+    """Yield products with a square matrix that is not transposed: NumPy accepts them."""
     text = "In a product's gradient a square matrix is not transposed: dX = dY @ W.T, dW = X.T @ dY."
     for node in record.nodes:
         if OPERATIONS.get(node.vjps) is not np.matmul or (node.ans is None and not node.args):

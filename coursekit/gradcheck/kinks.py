@@ -1,4 +1,4 @@
-"""A point where the function has no derivative: is the gradient one of those that are right close by?"""
+"""Gradients at a kink, where the function has no derivative."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ NEIGHBOURS = 8
 def right_beside(
     problem: Problem, scalar: Scalar, got: dict[str, Array], check: Callable[[Problem], GradientReport]
 ) -> bool:
-    """Return whether `got` is a gradient that may be chosen at a kink.
+    """Return whether `got` is acceptable at a kink.
 
-    A gradient function must be right at a point close by, where f has a derivative, and choose between the
-    gradients around.  An array must be what the engine chooses.
+    A gradient function must be right at a nearby point with a derivative, and `got` must lie between the gradients
+    around.  An array must be the engine's choice.
     """
     if not callable(problem.gradient):
         record = recorded(problem, scalar)
@@ -44,7 +44,7 @@ def right_beside(
 def _gradients_around(
     problem: Problem, scalar: Scalar, got: dict[str, Array], check: Callable[[Problem], GradientReport]
 ) -> dict[str, list[Array]] | None:
-    """Return the gradients at some points close by; None if the first of them does not pass the check."""
+    """Return the gradients at some points nearby, or None if the first does not pass the check."""
     rng = np.random.default_rng(4)
     around: dict[str, list[Array]] = {key: [] for key in problem.point}
     with restored(*problem.point.values()) as kept:
@@ -64,5 +64,5 @@ def _gradients_around(
 
 def _between(got: Array, around: list[Array]) -> bool:
     low, high = np.min(around, axis=0), np.max(around, axis=0)
-    width = high - low + 0.1 * (np.abs(low) + np.abs(high))  # a few neighbours do not meet every slope there is
+    width = high - low + 0.1 * (np.abs(low) + np.abs(high))  # a few neighbours do not show every slope
     return bool(np.all((got >= low - width - 1e-9) & (got <= high + width + 1e-9)))

@@ -1,7 +1,7 @@
-"""The two losses that every course has, written so that the engine can record them.
+"""The SVM and the softmax loss, written so that the engine can record them.
 
-A student's loss is often a loop, or writes into its own arrays, and cannot be recorded.  If it has
-the values of one of these wherever one looks, then it is this one, and its mistakes are the same.
+A student's loss often loops or writes into its own arrays, so that it cannot be recorded.  If it agrees with one of
+these at several points, it is the same function, and the mistakes in its gradient are found with this one.
 
 Source: the SVM and the softmax loss of the fourth lecture, with the regulariser reg·ΣW².
 """
@@ -20,7 +20,7 @@ from .context import arrays_in_sight
 from .numeric import Scalar
 from .problem import OfDict, Problem
 
-LOOKS = 5  # points at which the values are compared; two of them fix the two factors
+LOOKS = 5  # points where the values are compared; two of them determine the two factors
 
 
 def svm_loss(W: Any, X: Any, y: Any, factor: float, reg: float) -> Any:
@@ -38,7 +38,7 @@ def softmax_loss(W: Any, X: Any, y: Any, factor: float, reg: float) -> Any:
 
 
 def as_known_loss(problem: Problem, scalar: Scalar) -> Problem:
-    """The same problem with one of the losses above in place of the function, if that is what it is."""
+    """Return the problem with one of these losses in place of its function if both agree, else unchanged."""
     if len(problem.point) != 1 or scalar.upstream is not None:
         return problem
     ((name, W),) = problem.point.items()
@@ -70,7 +70,7 @@ def _points_around(W: Array) -> list[Array]:
 
 
 def _data_in_sight(problem: Problem, W: Array) -> list[tuple[Array, Array]]:
-    """Examples (N, D) and labels (N,) that fit W of shape (D, C)."""
+    """Return the examples (N, D) and labels (N,) among the function's arrays that fit W of shape (D, C)."""
     features, classes = W.shape
     arrays = [array for _, array in arrays_in_sight(problem.raw, problem.args)]
     examples = [X for X in arrays if X.ndim == 2 and X.shape[1] == features and X.dtype.kind == "f"]
@@ -81,7 +81,7 @@ def _data_in_sight(problem: Problem, W: Array) -> list[tuple[Array, Array]]:
 def _factors(
     loss: Callable[..., Any], values: Array, points: list[Array], X: Array, y: Array
 ) -> tuple[float, float] | None:
-    """The factor of the data and the strength of the regulariser with which `loss` has these values."""
+    """Return the factor of the data loss and the strength of the regulariser with which `loss` has these values."""
     with np.errstate(all="ignore"):
         parts = np.array([(loss(W, X, y, 1.0, 0.0), np.sum(W * W)) for W in points])
         if not np.isfinite(parts).all() or not np.isfinite(values).all():

@@ -1,4 +1,4 @@
-"""A pair of layer functions, as the function and the gradient that the checker knows."""
+"""A layer as a problem for the checker: forward is the function, backward its gradient."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Layer:
     dout : array
         The upstream gradient.
     changes_dout : bool
-        Whether backward has changed the upstream gradient that it was handed.
+        Whether backward has changed its upstream gradient in place.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Layer:
         return self._forward(values)[0]
 
     def gradients(self, values: Mapping[str, Any], scale: float = 1.0) -> dict[str, Any]:
-        """Return what backward makes of `scale` times the upstream gradient, by the names of the inputs."""
+        """Return the gradients of backward for `scale` times the upstream gradient, by the names of the inputs."""
         dout = self.dout * self.dout.dtype.type(scale)
         result = self.backward(dout, self._forward(values)[1])
         if not np.array_equal(dout, self.dout * self.dout.dtype.type(scale)):
@@ -65,7 +65,7 @@ class Layer:
         return dict(zip(self.point, results, strict=True))
 
     def problem(self, rng: np.random.Generator) -> Problem:
-        """Return what is asked of the checker."""
+        """Return the layer as a problem for the checker."""
         return Problem(
             function=self.output,
             point=self.point,
@@ -83,7 +83,7 @@ class Layer:
     def not_linear(self) -> list[Finding]:
         """Return the finding on a backward that is not linear in the upstream gradient.
 
-        Of zero it must make nothing, and of twice as much twice as much.
+        Zero must give zero, and twice the upstream gradient twice the result.
         """
         try:
             with np.errstate(all="ignore"):
@@ -93,7 +93,7 @@ class Layer:
                 if finding := _not_proportional(key, a, b, zero):
                     return [finding]
         except (TypeError, ValueError):
-            return []  # the comparison has told of it already
+            return []  # the comparison reports it
         return []
 
     def _forward(self, values: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -1,11 +1,10 @@
-"""Numerical gradients: what the definition of the derivative says, however the function is written.
+"""Numerical gradients: the definition of the derivative, for any function.
 
-For its user, `numerical_gradient`. For the checker, `measure`: a gradient together with how far it can be
-trusted, for a number without its error can prove nothing.
+Users call `numerical_gradient`.  The checker calls `measure`, which also returns the error of each entry: without it,
+a number proves nothing.
 
-Every entry of x is moved in place, as the courses do it, and put back, also if the function raises.
-So it does not matter whether a function computes with the array that it is handed or with the
-same array known to it by another name (``net.params["W1"]``).
+Every entry of x is moved in place, as in the courses, and put back, even if the function raises.
+So a function may compute with its argument or with the same array under another name (``net.params["W1"]``).
 
 Source: the numerical gradients of the first lecture; step sizes as in Nocedal and Wright, Numerical Optimization, 8.1.
 """
@@ -33,39 +32,39 @@ def numerical_gradient(
     directions: int | None = None,
     rng: np.random.Generator | None = None,
 ) -> Any:
-    """The gradient of f at x from values of f alone.
+    """Compute the gradient of f at x from values of f alone.
 
     Parameters
     ----------
     f : callable
         f(x) is a number, or an array Y: then the gradient is that of ΣY·upstream.
     x : array_like of floats, any shape and memory layout
-        Its entries are moved one after the other, in place, and are afterwards what they were.
+        Its entries are moved in place, one after the other, and put back.
     upstream : array_like of the shape of f(x), optional
-        Unless given, standard normal numbers from `rng`.
+        Standard normal numbers from `rng` by default.
     method : {"auto", "central", "complex", "richardson"}
-        "central", which is "auto": (f(x + h) − f(x − h)) / 2h in each entry, two evaluations an entry and nothing more.
-        "complex": Im f(x + ih) / h, one evaluation an entry and exact to rounding, for an f that computes with
-        complex numbers (no abs, no max, nothing that it makes real).
-        "richardson": two central differences with steps h and 2h, four evaluations an entry.
+        "central", the default: (f(x + h) − f(x − h)) / 2h in each entry, with two evaluations per entry.
+        "complex": Im f(x + ih) / h, exact to rounding with one evaluation per entry, for an f that computes with
+        complex numbers (no abs, no max, nothing that makes them real).
+        "richardson": two central differences with steps h and 2h, four evaluations per entry.
     h : float, optional
-        The step; unless given, a power of the machine precision of x (the cube root for "central"),
+        The step.  By default, a power of the machine precision of x (the cube root for "central")
         times max(1, abs(x)), entry by entry.
     directions : int, optional
-        Compare in so many random directions instead of entry by entry: 2 evaluations each, whatever the size of x.
+        Measure along this many random directions instead of entry by entry: 2 evaluations each for x of any size.
     rng : numpy.random.Generator, optional
-        For the upstream gradient and the directions; ``np.random.default_rng(0)`` unless given.
+        For the upstream gradient and the directions; ``np.random.default_rng(0)`` by default.
 
     Returns
     -------
     array of the shape of x, float64
-        Or, with `directions`, the pair (slopes, directions) of shapes (k,) and (k, \\*x.shape): the slope along v
+        With `directions`, the pair (slopes, directions) of shapes (k,) and (k, \\*x.shape); the slope along v
         is ∇f · v.
 
     Raises
     ------
     TypeError
-        If x holds integers, which cannot be moved by a small step, or f returns no number.
+        If x holds integers, which cannot be moved by a small step, or f does not return a number.
     ValueError
         If `upstream` does not have the shape of f(x), or "complex" is asked for and f does not allow it.
 
@@ -87,7 +86,7 @@ def numerical_gradient(
     if directions is not None:
         vs = rng.standard_normal((directions, *x.shape))
         step = h or np.cbrt(np.finfo(x.dtype).eps) * max(1.0, float(np.max(np.abs(x), initial=0)))
-        step /= max(1.0, float(np.sqrt(np.mean(vs**2))) * np.sqrt(x.size))  # as far as one entry alone would go
+        step /= max(1.0, float(np.sqrt(np.mean(vs**2))) * np.sqrt(x.size))  # as long as a step in one entry
         return np.array([slope(f, x, v, step) for v in vs]), vs
     if method == "complex":
         return _complex_step(f, x, h or 1e-30)
@@ -100,7 +99,7 @@ def numerical_gradient(
 
 
 def moveable(x: npt.ArrayLike) -> Array:
-    """x itself if its entries can be moved in place; else a copy; an error if they are no floats."""
+    """Return x if its entries can be moved in place, else a copy; raise TypeError if they are not floats."""
     array = np.asarray(x)
     if array.dtype.kind in "iub":
         raise TypeError(
@@ -113,7 +112,7 @@ def moveable(x: npt.ArrayLike) -> Array:
 
 
 class Scalar:
-    """f as a function with a single real number as its value: ΣY·upstream, where f returns an array Y."""
+    """A function whose value is one real number: f(x), or ΣY·upstream where f returns an array Y."""
 
     def __init__(self, f: Callable[[Any], Any], upstream: npt.ArrayLike | None, rng: np.random.Generator) -> None:
         self.f, self.rng = f, rng
@@ -140,7 +139,7 @@ def number_or_array(y: Any) -> Array:
     if isinstance(y, tuple):
         raise TypeError(f"f returned {len(y)} values; one is needed: lambda x: f(x)[0] takes the first of them")
     try:
-        array = np.asarray(getattr(y, "value", y))  # of a Tensor or a Value its number
+        array = np.asarray(getattr(y, "value", y))  # the number in a Tensor or a Value
     except ValueError:
         raise TypeError(
             "f must return a number or an array of numbers, not a list of arrays of several shapes"
@@ -152,7 +151,7 @@ def number_or_array(y: Any) -> Array:
 
 @contextmanager
 def restored(*arrays: Array) -> Iterator[list[Array]]:
-    """Put the arrays back afterwards, whatever happens inside; yield copies of what they were."""
+    """Yield copies of the arrays, and restore them afterwards, even after an exception."""
     before = [x.copy() for x in arrays]
     try:
         yield before
@@ -162,7 +161,7 @@ def restored(*arrays: Array) -> Iterator[list[Array]]:
 
 
 def slope(f: Callable[[Any], Any], x: Array, v: Array, step: float) -> float:
-    """The derivative of f along v: a central difference."""
+    """Return the derivative of f along v, by a central difference."""
     with restored(x) as (before,):
         x[...] = before + step * v
         above = f(x)
@@ -177,7 +176,7 @@ def _differences(f: Callable[[Any], Any], x: Array, steps: Array) -> Array:
 
 
 def _both_sides(f: Callable[[Any], Any], x: Array, steps: Array, entries: Any) -> Array:
-    """f with each of `entries` moved up and down, and how far it really moved, as four rows."""
+    """Move each of `entries` up and down; return f above, f below, and the two distances moved, as four rows."""
     rows = []
     for i in entries:
         kept, step = x[i], steps[i]
@@ -220,17 +219,17 @@ def _complex_step(f: Scalar, x: Array, h: float) -> Array:
 
 @dataclass
 class Measured:
-    """A numerical gradient with what is known about its error.
+    """A numerical gradient and its error.
 
     Attributes
     ----------
     gradient : array of the shape of x, float64
     slack : array of the shape of x
-        How much an entry may be off by rounding in f, and by the step.
+        The error of an entry from rounding in f and from the step.
     kinks : array of bool
-        Where f has no derivative: left and right of x the slopes differ, however small the step.
+        Where f has no derivative: the slopes on the left and right of x differ for any step.
     low, high : arrays
-        The smaller and the larger of these slopes; elsewhere the gradient.
+        The smaller and the larger of these two slopes; elsewhere the gradient.
     """
 
     gradient: Array
@@ -240,7 +239,7 @@ class Measured:
     high: Array
 
     def close(self, other: Array, tolerance: Tolerance, more: float = 0.0) -> Array:
-        """Where `other` is this gradient, within tolerance; at a kink anything between the slopes is right."""
+        """Return where `other` agrees with this gradient; at a kink, any number between the two slopes does."""
         allowed = tolerance.allowed(self.gradient) + self.slack + more
         return np.asarray((other >= self.low - allowed) & (other <= self.high + allowed))
 
@@ -250,10 +249,10 @@ SECOND_LOOKS = 20
 
 
 def measure(f: Callable[[Any], Any], x: Array, claimed: Array | None = None) -> Measured:
-    """The numerical gradient of f at x, entry by entry, with a step that suits f, and the entries at kinks.
+    """Measure the gradient of f at x, entry by entry, with a step that suits f, and find the entries at kinks.
 
-    Two evaluations an entry, and about forty to find the step.  Where `claimed` is something else, a second look
-    is taken before anybody is blamed: is there a kink close by, or does this entry need a step of its own?
+    This takes two evaluations per entry, and about forty to find the step.  An entry in which `claimed` differs is
+    measured again: there may be a kink nearby, or the entry may need its own step.
     """
     value = f(x)
     step, error = best_step(f, x, value, claimed)
@@ -265,7 +264,7 @@ def measure(f: Callable[[Any], Any], x: Array, claimed: Array | None = None) -> 
         central, np.full(len(entries), error), np.zeros(len(entries), bool), central.copy(), central.copy()
     )
     largest = float(np.max(np.abs(central[np.isfinite(central)]), initial=0))
-    jump = np.abs(right - left)  # much of it means a kink, or a strong curvature, between x − h and x + h
+    jump = np.abs(right - left)  # large at a kink or a strong curvature between x − h and x + h
     jumps = jump > 1e-4 * largest + 4 * error
     if claimed is None or claimed.size != central.size:
         doubtful = np.flatnonzero(jumps)[np.argsort(-jump[jumps])][: max(50, len(entries) // 20)]
@@ -275,7 +274,7 @@ def measure(f: Callable[[Any], Any], x: Array, claimed: Array | None = None) -> 
         off = ~(np.abs(other - central) <= 1e-6 * (np.abs(central) + largest) + error) & np.isfinite(other)
         between = (other >= np.minimum(left, right) - error) & (other <= np.maximum(left, right) + error)
         doubtful = np.flatnonzero(off & jumps)
-        if len(doubtful) > 0.1 * len(entries):  # not all of these can be kinks' doing
+        if len(doubtful) > 0.1 * len(entries):  # kinks cannot explain so many
             doubtful = np.append(np.flatnonzero(off & jumps & between), doubtful[:50])
         alone = np.flatnonzero((off & ~jumps) | ~np.isfinite(central))
     for k in doubtful:
@@ -289,12 +288,12 @@ def measure(f: Callable[[Any], Any], x: Array, claimed: Array | None = None) -> 
 def _look_for_kink(
     f: Callable[[Any], Any], x: Array, entry: Any, k: int, value: float, step: float, jump: float, result: Measured
 ) -> None:
-    """Take smaller steps: the difference between the slopes left and right vanishes, unless the kink is at x itself."""
+    """Take smaller steps: the slopes on the left and right become equal, unless the kink is at x itself."""
     error = float(result.slack[k])
     for smaller in SMALLER:
         (a,), (b,), (up,), (down,) = _both_sides(f, x, np.full(x.shape, step * smaller), [entry])
         right, left = (a - value) / up, (value - b) / down
-        # A jump of rounding errors says nothing; of curvature it shrinks with the step.
+        # A jump from rounding proves nothing; one from curvature shrinks with the step.
         if abs(right - left) <= max(2 * smaller * jump, 4 * error / smaller):
             result.gradient[k] = result.low[k] = result.high[k] = (a - b) / (up + down)
             result.slack[k] = error / smaller
@@ -304,7 +303,7 @@ def _look_for_kink(
 
 
 def _look_again(f: Callable[[Any], Any], x: Array, entry: Any, k: int, value: float, result: Measured) -> None:
-    """Measure one entry with a step that suits it alone."""
+    """Measure one entry again with its own step."""
 
     def of_entry(_: Any) -> Any:
         kept = x[entry]
@@ -322,31 +321,31 @@ def _look_again(f: Callable[[Any], Any], x: Array, entry: Any, k: int, value: fl
 
 
 def best_step(f: Callable[[Any], Any], x: Array, value: float, claimed: Array | None = None) -> tuple[float, float]:
-    """A step for central differences that suits f, and how large the error of a difference then is.
+    """Find a step for central differences that suits f; return it and the error of a difference with it.
 
-    Along one direction the slope is taken with steps of many sizes.  Too large ones miss the curvature of
-    f, too small ones drown in its rounding errors; between them the slope stays the same.  The smallest
-    step at which it does, to nine digits or else to as many as can be had, also stays clear of most kinks.
-    The direction is a step in one entry, where `claimed` is largest, and smaller random ones in all others.
+    The slope along one direction is measured with steps of many sizes.  Large steps suffer from the curvature of
+    f, small ones from its rounding errors; between them the slope is stable.  The smallest step with a slope
+    that is stable to nine digits (or as many as possible) also avoids most kinks.
+    The direction is a step in the entry in which `claimed` is largest, and smaller random steps in the others.
     """
     eps = float(np.finfo(x.dtype).eps)
     largest = float(np.max(np.abs(x), initial=0))
     rng = np.random.default_rng(2)
-    # Signs alone would be too regular: along (1, 1, 1) a softmax is linear.
+    # Not only signs: along (1, 1, 1), a softmax is linear.
     v = rng.choice([-1.0, 1.0], x.shape) * rng.uniform(0.5, 1.5, x.shape) / np.sqrt(max(x.size, 1))
     if claimed is not None and claimed.size == x.size > 0:
         v.flat[int(np.argmax(np.nan_to_num(np.abs(claimed))))] = 1.0
     scales = {10.0**k for k in range(-11, 0)} | {largest * 10.0**k for k in range(-11, 0)}
-    # Steps that x + h does not feel at all are no use, and decades met twice neither.
+    # Leave out steps so small that x + h is x, and those close to another.
     steps = [h for h in sorted(scales) if h / np.sqrt(max(x.size, 1)) > 4 * eps * largest and h > 1e-290]
     steps = [h for i, h in enumerate(steps) if i == 0 or h > 2 * steps[i - 1]]
     with np.errstate(all="ignore"):
         slopes = np.array([slope(f, x, v, h) for h in steps])
         gaps = np.abs(np.diff(slopes))
-        # What the values of f tremble by: seen with the smallest steps, where nothing else is left.
+        # The noise in the values of f: the smallest steps show nothing else.
         trembling = float(np.median((gaps * steps[:-1])[:4])) if len(steps) > 4 else 0.0
         rounding = np.fmax(4 * eps * abs(value), trembling if np.isfinite(trembling) else 0.0) / np.array(steps)
-        # Of two neighbours the one that is farther off counts: a coincidence is no plateau.
+        # The larger difference to a neighbour counts: two equal slopes may be a coincidence.
         errors = np.maximum(np.maximum(np.append(gaps, 0.0), np.append(0.0, gaps)), rounding)
     errors[~np.isfinite(errors)] = np.inf
     if not np.isfinite(errors).any():

@@ -1,4 +1,4 @@
-"""How exact a gradient can be: tolerances, what float32 may lose, and remarks on gradients that are right."""
+"""Tolerances, rounding in float32, and remarks on right gradients."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from .numeric import Measured, restored
 from .problem import Exact, Problem
 
 TOLERANCE = Tolerance(relative=1e-5, of_largest=1e-6)
-SINGLE = Tolerance(relative=1e-4, of_largest=2e-5)  # of float32
+SINGLE = Tolerance(relative=1e-4, of_largest=2e-5)  # for float32
 
 
 @dataclass(frozen=True)
 class Precision:
-    """How exact the gradients of a problem can be.
+    """The precision in which the gradients of a problem are compared.
 
     Attributes
     ----------
     single : bool
-        Whether float32 takes part.
+        Whether the point or a gradient is in float32.
     variation : float
-        How much the function changes over distances like the point's own, in float32; else 0.
+        The change of a float32 function between 0, −x and 2x, on which its rounding error depends; else 0.
     """
 
     single: bool
@@ -38,11 +38,11 @@ class Precision:
 
     @property
     def of_mistakes(self) -> float:
-        """How far a gradient may be off, of its norm, from what a mistake gives exactly."""
+        """The largest error of an exact explanation, relative to the norm of the gradient."""
         return SINGLE.relative if self.single else 1e-6
 
     def rounding_at(self, x: Array) -> float:
-        """Return what float32 may do to each entry of the gradient at x."""
+        """Return the rounding error of float32 in each entry of the gradient at x."""
         largest = float(np.max(np.abs(x), initial=0))
         return 64 * float(np.finfo(np.float32).eps) * self.variation / max(largest, 1.0)
 
@@ -59,10 +59,7 @@ def takes_float32(problem: Problem, got: Mapping[str, Array]) -> bool:
 
 
 def _variation(exact: Exact, value: float) -> float:
-    """Return how much the function changes over distances like the point's own: its float32 digits are digits of that.
-
-    It is measured at 0, −x and 2x.
-    """
+    """Return the largest change of the function between x and 0, −x or 2x: its float32 digits are digits of that."""
     f = exact.along("")
     values = []
     with restored(*exact.point.values()) as kept:
@@ -74,9 +71,9 @@ def _variation(exact: Exact, value: float) -> float:
 
 
 def relative_error(got: Array, measured: Measured) -> float:
-    """Return ‖got − right‖ relative to the larger norm.
+    """Return ‖got − right‖ relative to the larger norm, without the rounding error of the numerical gradient.
 
-    Rounding in the numerical gradient is no error; at a kink, anything between the slopes is right.
+    At a kink, any number between the two slopes is right.
     """
     if not got.size:
         return 0.0
@@ -91,7 +88,7 @@ def relative_error(got: Array, measured: Measured) -> float:
 
 
 def remarks_on(key: str, got: Array, measured: Measured, single: bool) -> list[Finding]:
-    """Return what is worth knowing of a gradient that is right: it is so at a kink, or not to the last digit."""
+    """Return remarks on a right gradient: it is at a kink, or was not compared to the last digit."""
     remarks = []
     near = TOLERANCE.relative * np.abs(measured.gradient) + measured.slack
     there = measured.kinks & (np.abs(got - measured.gradient) > near)
@@ -115,7 +112,7 @@ def remarks_on(key: str, got: Array, measured: Measured, single: bool) -> list[F
 
 
 def is_rounded(got: Array, measured: Measured) -> bool:
-    """Return whether `got` is the right gradient, rounded to whole numbers."""
+    """Return whether `got` is the right gradient rounded to integers."""
     whole, right = got.astype(float), measured.gradient
     if np.array_equal(whole, right) or not (got.dtype.kind in "iu" or np.count_nonzero(whole) > 1):
         return False

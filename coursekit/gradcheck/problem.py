@@ -1,4 +1,4 @@
-"""What is asked of the checker: a function, a point, and the gradient that is claimed there."""
+"""The checker's problem: a function, a point, and the gradient that is claimed there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .numeric import Scalar, number_or_array
 
 @dataclass(frozen=True)
 class OfDict:
-    """A function f(x, *args) as one of a dict of arrays: of the whole dict, or of the one called `single`."""
+    """f(x, *args) as a function of a dict of arrays; x is the dict, or the array called `single`."""
 
     f: Callable[..., Any]
     args: tuple[Any, ...]
@@ -34,8 +34,8 @@ class Problem:
     point: dict[str, Array]
     gradient: Any
     call: Callable[[dict[str, Any]], Any]
-    single: str | None  # the name of x, if it came as one array
-    raw: Callable[..., Any]  # f as it was handed in
+    single: str | None  # the name of x, if x is one array
+    raw: Callable[..., Any]  # f as the caller passed it
     args: tuple[Any, ...]
     upstream: Any
     reg: float | None
@@ -47,7 +47,7 @@ class Problem:
 
 
 def claimed(problem: Problem, before: dict[str, Array]) -> tuple[dict[str, Array] | None, float | None, list[Finding]]:
-    """Return the gradient, as a dict of arrays, the loss that came with it, and what is odd about how they came."""
+    """Return the gradient as a dict of arrays, the loss returned with it, and findings about the gradient function."""
     findings: list[Finding] = []
     claim = problem.gradient
     if callable(claim):
@@ -67,7 +67,7 @@ def claimed(problem: Problem, before: dict[str, Array]) -> tuple[dict[str, Array
 
 
 def _without_loss(problem: Problem, claim: Any) -> tuple[float | None, Any]:
-    """Split (loss, gradient) into its parts; the loss of a gradient alone is None."""
+    """Split (loss, gradient); without a loss, return (None, gradient)."""
     pair = isinstance(claim, tuple) and len(claim) == 2
     if problem.gradient is problem.raw and not pair:
         raise TypeError(
@@ -81,7 +81,7 @@ def _without_loss(problem: Problem, claim: Any) -> tuple[float | None, Any]:
 
 
 def _by_name(problem: Problem, claim: Any) -> dict[str, Any]:
-    """Return the gradient of each parameter, as it came."""
+    """Return the gradient of each parameter, unchanged."""
     if problem.single is not None and not isinstance(claim, Mapping):
         claim = {problem.single: claim}
     if not isinstance(claim, Mapping):
@@ -129,7 +129,7 @@ def same_value(a: float, b: float) -> bool:
 
 
 def modified(problem: Problem, before: dict[str, Array], who: str) -> list[Finding]:
-    """A finding for each parameter that was changed; they are put back, so that the comparison is of the same point."""
+    """Return a finding for each parameter that was changed, and restore it, so that the point stays the same."""
     changed = []
     for key, x in problem.point.items():
         if not np.array_equal(x, before[key]) and not np.array_equal(x, before[key], equal_nan=True):
@@ -144,22 +144,22 @@ def modified(problem: Problem, before: dict[str, Array], who: str) -> list[Findi
 
 @dataclass
 class Exact:
-    """The function in the precision in which it is measured."""
+    """The function, in the precision in which it is measured."""
 
     function: Callable[[dict[str, Any]], Any]
     point: dict[str, Array]
     upstream: Any
 
     def along(self, key: str) -> Callable[[Any], Any]:
-        """The function of one parameter, which is moved in place."""
+        """Return the function of one parameter, which is moved in place."""
         return Scalar(lambda _: self.function(self.point), self.upstream, np.random.default_rng(0))
 
 
 def measurable(problem: Problem, scalar: Scalar, value: float) -> Exact:
-    """The function at a copy of the point, in float64 if it takes part: there differences are exact enough.
+    """Return the function at a copy of the point, in float64 if it computes in it: float32 is too coarse.
 
-    At the point itself only where the function does not look at what it is handed (``lambda _: net.loss(X, y)``).
-    Copies are safer: the function may know the array by another name, as data that must stay.
+    Where the function ignores its argument (``lambda _: net.loss(X, y)``), return it at the point itself.
+    A copy is safer: the function may use the same array as data, which must not change.
     """
     as_it_is = Exact(problem.function, problem.point, scalar.upstream)
     rng = np.random.default_rng(5)

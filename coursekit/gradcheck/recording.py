@@ -1,7 +1,4 @@
-"""Backpropagation with one thing done wrong at one place.
-
-A function is recorded with the engine, and its record is gone over backwards: as it should be, or with a `Fault`.
-"""
+"""A function as the engine records it, with a backward pass that can make a mistake at one place."""
 
 from __future__ import annotations
 
@@ -15,23 +12,24 @@ import numpy as np
 from coursekit._typing import Array
 from coursekit.autograd.tensor import Node, Tensor, recording, tape, unbroadcast
 
-Edge = tuple[Node, int]  # a node, and which of its arguments
+Edge = tuple[Node, int]  # a node and the position of an argument
 Flow = Callable[[Array, Array, tuple[int, ...]], Array]
 Gradients = dict[str, Array]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something done wrong on the way back.
+    """A mistake in a backward pass.
 
     Attributes
     ----------
     code, message
         As in a finding.
     upstream : dict of functions
-        What is made of the upstream gradient of a node before its rules see it.
+        Functions that replace the upstream gradient of a node.
     edges : dict of functions
-        (upstream, contribution, shape) -> what flows to this argument instead; None: nothing.
+        Functions of (upstream, contribution, shape) that replace the gradient which flows to an argument; None: no
+        gradient flows.
     """
 
     code: str
@@ -47,12 +45,12 @@ NONE = Fault("", "")
 
 
 class Recording:
-    """The nodes between some parameters and ΣY·upstream, where Y is what f returns.
+    """The nodes between the parameters and ΣY·upstream, where Y = f(parameters).
 
     Raises
     ------
     Exception
-        Whatever f and the engine make of each other: not every function can be recorded.
+        Of any kind: not every function can be recorded.
     """
 
     def __init__(self, f: Callable[[dict[str, Any]], Any], parameters: dict[str, Array], upstream: Array | None):
@@ -74,11 +72,14 @@ class Recording:
         self.penalties = frozenset(self._penalties())
         self.data: Gradients = self.gradients(NONE)
         if not any(np.any(gradient) for gradient in self.data.values()):
-            self.penalties, self.data = frozenset(), self.right  # a regulariser of nothing is the function itself
+            self.penalties, self.data = frozenset(), self.right  # a function that is only a regulariser is no penalty
         self.penalty: Gradients = {name: self._sum_of_penalties(name) for name in parameters}
 
     def gradients(self, fault: Fault, note: bool = False) -> Gradients:
-        """The gradients of the parameters when `fault` is made, without those of the regulariser."""
+        """Return the gradients of the parameters with `fault`, without those of the regulariser.
+
+        With `note`, keep what arrives at each node.
+        """
         arrived: dict[Node, Array] = {self.root: self.seed}
         summands: dict[Node, Array] = {self.root: np.abs(self.seed)}
         for node in reversed(self.nodes):
@@ -87,7 +88,7 @@ class Recording:
             g = arrived[node]
             if note:
                 if np.max(np.abs(g), initial=0) <= 1e-12 * np.max(summands[node], initial=0) > 0:
-                    self.cancelled.add(node)  # such as the maximum that a stable softmax subtracts: nobody goes there
+                    self.cancelled.add(node)  # such as the maximum that a stable softmax subtracts: no gradient flows
                     continue
                 self.upstreams[node] = g
             if node in fault.upstream:
@@ -114,12 +115,12 @@ class Recording:
         }
 
     def _penalties(self) -> Iterator[Edge]:
-        """What reaches a parameter as a multiple of this parameter itself: the gradient of reg·ΣW²."""
+        """Yield the edges on which a multiple of a parameter reaches this parameter: the gradient of reg·ΣW²."""
         for name, leaf in self.leaves.items():
             x = self.parameters[name]
             for edge, contribution in self.arriving[leaf]:
                 if any(source is not leaf for source in edge[0].inputs if source is not None):
-                    continue  # a product with something else
+                    continue  # a product with another value
                 there = contribution != 0
                 if np.sum(there) < 2 or not np.all(x[there]):
                     continue

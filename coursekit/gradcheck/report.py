@@ -1,4 +1,4 @@
-"""What the checker found, as text, as HTML with a map of where the error sits, and as an error."""
+"""The report of the gradient checker, with a map of the wrong entries."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from coursekit.reporting import (
     entries_are,
 )
 
-SHOWN = 3  # entries of each parameter, the worst first
-CELLS = 24  # of a map, at most, in each direction
+SHOWN = 3  # the worst entries of each parameter
+CELLS = 24  # the most rows and columns of a map
 
 
 class GradientError(AssertionError):
@@ -33,7 +33,7 @@ class GradientError(AssertionError):
 
 @dataclass(frozen=True)
 class ParameterReport:
-    """One parameter: the gradient that was handed in beside the numerical one.
+    """One parameter: its claimed gradient beside the numerical one.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class ParameterReport:
     shape : tuple of int
         Of the parameter.
     wrong : array of bool, or None
-        Which entries are not right; None if the two have different shapes.
+        The wrong entries; None if the two gradients have different shapes.
     got, right : arrays, or None
     error : float
         ‖got − right‖ relative to the larger of the two norms.
@@ -66,11 +66,11 @@ class GradientReport(Renderable):
     Attributes
     ----------
     ok : bool
-        Whether the gradient is right, as far as numbers can tell.
+        Whether the gradient is right.
     error : float
         The largest relative error of a parameter's gradient, in norm.
     findings : tuple of Finding
-        What is wrong, or worth knowing, the cause first.
+        The mistakes and remarks, the cause first.
     compared : tuple of ParameterReport
         One for each parameter.
 
@@ -110,12 +110,12 @@ class GradientReport(Renderable):
         return Section(RIGHT if self.ok else WRONG, self.headline(), tuple(blocks))
 
     def _told(self) -> tuple[ParameterReport, ...]:
-        """The parameters to speak of: all, unless everything is right."""
+        """Return the parameters to show: all, or none if everything is right."""
         return () if all(one.ok for one in self.compared) else self.compared
 
 
 def _numbers(one: ParameterReport) -> list[Block]:
-    """Show one parameter: how far it is off, its worst entries, and where they sit."""
+    """Return the blocks on one parameter: its error, its worst entries, and their map."""
     return [
         Paragraph((Marked(f"d{one.name}", "code"), f": {_summary(one)}"), indent="  ", margin=".6em 0 .2em"),
         Preformatted(tuple(_worst(one)), indent="    "),
@@ -136,7 +136,7 @@ def _summary(one: ParameterReport) -> str:
 
 
 def _worst(one: ParameterReport) -> Iterator[str]:
-    """The entries that differ most, yours beside the numerical ones."""
+    """Yield the entries with the largest errors beside the numerical ones."""
     if one.wrong is None or one.ok or one.got is None or one.right is None:
         return
     with np.errstate(invalid="ignore"):
@@ -149,7 +149,7 @@ def _worst(one: ParameterReport) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _ErrorMap:
-    """A table whose cells are the redder, the more an entry is off; blocks of entries where there are too many."""
+    """A block: a table with a redder cell for a larger error; each cell of a large table is a block of entries."""
 
     of: ParameterReport
 
@@ -194,7 +194,7 @@ class _ErrorMap:
 
 
 def _strength(share: float) -> float:
-    """How red a cell is: every wrong one so much that it can be seen."""
+    """Return how red a cell is; every wrong one is red enough to be seen."""
     return 0.15 + 0.85 * share if share else 0.0
 
 

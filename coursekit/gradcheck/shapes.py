@@ -1,4 +1,4 @@
-"""A gradient of the wrong shape: what was done wrong, and how to compare its numbers all the same."""
+"""Gradients of a wrong shape: the likely mistake, and the numbers in the right shape."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import replace
 from coursekit._typing import Array
 from coursekit.reporting import Finding
 
-Close = Callable[[Array], Array]  # where a gradient of the right shape is right
+Close = Callable[[Array], Array]  # returns where a gradient of the right shape is right
 
 
 def brought_to_shape(got: Array, shape: tuple[int, ...], close: Close) -> tuple[Array | None, list[Finding]]:
-    """Return the gradient in the right shape, or None, and the findings on its own.
+    """Return the gradient in the right shape, or None, and the findings on its shape.
 
-    A finding explains the gradient if all numbers are right once it is mended.
+    The finding explains everything (``explains=1``) if all numbers are right in the new shape.
     """
     got = got.astype(float)
     shapes = f"The gradient has shape {got.shape} and the parameter {shape}"
@@ -41,7 +41,7 @@ def _transposed(got: Array, shape: tuple[int, ...], shapes: str, close: Close) -
 
 
 def _summed(got: Array, shape: tuple[int, ...], shapes: str, close: Close) -> Fitted | None:
-    """Sum over the batch: one axis, or all that are too many."""
+    """Sum over the batch: over the first or last axis, or over all extra axes."""
     too_many = got.ndim - len(shape)
     if too_many <= 0 or got.size <= math.prod(shape):
         return None

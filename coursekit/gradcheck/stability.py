@@ -1,4 +1,4 @@
-"""Does the function stand still and stay finite, and does its gradient?"""
+"""Random values, changed arguments and overflow: functions and gradients that cannot be compared."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ MAGNITUDES = (1e-6, 1e-4, 1e-3, 1e-2, 0.1)  # smaller points to try
 def unsteady(
     problem: Problem, scalar: Scalar, before: dict[str, Array], findings: list[Finding]
 ) -> GradientReport | None:
-    """Return the report, if the function has no value here or not the same one twice.
+    """Return the report if the function is random or not finite here, else None.
 
-    If it changes the point, that is added to `findings`.
+    A finding is added to `findings` if the function changes the point.
     """
     with np.errstate(all="ignore"):
         value = scalar(None)
@@ -40,7 +40,7 @@ def unsteady(
 
 
 def _finite_below(problem: Problem, scalar: Scalar) -> str:
-    """Return the largest of some smaller points where the function is finite, in words."""
+    """Say at which smaller point the function is finite."""
     with restored(*problem.point.values()) as kept:
         for scale in reversed(MAGNITUDES):
             for x, before in zip(problem.point.values(), kept, strict=True):
@@ -51,7 +51,7 @@ def _finite_below(problem: Problem, scalar: Scalar) -> str:
 
 
 def overflowed(problem: Problem, key: str, infinite: Array, got: Array) -> Finding:
-    """Return the finding on a gradient that is `infinite` in some entries, where the function is finite."""
+    """Return the finding on a gradient with `infinite` entries, although the function is finite."""
     largest = float(np.max(np.abs(problem.point[key]), initial=0))
     text = (
         f"{entries_are(infinite)} not finite (such as {got[infinite].ravel()[0]}), although "
