@@ -1,4 +1,4 @@
-"""A sheet to draw on, and what comes of it: SVG with a caption, an alt text and a text."""
+"""A canvas for SVG, and the finished diagram: SVG with a caption, an alt text and a text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FITTING = "display: block; max-width: 100%; height: auto"
 
 
 class Diagram:
-    """A drawn diagram, its caption, and its content in words.
+    """A finished diagram with its caption, and its content in words.
 
     Attributes
     ----------
@@ -23,9 +23,9 @@ class Diagram:
     caption : str
         The line below it.
     alt : str
-        What a screen reader says in its place.
+        The alternative text for a screen reader.
     text : str
-        The numbers of the diagram, in words.
+        The numbers of the diagram, as text.
 
     Examples
     --------
@@ -60,8 +60,7 @@ class Diagram:
 class Canvas:
     """A sheet to draw a diagram on.
 
-    Lines and shapes lie below, words above them, in the order of the calls. Words are plain text: whatever they
-    hold, it is shown as it is.
+    Words lie above lines and shapes, each in the order of the calls. Words are plain text and shown unchanged.
 
     Parameters
     ----------
@@ -86,7 +85,7 @@ class Canvas:
         self.paper, self.font = paper, font
         self._shapes: list[str] = []
         self._words: list[str] = []
-        self._tips: dict[str, str] = {}  # by colour: in SVG an arrow's tip does not take the colour of its line
+        self._tips: dict[str, str] = {}  # by colour: in SVG, an arrow's tip does not inherit the colour of its line
 
     def text(
         self,
@@ -102,10 +101,13 @@ class Canvas:
         upwards: bool = False,
         halo: bool = True,
     ) -> None:
-        """Write words on the line at height `y`, around `x` (or from it, or up to it: `anchor` start or end)."""
+        """Write words on the baseline `y`, centred at `x`; with `anchor` "start" or "end", from x or up to it.
+
+        `upwards` turns them to read from bottom to top; `halo` draws a white edge around the letters.
+        """
         style = ' font-style="italic"' if italic else ""
         style += ' font-weight="600"' if bold else ""
-        # A white edge keeps words readable where a line passes below them.
+        # The halo keeps words readable where a line passes below them.
         style += ' stroke="white" stroke-width="4" paint-order="stroke"' if halo else ""
         where = f'transform="translate({x:g} {y:g}) rotate(-90)"' if upwards else f'x="{x:g}" y="{y:g}"'
         how = f'font-size="{size:g}" text-anchor="{escaped(anchor)}" fill="{escaped(colour)}"{style}'
@@ -122,7 +124,7 @@ class Canvas:
         tip: bool = False,
         dashed: bool = False,
     ) -> None:
-        """Draw a straight line, with an arrow's tip at (x2, y2) if you like."""
+        """Draw a straight line, with `tip` an arrow to (x2, y2)."""
         self.path(f"M{x1:g} {y1:g}L{x2:g} {y2:g}", colour, tip=tip, dashes=DASHES * dashed)
 
     def curve(
@@ -136,7 +138,7 @@ class Canvas:
         tip: bool = False,
         dashed: bool = False,
     ) -> None:
-        """Draw a Bézier curve: it leaves `start` towards `control1` and reaches `end` from `control2`."""
+        """Draw a Bézier curve from `start` towards `control1`, and from `control2` to `end`."""
         points = [f"{x:g} {y:g}" for x, y in (start, control1, control2, end)]
         self.path(f"M{points[0]}C{' '.join(points[1:])}", colour, tip=tip, dashes=DASHES * dashed)
 
@@ -151,7 +153,7 @@ class Canvas:
         opacity: float = 1.0,
         rounded: bool = False,
     ) -> None:
-        """Draw a line of any form; `commands` are those of an SVG path."""
+        """Draw the line of an SVG path with these `commands`."""
         style = f' stroke-dasharray="{escaped(dashes)}"' if dashes else ""
         style += f' stroke-width="{width:g}"' if width != 1 else ""
         style += f' stroke-opacity="{opacity:g}"' if opacity != 1 else ""
@@ -174,7 +176,7 @@ class Canvas:
         stroke: str = INK,
         size: float = 15,
     ) -> None:
-        """Draw a box around (x, y) with words in it; corner 0 makes it sharp."""
+        """Draw a box around (x, y) with words in it; `corner` is the radius of its corners."""
         where = f'x="{x - width / 2:g}" y="{y - height / 2:g}" width="{width:g}" height="{height:g}" rx="{corner:g}"'
         self._shapes.append(f'<rect {where} fill="{escaped(fill)}" stroke="{escaped(stroke)}"/>')
         if str(words):
@@ -191,7 +193,7 @@ class Canvas:
         fill: str = PALE,
         size: float = 15,
     ) -> None:
-        """Draw a circle (an ellipse, if it has a `width`) around (x, y) with words in it."""
+        """Draw a circle around (x, y) with words in it; with a `width`, an ellipse."""
         across = radius if width is None else width / 2
         where = f'cx="{x:g}" cy="{y:g}" rx="{across:g}" ry="{radius:g}"'
         self._shapes.append(f'<ellipse {where} fill="{escaped(fill)}" stroke="{INK}"/>')
@@ -199,18 +201,18 @@ class Canvas:
             self.text(x, y + size / 3, words, size=size, halo=False)
 
     def diagram(self, *, caption: str, alt: str, text: str | None = None) -> Diagram:
-        """Return what has been drawn so far; `text` has the numbers in words, and is `alt` unless given."""
+        """Return the diagram drawn so far; `text` has its numbers, and is `alt` by default."""
         return Diagram(self.svg(), caption=caption, alt=alt, text=alt if text is None else text)
 
     def svg(self, *, title: str = "", description: str = "", name: str = "") -> str:
-        """Return what has been drawn so far, as SVG.
+        """Return the drawing so far as SVG.
 
         Parameters
         ----------
         title, description : str, optional
-            For a screen reader, where the SVG stands in a page by itself.
+            Name and description for a screen reader, for SVG that is not inside a figure with an alt text.
         name : str
-            Begins the ids of both; unique in the page.
+            The prefix of the ids of both; unique in the page.
         """
         size = f'width="{self.width:g}" height="{self.height:g}"'
         about = words = ""

@@ -1,4 +1,4 @@
-"""show_circuit, show_graph and show_values: the same picture of three kinds of circuits."""
+"""show_circuit, show_graph and show_values: pictures of three kinds of circuits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from coursekit.diagrams.text import shown
 
 
 class GraphNode(Protocol):
-    """What `show_graph` draws of a node: one of `coursekit.tracing.graph`, or of a graph of your own."""
+    """The attributes of a node that `show_graph` draws; `coursekit.tracing.graph` has such nodes."""
 
     name: str
     kind: str
@@ -23,7 +23,7 @@ class GraphNode(Protocol):
 
 
 class Graph(Protocol):
-    """Nodes, each after its inputs."""
+    """A graph whose nodes come after their inputs."""
 
     def __len__(self) -> int: ...
 
@@ -46,25 +46,25 @@ def show_circuit(
     Parameters
     ----------
     statements : str
-        One ``name = expression`` a line (or between semicolons), as in Python; the last one is the output.
-        Names that are never computed are inputs. There are + - * / ** and abs, cos, exp, log, max, maximum,
-        min, minimum, relu, sigmoid, sin, sqrt, square and tanh, with ``np.`` in front or without.
+        One ``name = expression`` per line (or between semicolons), as in Python; the last one is the output.
+        Names that are never computed are inputs. The operations are + - * / ** and abs, cos, exp, log, max, maximum,
+        min, minimum, relu, sigmoid, sin, sqrt, square and tanh, with or without ``np.``.
     values : bool, or dict
-        False leaves them out. A dict has numbers of your own, or texts such as a shape; what it does not
-        name is shown as "?", and so is None. Inputs are as given.
+        False hides them. A dict has your own numbers, or texts such as a shape; names that are missing in it, or
+        None, are shown as "?". Inputs keep their numbers.
     gradients : bool, names, or dict
-        False leaves them out; names say which ones to show; a dict has numbers of your own, or texts.
+        False hides them; names are those to show; a dict has your own numbers or texts.
     parameters : names
-        Which inputs are parameters; they are drawn with another shape and colour.
+        The inputs that are parameters; they have another shape and colour.
     each : {"operation", "statement"}
-        What becomes a node: every operation, so that a nested expression makes nodes without a name; or every
+        What is a node: every operation, so that a nested expression has nodes without a name, or every
         statement, drawn with its name inside.
     decimals : int
-        How many places after the point are shown.
+        The number of decimals.
     caption : str
-        What stands below, before the legend.
+        The text below, before the legend.
     **numbers : float
-        One for each input. Without any, only the structure is drawn, and functions may have any name.
+        The value of each input. Without any, only the structure is drawn, and functions may have any name.
 
     Returns
     -------
@@ -73,14 +73,13 @@ def show_circuit(
     Raises
     ------
     ValueError
-        If the text is not a circuit or the numbers do not fit to it; it says where and what to do.
+        If the text is not a circuit, or the numbers do not fit it; the message says where, and what to do.
 
     Notes
     -----
-    The gradients are measured, not derived: the value of a node is moved a little to both sides, and what comes
-    after it is computed again (central differences). They are right to more digits than are shown, except at a
-    kink, such as max of two equal numbers, where the slopes of both sides are averaged, and "?" where one side
-    has no value.
+    The gradients are measured with central differences: the value of a node is moved a little to both sides, and the
+    later nodes are computed again. They are right to more digits than are shown. At a kink, such as the max of two
+    equal numbers, they are the mean of both slopes; "?" means that one side has no value.
 
     Source: the circuits of the first, second and fourth lecture.
 
@@ -105,9 +104,9 @@ def show_circuit(
 
 
 def show_graph(graph: Graph, *, decimals: int = 2, caption: str = "") -> Diagram:
-    """Draw what `coursekit.tracing.graph` returns; a graph on the last line of a cell is drawn by itself.
+    """Draw the result of `coursekit.tracing.graph`, which is also drawn on the last line of a cell.
 
-    Numbers are shown as in `show_circuit`, of arrays their shape.
+    Numbers are shown as in `show_circuit`, and arrays by their shape.
 
     Examples
     --------
@@ -132,15 +131,15 @@ def show_graph(graph: Graph, *, decimals: int = 2, caption: str = "") -> Diagram
 
 
 def show_values(output: Any, *, decimals: int = 2, caption: str = "", **names: Any) -> Diagram:
-    """Draw what a `Value` was computed from, with the values and gradients that are in it now.
+    """Draw the computation of a `Value`, with its current values and gradients.
 
     Parameters
     ----------
     output : Value
-        Of the engine, or of a class of your own: anything with the attributes `value`, `grad` and `inputs`, a
-        sequence of more of its kind. If there is an `operation`, it is written in the node.
+        From the engine, or from your own class: any object with the attributes `value`, `grad` and `inputs`, a
+        sequence of such objects. An attribute `operation` is written in the node.
     **names : Value
-        What to call some of them.
+        Names for some of them.
 
     Examples
     --------
@@ -173,7 +172,7 @@ def show_values(output: Any, *, decimals: int = 2, caption: str = "", **names: A
 
 
 def _in_order(output: Any) -> list[Any]:
-    """All values that `output` was computed from, and itself, each after its inputs."""
+    """Return `output` and all values that it was computed from, each after its inputs."""
     found: dict[int, Any] = {}
     stack = [(output, False)]
     while stack:
@@ -194,5 +193,5 @@ def _in_order(output: Any) -> list[Any]:
 
 
 def _inputs(value: Any) -> list[Any]:
-    """Those that are nodes; the engine keeps constants as plain numbers."""
+    """Return the inputs that are nodes; the engine keeps constants as plain numbers."""
     return [source for source in value.inputs if hasattr(source, "inputs")]

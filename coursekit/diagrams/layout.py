@@ -1,4 +1,4 @@
-"""Where the nodes of a graph stand, and its drawing: inputs on the left, the output on the right."""
+"""The layout of a graph and its drawing: inputs on the left, the output on the right."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from typing import Any
 from coursekit.diagrams.canvas import GREEN, GREY, ORANGE, PALE, Canvas, Diagram
 from coursekit.diagrams.text import width_of
 
-MOST = 60  # nodes that can be read in one picture
+MOST = 60  # nodes that are readable in one picture
 FILLS = {"input": "#dbeafe", "parameter": "#fde68a", "compute": PALE}
 
 
 @dataclass
 class Node:
-    """A node of a circuit as it is drawn."""
+    """A node of a circuit, as it is drawn."""
 
     key: Any
     kind: str  # input, parameter or compute
     inside: str
     inputs: list[Any] = field(default_factory=list)
-    label: str = ""  # beside it
-    said: str = ""  # what a text calls it
+    label: str = ""  # shown beside the node
+    said: str = ""  # its name in texts
     value: str = ""
     gradient: str = ""
 
 
-_Place = tuple[Any, int]  # a node or, where a long wire passes a column, a wire: its source and that column
+_Place = tuple[Any, int]  # a node, or a long wire in a column that it passes: the node or source, and the column
 _Neighbours = dict[_Place, list[_Place]]
 
 
 def _columns(inputs: Mapping[Any, Sequence[Any]]) -> dict[Any, int]:
-    """A node stands right of all of its inputs, and an input just left of its first use."""
+    """Return the column of each node: on the right of all its inputs; for an input, just left of its first use."""
     column: dict[Any, int] = {}
     for node, sources in inputs.items():
         column[node] = 1 + max((column[source] for source in sources), default=-1)
@@ -46,7 +46,7 @@ def _columns(inputs: Mapping[Any, Sequence[Any]]) -> dict[Any, int]:
 
 
 def _rows(inputs: Mapping[Any, Sequence[Any]], column: Mapping[Any, int]) -> dict[_Place, float]:
-    """Give a height to every node, and to every long wire in each column that it passes, so that few lines cross."""
+    """Return heights for all nodes, and for long wires in each column that they pass, so that few lines cross."""
     left, right = _neighbours(inputs, column)
     layers: list[list[_Place]] = [[] for _ in range(1 + max(column.values()))]
     for place in _from_outputs(left, right):
@@ -56,7 +56,7 @@ def _rows(inputs: Mapping[Any, Sequence[Any]], column: Mapping[Any, int]) -> dic
 
     def settle(layer: list[_Place], neighbours: Callable[[_Place], list[_Place]]) -> None:
         wished = [_mean([height[other] for other in neighbours(place)] or [height[place]]) for place in layer]
-        # A wire alone needs less room than a node with its numbers.
+        # A wire needs less room than a node with its numbers.
         alone = [column[node] != at for node, at in layer]
         room = [0.7 if a or b else 1.0 for a, b in itertools.pairwise(alone)]
         height.update(zip(layer, _apart(wished, room), strict=True))
@@ -64,14 +64,14 @@ def _rows(inputs: Mapping[Any, Sequence[Any]], column: Mapping[Any, int]) -> dic
     for _ in range(40):
         for layer in itertools.chain(best, reversed(best)):
             settle(layer, lambda place: left[place] + right[place])
-    for layer in best:  # what follows from one node alone goes straight on
+    for layer in best:  # a node with one input stands beside it
         settle(layer, lambda place: left[place] if len(left[place]) == 1 else [])
     lowest = min(height.values())
     return {place: y - lowest for place, y in height.items()}
 
 
 def _neighbours(inputs: Mapping[Any, Sequence[Any]], column: Mapping[Any, int]) -> tuple[_Neighbours, _Neighbours]:
-    """The places that each place is joined to in the column on its left, and in the one on its right."""
+    """Return the neighbours of each place in the column on its left, and in that on its right."""
     left: _Neighbours = {(node, column[node]): [] for node in inputs}
     for node, sources in inputs.items():
         for source in dict.fromkeys(sources):
@@ -86,7 +86,7 @@ def _neighbours(inputs: Mapping[Any, Sequence[Any]], column: Mapping[Any, int]) 
 
 
 def _from_outputs(left: _Neighbours, right: _Neighbours) -> Iterator[_Place]:
-    """All places, depth first from the outputs backwards: then a tree is drawn without crossings."""
+    """Return all places in depth-first order from the outputs: so a tree has no crossings."""
     stack, seen = [place for place in left if not right[place]], set()
     while stack:
         place = stack.pop()
@@ -97,7 +97,7 @@ def _from_outputs(left: _Neighbours, right: _Neighbours) -> Iterator[_Place]:
 
 
 def _fewer_crossings(layers: list[list[_Place]], left: _Neighbours, right: _Neighbours) -> list[list[_Place]]:
-    """Sort every column by the mean place of its neighbours, from both sides in turn; the best try wins."""
+    """Sort each column by the mean place of its neighbours, from both sides in turn; return the best order."""
     best, fewest = [list(layer) for layer in layers], _crossings(layers, left)
     for sweep in range(8):
         if fewest == 0:
@@ -123,7 +123,7 @@ def _crossings(layers: list[list[_Place]], left: _Neighbours) -> int:
 
 
 def _apart(wished: Sequence[float], room: Sequence[float]) -> list[float]:
-    """The heights next to the wished ones (least squares) that keep their order and this much room between them.
+    """Return the heights closest to the wished ones (least squares) with the same order and this room between them.
 
     >>> _apart([1.0, 1.0, 5.0], [1.0, 1.0])
     [0.5, 1.5, 5.0]
@@ -144,11 +144,11 @@ def _mean(numbers: Sequence[float]) -> float:
 
 
 _ROW, _ABOVE, _BELOW, _RADIUS = 76, 46, 36, 21
-_BEND = 34  # what a wire needs from one column to the next
+_BEND = 34  # the room for wires between two columns
 
 
 def draw(nodes: Sequence[Node], caption: str) -> Diagram:
-    """Draw nodes, which are in an order in which they can be computed, and wires with their numbers."""
+    """Draw nodes, each after its inputs, and wires with their numbers."""
     drawing = _Drawing(nodes)
     for node in nodes:
         drawing.draw_wires(node)
@@ -234,7 +234,7 @@ class _Drawing:
 
 
 def _in_words(nodes: Sequence[Node], caption: str) -> dict[str, str]:
-    """The caption, the alt text and the text."""
+    """Return the caption, the alt text and the text."""
     lines = [_line(node) for node in nodes]
     legend = ["values above in green"] if any(node.value for node in nodes) else []
     legend += ["gradients below in orange"] if any(node.gradient for node in nodes) else []

@@ -1,4 +1,4 @@
-"""Circuits that are written as Python text: read, computed, and their gradients measured."""
+"""Circuits written as Python text: parse them, compute them, and measure their gradients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from coursekit.diagrams.text import shown
 
 
 class Circuit:
-    """A circuit that is read from text: an expression over the names of earlier nodes for each node."""
+    """A circuit parsed from text: for each node an expression in the names of earlier nodes."""
 
     def __init__(self, text: str, each: str, numbers: Mapping[str, Any]) -> None:
         if each not in ("operation", "statement"):
@@ -47,7 +47,7 @@ class Circuit:
         self.named.append(name)
 
     def simple(self, expression: ast.expr) -> ast.expr:
-        """The expression over names and numbers; in it, nodes have been made of what is nested."""
+        """Return the expression in names and numbers only, after making nodes of nested expressions."""
 
         def wire(part: ast.expr) -> ast.expr:
             constant = _constant(part)
@@ -83,7 +83,7 @@ class Circuit:
         )
 
     def forward(self, changed: str = "", value: float = 0.0) -> dict[str, float]:
-        """The values of all nodes, with that of one of them changed."""
+        """Return the values of all nodes, with the value of one of them changed."""
         missing = [name for name, expression in self.expressions.items() if not expression and name not in self.numbers]
         if missing:
             raise ValueError(f"show_circuit: there is no number for {', '.join(missing)}; write {missing[0]}=1.0.")
@@ -108,15 +108,15 @@ class Circuit:
             ) from error
 
     def gradient(self, name: str) -> float | None:
-        """Measured with central differences; None where one of the sides has no value."""
+        """Measure a gradient with central differences; return None where one side has no value."""
         output, at = self.named[-1], self.values[name]
 
         def slope(step: float) -> float:
             return (self.forward(name, at + step)[output] - self.forward(name, at - step)[output]) / (2 * step)
 
         best, least = None, math.inf
-        # One step is large enough for tiny values in large results, the other small enough for steep places. The
-        # better one changes little when it is halved, and rounds off little.
+        # One step is large enough for tiny values in large results, the other small enough for steep slopes. Choose
+        # the one that changes less when it is halved and has less rounding error.
         for step in (1e-5 * max(abs(at), 0.01), 1e-4 * abs(at) or 1e-8):
             try:
                 coarse, fine = slope(step), slope(step / 2)
@@ -134,7 +134,7 @@ class Circuit:
         parameters: Sequence[str],
         decimals: int,
     ) -> list[Node]:
-        """The circuit as it is drawn; the arguments are those of `show_circuit`."""
+        """Return the nodes to draw; the arguments are those of `show_circuit`."""
         if not self.named:
             raise ValueError('show_circuit: nothing is computed; write for example "q = x + y".')
         for what, names in (("values", values), ("gradients", gradients), ("parameters", parameters)):
@@ -166,13 +166,13 @@ class Circuit:
         return nodes
 
     def value_of(self, name: str, values: bool | Mapping[str, Any]) -> Any:
-        """What to show as the value: "" for nothing, None for a number that is not known."""
+        """Return the value to show: "" for none, None for an unknown number."""
         if isinstance(values, Mapping) and (name in values or (self.expressions[name] is not None and self.numbers)):
             return values.get(name)
         return self.values.get(name, "") if values is not False else ""
 
     def gradient_of(self, name: str, gradients: bool | Sequence[str] | Mapping[str, Any]) -> Any:
-        """What to show as the gradient, in the same way."""
+        """Return the gradient to show: "" for none, None for an unknown number."""
         if isinstance(gradients, Mapping):
             return gradients.get(name, "")
         wanted = gradients if isinstance(gradients, bool) else name in gradients
@@ -233,12 +233,12 @@ def _function_name(function: ast.expr) -> str:
 
 
 def _constant(expression: ast.expr) -> float | None:
-    """The number that an expression without names stands for."""
+    """Return the number of an expression without names."""
     match expression:
         case ast.Constant(bool()):
             return None
         case ast.Constant(int() | float() as number):
-            return float(number) if abs(number) < 1e308 else math.inf  # as floats: 9**9**9 overflows at once
+            return float(number) if abs(number) < 1e308 else math.inf  # compute with floats: 9**9**9 overflows at once
         case ast.UnaryOp(ast.USub(), operand):
             positive = _constant(operand)
             return None if positive is None else -positive
@@ -270,11 +270,11 @@ def _evaluated(expression: ast.expr, found: Mapping[str, float]) -> float:
                 return float(_FUNCTIONS[name](*(_evaluated(arg, found) for arg in args)))
             except TypeError as error:
                 raise ValueError(str(error)) from error
-    raise AssertionError(ast.dump(expression))  # read() lets nothing else in
+    raise AssertionError(ast.dump(expression))  # the parser rejects everything else
 
 
 def _wires(expression: ast.expr) -> list[ast.Name]:
-    """The names that are used as values, from left to right, once for each use."""
+    """Return the names used as values, from left to right, once per use."""
     if isinstance(expression, ast.Name):
         return [expression]
     parts = expression.args if isinstance(expression, ast.Call) else ast.iter_child_nodes(expression)
@@ -282,7 +282,7 @@ def _wires(expression: ast.expr) -> list[ast.Name]:
 
 
 def _symbol(expression: ast.expr) -> str:
-    """What is written in the node: + for x + y, × 2 for 2 * x, ( )² for a square, the name for a function."""
+    """Return the text in the node: + for x + y, × 2 for 2 * x, ( )² for a square, the name of a function."""
     match expression:
         case ast.UnaryOp():
             return "× −1"
@@ -306,7 +306,7 @@ def _symbol(expression: ast.expr) -> str:
 
 
 def symbol_of_text(operation: str) -> str:
-    """The same for an operation that is written as text; what is not a circuit's is shortened."""
+    """Return the text in a node for an operation given as text; shorten what is no operation of a circuit."""
     try:
         expression = ast.parse(operation, mode="eval").body
     except SyntaxError:

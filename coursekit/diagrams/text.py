@@ -1,4 +1,4 @@
-"""Words and numbers as they stand in a diagram."""
+"""Words and numbers in a diagram."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def shown(value: Any, decimals: int) -> str:
-    """A number as it stands in a diagram; of an array its shape, and "?" for None.
+    """Format a number for a diagram; an array as its shape, and None as "?".
 
     >>> [shown(x, 2) for x in (3.0, -0.19661, 0.0004, 2e9, None, "(N, D)", float("nan"))]
     ['3', '−0.20', '0.0004', '2e+09', '?', '(N, D)', 'nan']
@@ -25,20 +25,20 @@ def shown(value: Any, decimals: int) -> str:
     try:
         number = float(value.reshape(-1)[0] if shape else value)
     except (TypeError, ValueError):
-        return str(value)[:12]  # whatever a student's function returned: the picture should not fail
+        return str(value)[:12]  # a student's function may return anything: the picture must not fail
     if not math.isfinite(number):
         return str(number).replace("-", "−")
     if abs(number) >= 1e6:
         return f"{number:.3g}".replace("-", "−")
     whole = round(number)
-    if abs(number - whole) < 1e-7 and (whole or not number):  # measured gradients are right to no more
+    if abs(number - whole) < 1e-7 and (whole or not number):  # the precision of measured gradients
         return str(whole).replace("-", "−")
     text = f"{number:.{decimals}f}"
     return (text if float(text) else f"{number:.1g}").replace("-", "−")
 
 
 def listed(value: Any, decimals: int) -> str:
-    """Like `shown`, but up to four numbers of an array are listed, all with the same places."""
+    """Format as `shown` does, but list the numbers of an array of up to four, with the same decimals."""
     if isinstance(value, str) or value is None:
         return shown(value, decimals)
     size = math.prod(getattr(value, "shape", (len(value),) if isinstance(value, Sequence) else ()))
@@ -58,12 +58,12 @@ def flat(value: Any) -> list[float]:
 
 
 def width_of(words: object, size: float) -> float:
-    """About how wide the words are, in pixels."""
+    """Return the approximate width of words, in pixels."""
     return 0.6 * size * len(str(words))
 
 
 def clean(words: object) -> str:
-    """Without the characters that no XML may hold."""
+    """Replace the characters that XML does not allow."""
     return re.sub(r"[^\t\n\r -\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]", "\ufffd", str(words))
 
 

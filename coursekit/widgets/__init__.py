@@ -1,9 +1,8 @@
-"""Pictures that live while the kernel runs, and stay when it does not.
+"""Widgets that are live while the kernel runs, and leave a figure in the notebook.
 
 `LossCurve` draws the loss of a training loop while it runs.
 
-Every widget here also leaves a figure with alt text and a caption in the
-notebook, and says its numbers in words; everything can be done by keyboard.
+The figure of a widget has an alt text, a caption, and its numbers in words.  All controls work by keyboard.
 """
 
 from .loss_curve import LossCurve

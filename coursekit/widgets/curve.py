@@ -1,4 +1,4 @@
-"""What a loss curve shows, in numbers: its heights, its scales and its ticks."""
+"""The numbers of a loss curve: heights, scales and ticks."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy as np
 
 from coursekit._typing import Array
 
-COLUMNS = 480  # more points across than this cannot be seen
+COLUMNS = 480  # more points than these cannot be seen
 Ticks = list[tuple[float, str]]
 
 
 class View(NamedTuple):
-    """What is to be seen: the losses (T,), and how."""
+    """The losses (T,), and how to show them."""
 
     losses: Array
     smooth: int
     log: bool
 
     def heights(self) -> tuple[Array, Array]:
-        """Return the heights to draw, (T,) each: of the losses and of their running mean; nan where there is none."""
-        # Far beyond any loss worth seeing, differences would overflow.
+        """Return the heights of the losses and of their running mean, (T,) each, with nan for a gap."""
+        # Differences of larger losses would overflow.
         losses = np.clip(np.where(np.isfinite(self.losses), self.losses, np.nan), -1e300, 1e300)
         smooth = running_mean(losses, self.smooth)
         return (_log10(losses), _log10(smooth)) if self.log else (losses, smooth)
@@ -48,9 +48,9 @@ def scale(heights: Array, log: bool) -> tuple[float, float, Ticks]:
 
 
 def running_mean(values: Array, window: int) -> Array:
-    """Mean of each value and the `window` − 1 before it, as far as there are any.
+    """Return the mean of each value and of up to `window` − 1 values before it.
 
-    Values that are nan stay nan, and count in no other mean.
+    A nan stays nan, and is left out of the other means.
 
     >>> running_mean(np.array([4.0, 2.0, np.nan, 6.0]), 2)
     array([ 4.,  3., nan,  6.])
@@ -60,17 +60,16 @@ def running_mean(values: Array, window: int) -> Array:
         return values
     here = np.isfinite(values)
     padding = np.zeros(window - 1)
-    # Windows, not differences of a cumulative sum: after a loss of 1e10 those
-    # would have no digits left for one of 1e-8.
+    # Not by differences of a cumulative sum: after a loss of 1e10, it has no digits left for one of 1e-8.
     windows = np.lib.stride_tricks.sliding_window_view
-    # Divided before they are added, so that the sum cannot overflow.
+    # Divide before adding, so that the sum cannot overflow.
     counts = windows(np.concatenate([padding, here]), window).sum(axis=-1)
     sums = windows(np.concatenate([padding, np.where(here, values / window, 0.0)]), window).sum(axis=-1)
     return np.where(here, sums * (window / np.maximum(counts, 1)), np.nan)
 
 
 def linear_ticks(low: float, high: float, about: int = 5) -> Ticks:
-    """Ticks at multiples of 1, 2 or 5 times a power of ten.
+    """Return ticks at multiples of 1, 2 or 5 times a power of ten.
 
     >>> [label for _, label in linear_ticks(0.0, 2.4)]
     ['0.0', '0.5', '1.0', '1.5', '2.0']
@@ -85,7 +84,7 @@ def linear_ticks(low: float, high: float, about: int = 5) -> Ticks:
 
 
 def _log_ticks(low: float, high: float) -> Ticks:
-    """Ticks at powers of ten, and between them if these are few. The limits are logarithms.
+    """Return ticks at powers of ten, and between them if these are few; the limits are logarithms.
 
     >>> [label for _, label in _log_ticks(-3.1, 0.4)]
     ['0.001', '0.01', '0.1', '1']
@@ -109,7 +108,7 @@ def _limits(heights: Array, log: bool) -> tuple[float, float]:
         return (-1.0, 0.0) if log else (0.0, 1.0)
     low, high = float(drawn.min()), float(drawn.max())
     if not log and 0 < low < high / 2:
-        low = 0.0  # a loss near 0 is good news, so 0 should be in sight
+        low = 0.0  # show 0, the best loss
     spread = high - low
     if spread <= max(1e-9 * max(abs(low), abs(high)), 1e-300):
         spread = 1.0 if log else max(abs(high), 1e-12)
@@ -118,9 +117,9 @@ def _limits(heights: Array, log: bool) -> tuple[float, float]:
 
 
 def thinned(heights: Array) -> tuple[Array, Array]:
-    """Not more points than can be seen: of each column its smallest and its largest.
+    """Return the points that can be seen: the smallest and the largest of each column.
 
-    A column that holds a nan becomes a gap, so that no nan is lost.
+    A column with a nan becomes a gap, so that no nan is lost.
     """
     if len(heights) <= 2 * COLUMNS:
         return np.arange(len(heights), dtype=np.float64), heights

@@ -20,8 +20,8 @@ class Ink(NamedTuple):
     paper: str
 
 
-# In the page the curve takes the colour of the text around it, light or dark; a
-# file has no page to ask.  The blue of the curve has a contrast of 3 on both.
+# In a page, the axes have the colour of the text around, light or dark; a file has a white ground.
+# The blue of the curve has a contrast of 3 on both.
 ON_THE_PAGE = Ink(text="currentColor", paper="none")
 ON_WHITE = Ink(text="#222222", paper="#ffffff")
 _BLUE = "#2b7bba"
@@ -30,7 +30,7 @@ _WIDTH, _HEIGHT = 560, 270
 _TOP, _RIGHT, _BOTTOM = 36, 16, 44
 
 
-@np.errstate(all="ignore")  # a student's np.seterr(all="raise") is not meant for the picture
+@np.errstate(all="ignore")  # a student's np.seterr(all="raise") must not stop the picture
 def draw_svg(view: View, title: str, words: str, name: str, ink: Ink) -> str:
     """Draw the curve; `title` and `words` are its name and description for a screen reader."""
     heights, smooth = view.heights()
@@ -78,7 +78,7 @@ def _curve(canvas: Canvas, heights: Array, x: Axis, y: Axis, width: float, opaci
         if math.isnan(up):
             pen_down = False
             continue
-        # h0 makes a dot of a point that has no neighbour.
+        # h0 draws a dot for a point without neighbours.
         commands.append(f"L{across:.1f},{up:.1f}" if pen_down else f"M{across:.1f},{up:.1f}h0")
         pen_down = True
     canvas.path("".join(commands), _BLUE, width=width, opacity=opacity, rounded=True)
@@ -92,7 +92,7 @@ def _mark_first_break(canvas: Canvas, losses: Array, x: Axis, ink: Ink) -> None:
     first = int(np.argmin(finite))
     at = x.place(first)
     canvas.path(f"M{at:.1f},{_TOP}V{_HEIGHT - _BOTTOM}", ink.text, dashes="4 3")
-    # After it there is seldom more to draw, so that is where the word is least in the way.
+    # The curve seldom goes on after it, so there is room for the word.
     anchor, aside = ("start", 5) if at < x.end - 30 else ("end", -5)
     _write(canvas, ink, at + aside, _TOP + 12, f"{losses[first]:g}", anchor=anchor)
 

@@ -1,4 +1,4 @@
-"""A loss curve that draws itself while a training loop runs.
+"""A loss curve that is drawn while a training loop runs.
 
 >>> from coursekit.widgets import LossCurve
 >>> curve = LossCurve("Softmax on digits")
@@ -6,7 +6,7 @@
 >>> curve
 LossCurve('Softmax on digits'): 3 iterations; first loss 2.3, last 0.6, smallest 0.6 at iteration 2.
 
-`curve` has its numbers, `drawing` its picture.
+The numbers are in `curve`, the picture in `drawing`.
 """
 
 from __future__ import annotations
@@ -41,15 +41,14 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
     Parameters
     ----------
     title : str
-        Stands above the curve.
+        The title above the curve.
     smooth : int
-        Draw the mean of the last `smooth` losses, and each loss in pale behind
-        it.  1 draws the losses alone.
+        Draw the mean of the last `smooth` losses, and the losses themselves in pale behind it.  1 draws only the
+        losses.
     log : bool
         Start with a logarithmic axis.
     every : float
-        Seconds between two drawings, at least.  A drawing takes well under a
-        millisecond, so 0.1 costs a loop less than one percent.
+        The least time between two drawings, in seconds.  A drawing takes a few milliseconds at most.
 
     Attributes
     ----------
@@ -69,7 +68,7 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
             for t in range(1000):
                 curve.append(step())
 
-    `watch` changes nothing but the picture:
+    `watch` only changes the picture:
 
     >>> curve = LossCurve()
     >>> square = curve.watch(lambda x: (x * x, 2 * x))
@@ -78,8 +77,8 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
     >>> curve.history
     [9.0]
 
-    The box below the curve that chooses a log scale and the one for smoothing
-    answer when the cell has ended: a loop keeps the kernel to itself.
+    The controls below the curve, for a log scale and for smoothing, react when the cell has ended: a running loop
+    blocks the kernel.
     """
 
     def __init__(self, title: str = "Training loss", *, smooth: int = 1, log: bool = False, every: float = 0.1) -> None:
@@ -90,9 +89,9 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
         self._title = str(title)
         self._losses = array("d")
         self._every = float(every)
-        self._stale = False  # whether losses came in after the last drawing
-        self._ended = ""  # what ended the with-block, if it was an exception
-        self._figures: list[Any] = []  # display handles of the figures that stay
+        self._stale = False  # whether there are losses since the last drawing
+        self._ended = ""  # the exception that ended the with-block
+        self._figures: list[Any] = []  # display handles of the lasting figures
 
         self._picture = ipywidgets.HTML()
         self._log = ipywidgets.Checkbox(
@@ -130,7 +129,7 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
         self._draw_if_due()
 
     def watch(self, loss_function: Callable[P, R]) -> Callable[P, R]:
-        """Return a function that does the same and records the loss of every call.
+        """Return the same function, which also records the loss of every call.
 
         Parameters
         ----------
@@ -175,7 +174,7 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
         traceback: TracebackType | None,
     ) -> None:
         if kind is NotImplementedError and not self._losses:
-            self._vanish()  # an exercise is not written yet: an empty plot would only be in the way
+            self._vanish()  # the exercise is not written yet: show no empty plot
             return
         if kind is not None:
             self._ended = f"Stopped by {kind.__name__}."
@@ -190,12 +189,12 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
         return {**self._live_bundle(), **self._lasting_bundle()}
 
     def _ipython_display_(self) -> None:
-        """Show the widget, and below it the figure that stays when the widget is gone.
+        """Show the widget, and below it the figure that remains without a kernel.
 
-        These are two outputs because JupyterLab chooses between widget and HTML by
-        trust, not by whether the widget still exists: in one output, a notebook
-        opened the next day says "Error displaying widget" and hides the figure.
-        Of the two, the reader sees one: see `_HIDE_FIGURE` and `_HIDE_DEAD_WIDGET`.
+        They are two outputs because JupyterLab chooses between widget and HTML by
+        trust, not by whether the widget still exists: with one output, a notebook
+        that is opened the next day shows "Error displaying widget" in place of the figure.
+        CSS hides one of the two: see `_HIDE_FIGURE` and `_HIDE_DEAD_WIDGET`.
         """
         shell = get_ipython()
         if shell is None:
@@ -203,11 +202,11 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
             return
         display(self._live_bundle(), raw=True)
         self._figures.append(display(self._lasting_bundle(), raw=True, display_id=True))
-        # Losses that came in after the last drawing are drawn when the cell ends.
+        # Draw the remaining losses when the cell ends.
         shell.events.register("post_run_cell", self._settle_if_stale)
 
     def _live_bundle(self) -> dict[str, Any]:
-        # Where widgets are not shown, this output should not be seen: the figure follows.
+        # Without widgets this output stays empty: the figure follows.
         words = f"LossCurve({self._title!r}), live; its figure follows."
         return {**super()._repr_mimebundle_(), "text/plain": words, "text/html": ""}
 
@@ -238,13 +237,13 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
             self._settle()
 
     def _settle(self) -> None:
-        """Bring the widget and the figures that stay up to date."""
+        """Update the widget and the lasting figures."""
         self._draw()
         for figure in self._figures:
             figure.update(self._lasting_bundle(), raw=True)
 
     def _vanish(self) -> None:
-        """Take back what was shown."""
+        """Hide everything that was shown."""
         self.layout.display = "none"
         for figure in self._figures:
             figure.update({"text/html": "", "text/plain": ""}, raw=True)
@@ -258,7 +257,7 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
             f'<div class="{self._class}-live">{svg}<p style="{_TEXT}">{html.escape(words)}</p></div>'
         )
         self._stale = False
-        # A very long history takes longer to draw: still leave 95 % of the time to the loop.
+        # A long history takes longer to draw: leave 95 % of the time to the loop.
         now = time.monotonic()
         self._draw_after = now + max(self._every, 20 * (now - started))
 
@@ -279,12 +278,13 @@ class LossCurve(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets has no typ
 
     @property
     def _class(self) -> str:
-        """The CSS class that ties the widget to its figures."""
+        """Return the CSS class that connects the widget to its figures."""
         return f"coursekit-{self.model_id}"
 
 
 def _one_number(loss: Any) -> float:
-    """
+    """Return a loss as a float.
+
     >>> _one_number(np.array([[2.5]]))
     2.5
     >>> _one_number([1.0, 2.0])
@@ -302,13 +302,12 @@ def _one_number(loss: Any) -> float:
     return float(number.item())
 
 
-# One of the two outputs is in the way: the figure while the widget lives, and
-# after that JupyterLab's message that it cannot find the widget. Both rules are
-# harmless where nothing matches them.
+# Hide one of the two outputs: the figure while the widget is live, and later JupyterLab's message that it
+# cannot find the widget. Without a match, the rules have no effect.
 _HIDE_FIGURE = "<style>.{0}, .jp-OutputArea-child:has(> .jp-RenderedHTML > .{0}) {{ display: none }}</style>"
 _HIDE_DEAD_WIDGET = (
     "<style>.jp-OutputArea-child:not(:has(.{0}-live))"
     ":has(+ .jp-OutputArea-child > .jp-RenderedHTML > .{0}) {{ display: none }}</style>"
 )
-# Digits of one width, so that the sentence does not shiver while it counts.
+# Digits of equal width keep the sentence still while the numbers change.
 _TEXT = "margin: 0; line-height: 1.5; font-variant-numeric: tabular-nums"
