@@ -82,3 +82,21 @@ print(check_gradient.__module__, check_backward.__module__)
 def test_a_name_that_it_does_not_have_is_refused_with_those_that_it_has() -> None:
     with pytest.raises(AttributeError, match=r"no 'chekc'; it has .*check.*autograd"):
         coursekit.chekc  # noqa: B018
+
+
+def test_what_old_hand_ins_import_from_the_engine_is_that_of_tracing_and_costs_nothing_before() -> None:
+    code = """
+import sys
+import coursekit.autograd
+print("coursekit.tracing" in sys.modules, "flat" in coursekit.autograd.__all__)
+from coursekit.autograd import flat, graph
+from coursekit import tracing
+print(flat is tracing.flat, graph is tracing.graph)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["False False", "True True"]
+
+
+def test_a_name_that_the_engine_does_not_have_is_refused() -> None:
+    with pytest.raises(AttributeError, match=r"module 'coursekit\.autograd' has no attribute 'grd'"):
+        coursekit.autograd.grd  # noqa: B018
