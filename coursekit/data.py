@@ -1,12 +1,12 @@
-"""Data to learn from, shipped with the package: nothing is downloaded.
+"""Datasets that ship with the package: nothing is downloaded.
 
 >>> from coursekit.data import load_digits
 >>> digits = load_digits()
 >>> digits.X_train.shape, digits.X_val.shape, digits.X_test.shape
 ((1197, 65), (300, 65), (300, 65))
 
-`load_digits` gives the digits ready for a classifier, `digit_images` the same
-digits to look at, and `spirals` a plane that no straight line can divide.
+`load_digits` returns the digits ready for a classifier, `digit_images` the same
+digits as images, and `spirals` points in the plane that no straight line separates.
 
 The digits are the test set of *Optical Recognition of Handwritten Digits* by
 E. Alpaydin and C. Kaynak, UCI Machine Learning Repository, 1998,
@@ -32,12 +32,12 @@ _TEST = 300
 
 
 class Digits(NamedTuple):
-    """The digits in three parts: learn from one, choose with one, report one.
+    """The digits in three parts: for training, for validation and for the final test.
 
     Attributes
     ----------
     X_train, X_val, X_test : ndarray, shapes (1197, D), (300, D), (300, D)
-        One example a row, float64.  D is 65 with the bias column, 64 without.
+        One example per row, float64.  D is 65 with the bias column, 64 without.
     y_train, y_val, y_test : ndarray, shapes (1197,), (300,), (300,)
         The digit in each row, 0 to 9, int64.
     """
@@ -54,8 +54,8 @@ def load_digits(*, bias: bool = True, seed: int = 0) -> Digits:
     """Load the 8×8 handwritten digits, scaled, centred and split.
 
     Pixels are scaled to [0, 1]; then the mean image of the *training* part is
-    subtracted from all three parts, because the other two stand for images
-    that nobody has seen yet.
+    subtracted from all three parts, because the other two stand for unseen
+    images.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def load_digits(*, bias: bool = True, seed: int = 0) -> Digits:
     Returns
     -------
     Digits
-        ``X_train, y_train, X_val, y_val, X_test, y_test``; the arrays are
-        yours to change.
+        ``X_train, y_train, X_val, y_val, X_test, y_test``: fresh arrays that
+        you may change.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def load_digits(*, bias: bool = True, seed: int = 0) -> Digits:
 
 
 def digit_images() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """All the digits as they were scanned, to look at.
+    """Return all digits as 8×8 images, as they were scanned.
 
     Returns
     -------
@@ -131,10 +131,10 @@ def spirals(
     noise: float = 0.2,
     rng: int | np.random.Generator = 0,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Points on arms of a spiral, one arm a class.
+    """Draw points on the arms of a spiral, one arm per class.
 
-    A linear classifier gets about half of them right; one hidden layer gets
-    nearly all of them.
+    A linear classifier gets about half of them right, a network with one
+    hidden layer nearly all of them.
 
     Parameters
     ----------
@@ -171,14 +171,14 @@ def spirals(
 
     y = np.repeat(np.arange(num_classes, dtype=np.int64), n_per_class)
     radius = np.tile(np.linspace(0.0, 1.0, n_per_class), num_classes)
-    # Each arm makes 4 radians of a turn; the arms start evenly around the centre.
+    # Each arm turns through 4 radians; the arms start at equal angles around the centre.
     angle = 2 * np.pi * y / num_classes + 4 * radius + float(noise) * rng.standard_normal(len(y))
     return np.column_stack([radius * np.sin(angle), radius * np.cos(angle)]), y
 
 
 @functools.cache
 def _stored_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Read the file once; read-only, so that no caller can spoil it for the next."""
+    """Read the file once.  The arrays are read-only, because all callers share them."""
     stored = importlib.resources.files("coursekit") / "_data" / "digits.npz"
     with stored.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         images, labels = arrays["images"], arrays["labels"]

@@ -1,4 +1,4 @@
-"""Loss functions: from scores and labels to the one number that training makes small.
+"""Loss functions: from scores and labels to the number that training minimises.
 
 >>> import numpy as np
 >>> from coursekit.losses import softmax_cross_entropy, svm_loss
@@ -6,13 +6,13 @@
 >>> round(float(svm_loss(scores, [0])), 2), round(float(softmax_cross_entropy(scores, [0])), 2)
 (2.9, 2.04)
 
-Each takes arrays and gives a number, or takes Tensors and gives a Tensor that can be
-differentiated.  N is the number of examples, C that of classes, ``scores`` what the last
-layer of a network gives: one row an example, no softmax yet.  ``reduction="mean"`` divides
+Each takes arrays and returns a number, or takes Tensors and returns a Tensor that can be
+differentiated.  N is the number of examples, C the number of classes, and ``scores`` is the
+output of a network's last layer: one row per example, before any softmax.  ``reduction="mean"`` divides
 by N (by the number of entries where every entry is an example of its own); ``"sum"`` does not.
-What has the wrong type, shape or range is refused with a TypeError or ValueError.
+Arguments of the wrong type, shape or range raise a TypeError or a ValueError.
 
-Source: the losses of the lectures, and the papers and books named at each.
+Source: the losses of the lectures, and the papers and books named in each docstring.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ __all__ = ["binary_cross_entropy", "l2", "mean_squared_error", "softmax_cross_en
 
 
 def svm_loss(scores: Any, y: Any, margin: float = 1.0, *, reduction: str = "mean") -> Any:
-    """Multiclass hinge loss: every wrong score should be below the right one by `margin`.
+    """Compute the multiclass hinge loss: every wrong score should be below the right one by `margin`.
 
-    ``L = Σ_n Σ_{j ≠ y_n} max(0, s_nj − s_ny + margin)``, over N.  At the kink the slope is 0.  When all scores
-    are about equal, L is about C − 1 times the margin.  (Weston and Watkins, ESANN 1999.)
+    ``L = Σ_n Σ_{j ≠ y_n} max(0, s_nj − s_ny + margin)``, divided by N.  The derivative at the kink is 0.  When all
+    scores are about equal, L is about C − 1 times the margin.  (Weston and Watkins, ESANN 1999.)
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ def svm_loss(scores: Any, y: Any, margin: float = 1.0, *, reduction: str = "mean
 
 
 def softmax_cross_entropy(scores: Any, y: Any, *, reduction: str = "mean") -> Any:
-    """Cross entropy between the labels and the softmax of the scores.
+    """Compute the cross entropy between the labels and the softmax of the scores.
 
-    ``L = Σ_n −log p_n,y_n`` with ``p_nj = exp(s_nj) / Σ_k exp(s_nk)``, over N: exact for scores of ±1000 too.
+    ``L = Σ_n −log p_n,y_n`` with ``p_nj = exp(s_nj) / Σ_k exp(s_nk)``, divided by N; exact for scores of ±1000 too.
     When all scores are about equal, L is about log C.  (Goodfellow et al., Deep Learning, 2016, section 6.2.2.3.)
 
     Parameters
@@ -82,18 +82,18 @@ def softmax_cross_entropy(scores: Any, y: Any, *, reduction: str = "mean") -> An
 
 
 def binary_cross_entropy(y_hat: Any, y: Any, *, from_logits: bool = False, reduction: str = "mean") -> Any:
-    """Cross entropy of yes-or-no answers: ``L = Σ −y log ŷ − (1 − y) log(1 − ŷ)`` (Bishop 2006, equation 4.90).
+    """Compute the cross entropy of binary labels: ``L = Σ −y log ŷ − (1 − y) log(1 − ŷ)`` (Bishop 2006, eq. 4.90).
 
     Parameters
     ----------
     y_hat : array or Tensor, any shape
-        Probabilities of "yes", or with ``from_logits=True`` the scores z of which
-        ``ŷ = 1 / (1 + exp(−z))`` would be the probability.
+        Probabilities of label 1, or with ``from_logits=True`` the logits z, whose
+        probability is ``ŷ = 1 / (1 + exp(−z))``.
     y : array of the shape of `y_hat`
         0 or 1; probabilities in between are allowed.
     from_logits : bool
-        Prefer True for training: computed from z the loss is exact for any z.  A
-        probability of exactly 0 or 1 has lost that, and the logarithm is cut off there
+        Prefer True for training: from logits the loss is exact for any z.  A probability
+        that was rounded to 0 or 1 has lost its logit, and the logarithm is cut off there
         (at about −708 and −36.7 in float64, −87 and −16.6 in float32).
 
     Examples
@@ -107,7 +107,7 @@ def binary_cross_entropy(y_hat: Any, y: Any, *, from_logits: bool = False, reduc
     y_hat = _floats(name, "y_hat", y_hat)
     y = _targets(name, y_hat, stop_gradient(y))
     _within_0_and_1(name, "y", y, "labels are 0 and 1 (for labels −1 and 1, pass (y + 1) / 2)")
-    if from_logits:  # log(1 + exp z) − y z, with the second term taken into the first, so that no digits cancel
+    if from_logits:  # log(1 + exp z) − y z, with y z moved into the logarithm, so that nothing cancels
         return _reduced(name, np.logaddexp(-y * y_hat, (1 - y) * y_hat), y_hat.size, reduction)
     _within_0_and_1(name, "y_hat", stop_gradient(y_hat), "for scores that are not yet probabilities: from_logits=True")
     precision = np.finfo(y_hat.dtype)
@@ -117,9 +117,9 @@ def binary_cross_entropy(y_hat: Any, y: Any, *, from_logits: bool = False, reduc
 
 
 def mean_squared_error(y_hat: Any, y: Any, *, reduction: str = "mean") -> Any:
-    """Squared error: ``L = Σ (ŷ − y)²``, over the number of entries.  There is no ½.
+    """Compute ``L = Σ (ŷ − y)²``, divided by the number of entries, without a factor ½.
 
-    `y_hat` and `y` are arrays or Tensors of one shape: (N, 1) against (N,) would broadcast to all N² pairs.
+    `y_hat` and `y` are arrays or Tensors of the same shape: (N, 1) against (N,) would broadcast to all N² pairs.
 
     >>> mean_squared_error([1.0, 2.0], [1.0, 4.0])
     np.float64(2.0)
@@ -130,7 +130,7 @@ def mean_squared_error(y_hat: Any, y: Any, *, reduction: str = "mean") -> Any:
 
 
 def l2(weights: Iterable[Any]) -> Any:
-    """The regulariser ``Σ ‖W‖²`` over all the weights given.  There is no ½.
+    """Compute the regulariser ``Σ ‖W‖²`` over all `weights`, without a factor ½.
 
     The course regularises weights and never biases: pass ``model.weights()``, not ``model.parameters()``.
 
@@ -143,7 +143,7 @@ def l2(weights: Iterable[Any]) -> Any:
     return sum(squares[1:], start=squares[0])
 
 
-# --- What the losses share: how they add up, and what they refuse ----------------------------------
+# --- What the losses share: the reduction, and checks of their arguments ---------------------------
 
 
 def _reduced(name: str, losses: Any, count: int, reduction: str) -> Any:
@@ -155,12 +155,12 @@ def _reduced(name: str, losses: Any, count: int, reduction: str) -> Any:
 
 
 def _log_above(p: Any, floor: float) -> Any:
-    """log p, but finite, and with a finite slope, where p lies below `floor`."""
+    """Compute log p, with a finite value and derivative where p lies below `floor`."""
     return np.log(np.where(p < floor, p + floor, p))
 
 
 def _floats(name: str, what: str, x: Any) -> Any:
-    """`x` as it is, or as an array of floats if it is a list or holds integers."""
+    """Return `x`, converted to an array of floats if it is a list or holds integers."""
     x = x if isinstance(x, Tensor) else np.asarray(x)
     if x.dtype.kind in "iu":
         x = x.astype(np.float64)
@@ -182,7 +182,7 @@ def _scores(name: str, scores: Any) -> Any:
 
 
 def _plain(y: Any) -> Any:
-    """`y` as an array; or, while flat code is being written, as what stands for one and has no numbers to look at."""
+    """Return `y` as an array, or as its stand-in without values while flat code is being recorded."""
     y = stop_gradient(y)
     return y if isinstance(y, ArrayLike) else np.asarray(y)
 

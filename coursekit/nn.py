@@ -9,11 +9,11 @@
 >>> {name: W.grad.shape for name, W in model.named_parameters().items()}
 {'0.W': (2, 16), '0.b': (16,), '2.W': (16, 3), '2.b': (3,)}
 
-A layer is called like the function that it is.  Inputs have one example in each row and
-may be arrays, or Tensors, which then get a gradient too.  For a layer of your own, derive
-from `Module`, keep Tensors and other modules in attributes, and write ``forward``.
+A layer is a function of its input.  Inputs have one example per row and are arrays, or
+Tensors, which then get a gradient too.  For a layer of your own, derive
+from `Module`, keep Tensors and other modules in attributes, and define ``forward``.
 
-Source: the papers named at each; what names none is as in the lectures.
+Source: the papers named in each docstring, and otherwise the lectures.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ Init: TypeAlias = Callable[[np.random.Generator, tuple[int, ...], npt.DTypeLike]
 Seed: TypeAlias = np.random.Generator | int | None
 
 
-# --- How weights begin -----------------------------------------------------------------------------
+# --- Initial weights -------------------------------------------------------------------------------
 
 
 def normal(std: float = 0.01) -> Init:
-    """Normally distributed weights with standard deviation `std`, whatever the size of the layer.
+    """Return an initialiser that draws normal weights with standard deviation `std`.
 
     >>> normal(0.1)(np.random.default_rng(0), (2, 3), np.float32).dtype
     dtype('float32')
@@ -58,7 +58,7 @@ def normal(std: float = 0.01) -> Init:
 
 
 def xavier(rng: np.random.Generator, shape: tuple[int, ...], dtype: npt.DTypeLike = np.float64) -> Array:
-    """Variance ``2 / (inputs + outputs)``: for tanh, sigmoid, or no activation (Glorot and Bengio, AISTATS 2010).
+    """Draw weights of variance ``2 / (inputs + outputs)``: for tanh, sigmoid or none (Glorot and Bengio 2010).
 
     >>> round(float(xavier(np.random.default_rng(0), (300, 100)).std() ** 2), 4)
     0.005
@@ -67,7 +67,7 @@ def xavier(rng: np.random.Generator, shape: tuple[int, ...], dtype: npt.DTypeLik
 
 
 def he(rng: np.random.Generator, shape: tuple[int, ...], dtype: npt.DTypeLike = np.float64) -> Array:
-    """Variance ``2 / inputs``: for ReLU and its relatives, which silence half of their inputs (He et al., ICCV 2015).
+    """Draw weights of variance ``2 / inputs``: for ReLU, which sets half of its inputs to 0 (He et al. 2015).
 
     >>> round(float(he(np.random.default_rng(0), (400, 100)).std() ** 2), 4)
     0.005
@@ -76,7 +76,7 @@ def he(rng: np.random.Generator, shape: tuple[int, ...], dtype: npt.DTypeLike = 
 
 
 def zeros(rng: np.random.Generator, shape: tuple[int, ...], dtype: npt.DTypeLike = np.float64) -> Array:
-    """All weights 0.  Good for one layer; in two, every hidden unit stays equal to every other.
+    """Return weights of 0.  Fine for one layer; with two, all hidden units stay equal.
 
     >>> zeros(np.random.default_rng(0), (1, 2))
     array([[0., 0.]])
@@ -87,7 +87,7 @@ def zeros(rng: np.random.Generator, shape: tuple[int, ...], dtype: npt.DTypeLike
 glorot, kaiming = xavier, he
 
 
-# --- What all layers have in common ----------------------------------------------------------------
+# --- The base of all layers ------------------------------------------------------------------------
 
 
 def _inside(prefix: str, thing: Any) -> Iterator[tuple[str, Any]]:
@@ -102,8 +102,8 @@ class Module:
     """A function with parameters: the base of all layers and networks.
 
     Its parameters are the Tensors that require a gradient among its attributes, and the
-    parameters of the modules among them (alone, or in a list or tuple).  One that can be
-    reached in two ways counts once, under its first name.
+    parameters of the modules among them (alone, or in a list or tuple).  A parameter
+    that is reached in two ways counts once, under its first name.
 
     >>> class Scale(Module):
     ...     def __init__(self):
@@ -118,7 +118,7 @@ class Module:
     """
 
     def forward(self, x: Any) -> Any:
-        """What the module computes; every module writes its own."""
+        """Compute the output for `x`.  Every module defines its own."""
         raise NotImplementedError(f"{type(self).__name__} needs a method forward(self, x)")
 
     def __call__(self, x: Any) -> Any:
@@ -129,11 +129,11 @@ class Module:
         return f"{type(self).__name__}({', '.join(numbers)})"
 
     def parts(self) -> Iterator[tuple[str, Any]]:
-        """Names and things among which to look for parameters: the attributes, and what is in lists and dicts."""
+        """Yield what may hold parameters, with its name: the attributes, and the items of lists and dicts."""
         return _inside("", vars(self))
 
     def named_parameters(self) -> dict[str, Tensor]:
-        """All parameters by name, such as "0.W" for the W of the first layer of a `Sequential`."""
+        """Return all parameters by name, such as "0.W" for the W of the first layer of a `Sequential`."""
         found: dict[int, tuple[str, Tensor]] = {}
         for name, part in self.parts():
             if isinstance(part, Module):
@@ -144,24 +144,27 @@ class Module:
         return dict(found.values())
 
     def parameters(self) -> list[Tensor]:
-        """All parameters, for an optimizer."""
+        """Return all parameters, for an optimizer."""
         return list(self.named_parameters().values())
 
     def weights(self) -> list[Tensor]:
-        """The parameters that are matrices, for a regulariser.  Vectors are biases and left in peace."""
+        """Return the parameters that are matrices, for a regulariser.  Vectors are biases."""
         return [tensor for tensor in self.parameters() if tensor.ndim >= 2]
 
     def zero_grad(self) -> None:
-        """Forget all gradients: `backward` adds to what is there."""
+        """Clear all gradients, because `backward` adds to them."""
         for tensor in self.parameters():
             tensor.grad = None
 
     def state(self) -> dict[str, Array]:
-        """Copies of all parameters as plain arrays, by name (``np.savez(file, **model.state())``)."""
+        """Return copies of all parameters as arrays, by name (``np.savez(file, **model.state())``)."""
         return {name: np.array(tensor.value) for name, tensor in self.named_parameters().items()}
 
     def load_state(self, state: Mapping[str, npt.ArrayLike]) -> None:
-        """Take over copies of what `state` gave, in our dtypes; a ValueError, and no change, if it does not fit."""
+        """Copy the parameters in `state` into this model, in its dtypes.
+
+        Parameters that do not fit raise a ValueError and change nothing.
+        """
         own = self.named_parameters()
         missing, unknown = own.keys() - state.keys(), state.keys() - own.keys()
         if missing or unknown:
@@ -185,10 +188,10 @@ class Module:
 class Linear(Module):
     """``X @ W + b``: X of shape (N, D), W (D, M), b (M,), the result (N, M).
 
-    `in_features` and `out_features` are D and M; an X without D columns is a ValueError.  ``init(rng, shape, dtype)``
-    makes W: `he`, `xavier`, ``normal(std)`` or `zeros`.  b begins at 0; ``bias=False`` leaves it out.  `rng` is a
-    generator, a seed, or None for other weights each time; layers with the same seed are equal.  A plain X takes the
-    `dtype` of W, whatever the data; a Tensor is taken as it is.
+    `in_features` and `out_features` are D and M; an X without D columns raises a ValueError.  ``init(rng, shape,
+    dtype)`` draws W: `he`, `xavier`, ``normal(std)`` or `zeros`.  b starts at 0; ``bias=False`` leaves it out.  `rng`
+    is a generator, a seed, or None for new weights each time; layers with the same seed are equal.  An array X is
+    converted to the `dtype` of W; a Tensor is used as it is.
 
     >>> Linear(3, 2, rng=0)(np.ones((4, 3))).shape
     (4, 2)
@@ -226,7 +229,7 @@ class Linear(Module):
 class Maxout(Module):
     """The largest of several linear layers: ``max(X @ W1 + b1, X @ W2 + b2, …)`` (Goodfellow et al., ICML 2013).
 
-    `pieces` is how many; the other parameters are those of `Linear`.  Of equals the first gets the gradient.
+    `pieces` is their number; the other parameters are those of `Linear`.  In a tie the first layer gets the gradient.
 
     >>> Maxout(3, 2, rng=0)(np.ones((4, 3))).shape
     (4, 2)
@@ -250,7 +253,7 @@ class Maxout(Module):
 
 
 class ReLU(Module):
-    """``max(0, x)``; the slope at 0 is 0.
+    """``max(0, x)``, with derivative 0 at 0.
 
     >>> ReLU()(np.array([-1.0, 2.0]))
     array([0., 2.])
@@ -311,16 +314,16 @@ class Sigmoid(Module):
 
 
 def _logistic(x: Any) -> Any:
-    # Of 1 / (1 + exp(−x)) and exp(x) / (exp(x) + 1) the one that cannot overflow.
+    # 1 / (1 + exp(−x)) for positive x, exp(x) / (exp(x) + 1) for negative x: neither overflows.
     return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))
 
 
-# A row in the table of gradients: (1 − σ) σ is sooner computed than the gradients of all these steps.
+# A gradient rule of its own: σ (1 − σ) is faster than the gradients of all these steps.
 _sigmoid = primitive(_logistic, lambda g, ans, _x: g * ans * (1 - ans))
 
 
 def _floating(x: Any) -> Any:
-    """Lists and integers as float64: the exponential of small integers would be float16."""
+    """Convert lists and integers to float64: NumPy's exponential of small integers is float16."""
     x = x if isinstance(x, Tensor) else np.asarray(x)
     return x if x.dtype.kind == "f" else x.astype(np.float64)
 
@@ -329,9 +332,9 @@ def _floating(x: Any) -> Any:
 
 
 class Sequential(Module):
-    """One layer after the other: modules, or any functions of one array.
+    """Layers that are applied one after the other: modules, or any functions of one array.
 
-    A slice is the network up to there, with the same parameters.
+    A slice is a network of these layers that shares their parameters.
 
     >>> model = Sequential(Linear(2, 8, rng=0), np.tanh, Linear(8, 3, rng=1))
     >>> model[:2](np.ones((5, 2))).shape
@@ -357,7 +360,7 @@ class Sequential(Module):
         return x
 
     def parts(self) -> Iterator[tuple[str, Any]]:
-        """The layers, by number."""
+        """Yield the layers by number."""
         return ((str(i), layer) for i, layer in enumerate(self.layers))
 
     def __len__(self) -> int:
@@ -375,9 +378,9 @@ class Sequential(Module):
 class MLP(Sequential):
     """A fully connected network: linear layers with an activation between them, none after the last.
 
-    `sizes` are those of inputs, hidden layers and outputs.  `activation` makes or is the activation: ``Tanh``,
-    ``LeakyReLU(0.2)``, ``np.tanh``.  What follows is as for `Linear`; unless given, `init` is `xavier` for sigmoid
-    and tanh, and `he` otherwise.
+    `sizes` are those of inputs, hidden layers and outputs.  `activation` is a class or a function: ``Tanh``,
+    ``LeakyReLU(0.2)``, ``np.tanh``.  The other parameters are those of `Linear`; `init` is by default `xavier` for
+    sigmoid and tanh, and `he` otherwise.
 
     >>> MLP([64, 100, 10], rng=0)
     MLP(

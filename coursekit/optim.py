@@ -1,4 +1,4 @@
-"""Optimizers: what to do with a gradient; and schedules: how far to go at step t.
+"""Optimizers, which move parameters along their gradients, and schedules of the learning rate.
 
 >>> import numpy as np
 >>> from coursekit.autograd import Tensor
@@ -13,9 +13,9 @@
 True
 
 θ is a parameter, g its gradient, η the learning rate.  A step gives ``parameter.value`` a new
-array of the same dtype and never writes into the old one, which may be somebody else's.
+array of the same dtype and never writes into the old one, which other code may hold.
 
-Source: the update rules and schedules of the lectures, and the papers named at each.
+Source: the update rules and schedules of the lectures, and the papers named in each docstring.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 Parameters: TypeAlias = Iterable[Tensor]
 Schedule: TypeAlias = Callable[[int], float]
 Rate: TypeAlias = float | Schedule
-# What to remember of parameter number i: 0, until it has seen a gradient and has its shape.
+# The state of parameter i: 0 until its first gradient, which gives it its shape.
 _memory = functools.partial(defaultdict[int, Any], float)
 
 
@@ -47,11 +47,11 @@ _memory = functools.partial(defaultdict[int, Any], float)
 
 
 class Optimizer:
-    """What all optimizers share; for one of your own, derive from it and write ``change``.
+    """The base of all optimizers.  To write your own, derive from it and define ``change``.
 
     `parameters` are Tensors that require a gradient, such as ``model.parameters()``.  `lr` is a positive number, or
-    a schedule: a function of `t`, the number of steps taken so far; it may be set between steps.  Anything else is a
-    TypeError or ValueError, and a `step` when no parameter has a gradient is a RuntimeError.
+    a schedule: a function of `t`, the number of steps taken so far; it may be set between steps.  Anything else
+    raises a TypeError or ValueError; `step` raises a RuntimeError when no parameter has a gradient.
 
     >>> class SignDescent(Optimizer):
     ...     def change(self, i, gradient, lr):
@@ -79,10 +79,10 @@ class Optimizer:
             raise ValueError(f"{name}: a parameter is given twice, and would be moved twice in each step.")
         self.lr = lr
         self.t = 0
-        self.learning_rate()  # so that a wrong one is refused here
+        self.learning_rate()  # raises now if it is wrong
 
     def learning_rate(self) -> float:
-        """The learning rate of the next step."""
+        """Return the learning rate of the next step."""
         lr = self.lr(self.t) if callable(self.lr) else self.lr
         if isinstance(lr, str | bool | None) or not 0 <= float(lr) < math.inf or (lr == 0 and not callable(self.lr)):
             raise ValueError(f"{type(self).__name__}: lr is a positive number or a schedule, not {lr!r}.")
@@ -99,11 +99,11 @@ class Optimizer:
         self.t += 1
 
     def change(self, i: int, gradient: Any, lr: float) -> Any:
-        """What to add to the parameter number i; every optimizer writes its own."""
+        """Return what to add to parameter i.  Every optimizer defines its own."""
         raise NotImplementedError(f"{type(self).__name__} needs a method change(self, i, gradient, lr)")
 
     def zero_grad(self) -> None:
-        """Forget all gradients: `backward` adds to what is there."""
+        """Clear all gradients, because `backward` adds to them."""
         for parameter in self.parameters:
             parameter.grad = None
 
@@ -131,7 +131,7 @@ class SGD(Optimizer):
 
 
 class Momentum(Optimizer):
-    """Heavy ball: ``m ← μ m − η g``, ``θ ← θ + m`` (Polyak, 1964); in the end 1 / (1 − μ) times as fast as `SGD`.
+    """Heavy ball: ``m ← μ m − η g``, ``θ ← θ + m`` (Polyak, 1964); steps approach 1 / (1 − μ) times those of `SGD`.
 
     >>> theta = Tensor(0.0, requires_grad=True)
     >>> optimizer = Momentum([theta], lr=1.0, mu=0.5)
@@ -154,8 +154,8 @@ class Momentum(Optimizer):
 class Nesterov(Momentum):
     """Momentum that looks ahead: ``m' ← μ m − η g``, ``θ ← θ + m' + μ (m' − m)``.
 
-    Nesterov takes the gradient where the momentum is about to carry θ, at θ + μ m.  Here, as
-    in the notes of CS231n ("Neural Networks Part 3"), θ stands for that point ahead already.
+    Nesterov evaluates the gradient at θ + μ m, where the momentum is about to carry θ.  Here,
+    as in the notes of CS231n ("Neural Networks Part 3"), θ is already that point.
 
     >>> theta = Tensor(0.0, requires_grad=True)
     >>> theta.grad = np.array(-1.0)
@@ -171,7 +171,9 @@ class Nesterov(Momentum):
 
 
 class RMSprop(Optimizer):
-    """Equal steps in every direction: ``v ← ρ v + (1 − ρ) g²``, ``θ ← θ − η g / (√v + ε)`` (Hinton, 2012, lecture 6.5).
+    """Steps of like size in every direction (Hinton, 2012, lecture 6.5).
+
+    ``v ← ρ v + (1 − ρ) g²``, ``θ ← θ − η g / (√v + ε)``.
 
     >>> theta = Tensor(np.array([0.0, 0.0]), requires_grad=True)
     >>> theta.grad = np.array([-0.001, 1000.0])
@@ -190,10 +192,10 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """Momentum and RMSprop together, each corrected for having begun at 0 (Kingma and Ba, ICLR 2015, algorithm 1).
+    """Momentum and RMSprop together, each corrected for starting at 0 (Kingma and Ba, ICLR 2015, algorithm 1).
 
     ``m ← β₁ m + (1 − β₁) g``, ``v ← β₂ v + (1 − β₂) g²``, and with k the number of gradients
-    that this parameter has seen, ``θ ← θ − η · m / (1 − β₁ᵏ) / (√(v / (1 − β₂ᵏ)) + ε)``.
+    of this parameter so far, ``θ ← θ − η · m / (1 − β₁ᵏ) / (√(v / (1 − β₂ᵏ)) + ε)``.
 
     >>> theta = Tensor(np.array([0.0, 0.0]), requires_grad=True)
     >>> theta.grad = np.array([-0.001, 1000.0])
@@ -218,7 +220,7 @@ class Adam(Optimizer):
         return -lr * m / (np.sqrt(v) + self.eps)
 
 
-# --- Schedules: the four of the lecture.  After T the rate stays 0, where the formulas would go on. ---
+# --- The four schedules of the lecture.  After T the rate stays 0, where the formulas would go on. ---
 
 
 @dataclass(frozen=True)

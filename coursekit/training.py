@@ -1,14 +1,14 @@
 """The training loop: minibatches, loss, backward, step, again.
 
-`fit` runs to the end; `training_steps` is the same loop as a generator, one step at a
-time, for whoever wants to do something in between::
+`fit` runs to the end; `training_steps` is the same loop as a generator, which lets you act
+after each step::
 
     from coursekit.widgets import LossCurve
 
     with LossCurve("spirals") as curve:
         fit(model, X, y, callback=lambda step: curve.append(step.loss))
 
-    async def train():                      # in a notebook whose buttons go on working
+    async def train():                      # in a notebook: its buttons keep working
         for step in training_steps(model, X, y):
             curve.append(step.loss)
             await asyncio.sleep(0)
@@ -58,12 +58,12 @@ class Step:
     2.3
     """
 
-    t: int  # its number, from 0
-    total: int  # how many there will be
-    loss: float  # of its minibatch, the regularisation included, before the parameters moved
-    lr: float  # the learning rate that it used
-    epoch: int  # how often the data have been gone through before, in full
-    ends_epoch: bool  # whether it was the last of its epoch
+    t: int  # from 0
+    total: int  # number of steps of the whole training
+    loss: float  # on its minibatch, with regularisation, before the update
+    lr: float  # learning rate of this step
+    epoch: int  # number of full passes over the data before this step
+    ends_epoch: bool  # whether it is the last step of its epoch
 
 
 @dataclass
@@ -74,10 +74,10 @@ class History:
     History: 2 steps, first loss 2.3, now loss 0.7, validation loss 0.9, validation accuracy 80.0%.
     """
 
-    losses: list[float] = field(default_factory=list)  # one for each step
-    val_losses: list[float] = field(default_factory=list)  # one for each epoch, without the regularisation
-    val_accuracies: list[float] = field(default_factory=list)  # where the model gives a score for each class
-    stopped: str = ""  # why training ended before its time
+    losses: list[float] = field(default_factory=list)  # one per step
+    val_losses: list[float] = field(default_factory=list)  # one per epoch, without regularisation
+    val_accuracies: list[float] = field(default_factory=list)  # one per epoch, if the model is a classifier
+    stopped: str = ""  # why training ended early, if it did
 
     def __repr__(self) -> str:
         words = f"{len(self.losses)} steps, first loss {self.losses[0]:.4g}, now {_words(self)}" if self.losses else ""
@@ -101,29 +101,29 @@ def fit(
     callback: Callable[[Step], object] | None = None,
     progress: bool = True,
 ) -> History:
-    """Train a model, in place.  Stop it at any time (the ■ of the notebook): what was learned so far is kept.
+    """Train a model in place.  It can be interrupted at any time (the notebook's ■) and keeps what it has learned.
 
-    A TypeError or ValueError says, before the first step, which of the arguments do not fit together; a wrong label
-    is found by the loss in the step that meets it.  A loss that is no longer finite ends the training before that
-    step moves anything, with a RuntimeWarning.
+    Arguments that do not fit together raise a TypeError or ValueError before the first step; a wrong label raises in
+    the step that meets it.  A loss that is not finite ends the training with a RuntimeWarning, before that step
+    changes a parameter.
 
     Parameters
     ----------
     model : Module
-    X, y : arrays with one example in each of N rows
+    X, y : arrays with one example in each of their N rows
     loss : function of (model(X), y)
     optimizer : Optimizer
-        `Adam` with its defaults unless given.
+        `Adam` with its default settings if left out.
     epochs, num_iters : int
-        How often to go through the data, or how many steps to take: one or the other; 10 epochs if neither.
+        The number of passes over the data, or of steps: one or the other; 10 epochs if neither is given.
     batch_size : int
-        Each epoch goes through the examples in a new order, `batch_size` at a time; the last batch may be smaller.
+        Examples per step.  Each epoch shuffles the examples anew; its last batch may be smaller.
     reg : float
-        ``reg * Σ ‖W‖²`` is added to the loss, over weights and not biases (`Module.weights`).
+        Adds ``reg * Σ ‖W‖²`` to the loss, over the weights but not the biases (`Module.weights`).
     X_val, y_val : arrays, evaluated at the end of each epoch
-    rng : numpy.random.Generator, int or None, which draws the order of the examples
-    callback : function of a `Step`, called after each
-    progress : bool, whether to print about ten lines while it runs
+    rng : numpy.random.Generator, int or None, for the order of the examples
+    callback : function of a `Step`, called after every step
+    progress : bool, whether to print about ten lines of progress
 
     Examples
     --------
@@ -173,9 +173,9 @@ def training_steps(
     reg: float = 0.0,
     rng: Seed = None,
 ) -> Iterator[Step]:
-    """The loop of `fit`, one `Step` each time it is asked for the next; parameters and errors are those of `fit`.
+    """Run the loop of `fit` as a generator of `Step`; parameters and errors are those of `fit`.
 
-    After a step whose loss is not finite, and which moved nothing, comes a `DivergedError`.
+    A step whose loss is not finite changes no parameter; after it, the generator raises `DivergedError`.
 
     >>> from coursekit.nn import Linear
     >>> X, y = np.ones((100, 2)), np.zeros(100, int)
@@ -204,7 +204,7 @@ def training_steps(
                 advice = f"Try a smaller learning rate (it was {lr:g})."
                 raise DivergedError(f"The loss is {value} at step {t}: training diverged. {advice}")
 
-    return steps()  # a generator itself would check its arguments only when asked for the first step
+    return steps()  # a generator function would check its arguments only at the first step
 
 
 def _require_settings(
@@ -241,7 +241,7 @@ def _kind(thing: Any) -> str:
     return f"the class {thing.__name__}" if isinstance(thing, type) else f"of type {type(thing).__name__}"
 
 
-@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # the loss will show it, and then is reported
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # a loss that is not finite is reported anyway
 def _one_step(model: Module, X: Any, y: Any, loss: Loss, optimizer: Optimizer, reg: float) -> float:
     optimizer.zero_grad()
     total = loss(model(X), y)
@@ -276,7 +276,7 @@ def _words(history: History) -> str:
 
 
 def accuracy(scores: Any, y: Any) -> float:
-    """The part of the examples whose largest score, of (N, C), is that of the right class, y of (N,).
+    """Compute the fraction of examples whose largest score, in (N, C), belongs to the right class, in y of shape (N,).
 
     >>> accuracy(np.array([[2.0, 1.0], [0.0, 3.0], [5.0, 4.0]]), np.array([0, 1, 1])) == 2 / 3
     True

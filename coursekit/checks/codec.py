@@ -1,4 +1,4 @@
-"""Values as JSON and npy: how arguments and results are written down, in a file or on a wire.
+"""Values as JSON and npy: the form of arguments and results in a file and on the wire.
 
 Nothing here is pickled, so reading can never run code.  A value becomes a tree of
 plain JSON in which every array is replaced by its number in a list:
@@ -11,8 +11,8 @@ plain JSON in which every array is replaced by its number in a list:
 >>> decode(tree, arrays)["loss"]
 2.5
 
-What cannot be written down (a generator, an open file, a list that holds itself) is
-replaced by an :class:`Opaque` that says what it was.
+What has no such form (a generator, an open file, a list that holds itself) is replaced
+by an :class:`Opaque` that names its type.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PLAIN_KINDS = "biufc"  # the dtype kinds that cross: bool, signed, unsigned, flo
 
 @dataclass(frozen=True)
 class Opaque:
-    """Stands for a returned object that has no written form; `kind` is its type's name."""
+    """Stands for an object that cannot be encoded; `kind` is the name of its type."""
 
     kind: str
     text: str = ""
@@ -46,7 +46,7 @@ class Opaque:
 
 @dataclass(frozen=True)
 class Generator:
-    """A NumPy random generator as an argument: ``np.random.default_rng(seed)``, made afresh for each call."""
+    """A NumPy random generator as an argument: ``np.random.default_rng(seed)``, created anew for each call."""
 
     seed: int
 
@@ -63,11 +63,11 @@ class Ref:
 
 
 class Malformed(ValueError):
-    """A tree or an array that no honest writer would have made."""
+    """Raised for a tree or an array that :func:`encode` and :func:`to_npy` cannot have written."""
 
 
 class _Encoder:
-    """Writes one value; `arrays` are those that its tree points into."""
+    """Encodes one value; `arrays` are the arrays that its tree refers to."""
 
     def __init__(self) -> None:
         self.arrays: list[np.ndarray] = []
@@ -91,7 +91,7 @@ def _length(value: Any) -> int:
 
 
 def _opaque(value: Any, why: str = "") -> dict[str, list[str]]:
-    # repr() of a student's object is the student's code: it is run only by the student's own process.
+    # repr() of a student's object is the student's code.  Only the student's own process runs it.
     try:
         text = why or repr(value)[:200]
     except Exception as error:
@@ -127,7 +127,7 @@ _ENCODERS: dict[type, Callable[[_Encoder, Any, int], Any]] = {
     str: _encode_text,
     int: _encode_int,
     float: _encode_float,
-    # Losses come by the thousand: too many to make an array of each.
+    # Losses come by the thousand, too many for an array each.
     np.float64: lambda encoder, value, depth: {"$float64": encoder.encode(float(value))},
     complex: lambda encoder, value, depth: {"$complex": [encoder.encode(value.real), encoder.encode(value.imag)]},
     list: _encode_items,
@@ -145,8 +145,8 @@ _ENCODERS: dict[type, Callable[[_Encoder, Any, int], Any]] = {
     Callback: lambda encoder, value, depth: {"$callback": list(value.parameters)},
     Opaque: lambda encoder, value, depth: {"$opaque": [value.kind, value.text]},
 }
-# A subclass of a container, such as a named tuple, is written as the container.  A subclass of a
-# number or a text, such as a member of an enumeration, is more than its value.
+# A subclass of a container, such as a named tuple, is encoded as the container.  A subclass of a
+# number or a text, such as a member of an enumeration, is not: it is more than its value.
 _NOT_SUBCLASSED = (bool, str, int, float, complex, np.float64)
 
 
@@ -159,13 +159,13 @@ def _encoder_of(kind: type) -> Callable[[_Encoder, Any, int], Any]:
 
 
 def encode(value: Any) -> tuple[Any, list[np.ndarray]]:
-    """Write `value` as a JSON tree and the list of arrays that the tree points into."""
+    """Encode `value` as a JSON tree and the list of arrays that the tree refers to."""
     encoder = _Encoder()
     return encoder.encode(value), encoder.arrays
 
 
 def decode(tree: Any, arrays: Sequence[np.ndarray], depth: int = 0) -> Any:
-    """Rebuild the value that :func:`encode` wrote.
+    """Rebuild the value that :func:`encode` was given.
 
     Raises
     ------
@@ -260,7 +260,7 @@ _DECODERS: dict[str, Any] = {
 
 
 def to_npy(array: np.ndarray) -> bytes:
-    """The bytes of `array` in NumPy's npy format."""
+    """Return `array` in NumPy's npy format."""
     array = np.asarray(array)
     if array.dtype.hasobject:
         raise ValueError("an array of objects is no data")
@@ -268,8 +268,8 @@ def to_npy(array: np.ndarray) -> bytes:
     return _npy_header(array.dtype, array.shape, order) + array.tobytes(order)
 
 
-# A thousand arrays of a few shapes cross the wall for each submission, and NumPy's own header code takes longer
-# than all the rest of a message.
+# A thousand arrays of a few shapes cross the wall for each submission, and NumPy's own code for headers takes
+# longer than the rest of a message.
 @functools.lru_cache(maxsize=1024)
 def _npy_header(dtype: np.dtype, shape: tuple[int, ...], order: str) -> bytes:
     stream = io.BytesIO()
@@ -288,7 +288,7 @@ def _parsed_npy_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=MAX_HEADER)
     except Malformed:
         raise
-    except Exception as error:  # whatever NumPy's header parser makes of forged bytes
+    except Exception as error:  # NumPy's header parser may raise anything on forged bytes
         raise Malformed(f"bad npy header: {error}") from None
     if dtype.kind not in PLAIN_KINDS or dtype.itemsize > 32:
         raise Malformed(f"dtype {dtype!s:.40}")
@@ -298,17 +298,17 @@ def _parsed_npy_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 
 def from_npy(blob: bytes) -> np.ndarray:
-    """The array in `blob`, which may come from a process that is not trusted.
+    """Return the array in `blob`, which may come from a process that is not trusted.
 
-    `np.load` would allocate whatever size the header claims; here the claim must match
-    the bytes that are there.  The array is a fresh, writable, native one.
+    `np.load` allocates whatever size the header claims; here the claim must match the number
+    of bytes.  The array is a new one, writable and in native byte order.
 
     Raises
     ------
     Malformed
         If the header, the dtype or the size is not that of a plain numeric array.
     """
-    start = 10 + int.from_bytes(blob[8:10], "little")  # after the magic, the version and the header's length
+    start = 10 + int.from_bytes(blob[8:10], "little")  # after the magic number, the version and the header's length
     if start > 10 + MAX_HEADER:
         raise Malformed(f"a npy header of {start - 10} bytes")
     shape, fortran, dtype = _parsed_npy_header(blob[:start])
@@ -317,6 +317,6 @@ def from_npy(blob: bytes) -> np.ndarray:
     flat = np.frombuffer(blob, dtype, offset=start)
     try:
         array = flat.reshape(shape, order="F" if fortran else "C")
-    except (ValueError, OverflowError) as error:  # nothing times more than there can be is still nothing
+    except (ValueError, OverflowError) as error:  # an empty array may claim a dimension that is too large
         raise Malformed(f"shape {str(shape)[:80]}: {error}") from None
     return array.astype(dtype.newbyteorder("="))

@@ -10,7 +10,7 @@ from typing import Any
 from .cases import Case, Exercise, Expected, Step
 from .compare import COMPARISONS, Comparison
 from .findings import findings_of
-from .loops import experiment, first_loop
+from .loops import ENOUGH, experiment, first_loop
 from .report import Part, Report, Verdict
 from .run import Failure, Runner, StepOutcome
 
@@ -163,18 +163,18 @@ def _raised(failure: Failure) -> Comparison:
 
 
 def _vectorised(exercise: Exercise, run: Runner, worked: Sequence[Case]) -> Iterator[Verdict]:
-    """Judge whether a call loops over the examples, in the one of the cases that `worked` with the most of them."""
+    """Judge whether a call loops over the examples, in the smallest case that `worked` with `ENOUGH` of them."""
     found = [one for case in worked if (one := experiment(case, exercise.no_loop_over))]
     if not found:
         return
-    most = max(found, key=lambda one: one.rows)
-    few, many = run(most.few)[-1], run(most.many)[-1]
+    best = max(found, key=lambda one: (min(one.rows, ENOUGH), -one.rows))
+    few, many = run(best.few)[-1], run(best.many)[-1]
     loop = None
     if failure := few.failure or many.failure:
         comparison = _raised(failure)
     elif few.lines is None or many.lines is None:
         comparison = Comparison(False, "cannot be counted: leave Python's trace function (sys.settrace) as it is")
-    elif loop := first_loop(few.lines, many.lines, most.added):
+    elif loop := first_loop(few.lines, many.lines, best.added):
         comparison = Comparison(False, f"loops over the examples: {loop}", "loops-over-examples")
     else:
         comparison = Comparison(True)

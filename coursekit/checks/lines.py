@@ -1,4 +1,4 @@
-"""Whose lines run, and how often: what the process that runs a student's code can say about how it works.
+"""Counts how often each line of a student's code runs, in the process that runs it.
 
 >>> def total(X):
 ...     loss = 0.0
@@ -31,9 +31,9 @@ from .shipped import CASE
 MAX_LINES = 2000
 LIBRARIES = tuple(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib"))
 KIT = f"{Path(__file__).resolve().parents[1]}{os.sep}"
-# Code that works for the checker.  Behind the grader's wall its folder there comes on top.
+# Code of the checker.  Behind the grader's wall, the folder of that side is added.
 CHECKERS = [str(Path(__file__).resolve().parent), CASE]
-# C functions that call a function for each item.  `np.vectorize` and `np.fromiter` loop by way of these.
+# C functions that call a function for each item.  `np.vectorize` and `np.fromiter` use them.
 LOOPERS: tuple[tuple[dict[str, Any], str], ...] = (
     (vars(builtins), "map"),
     (vars(builtins), "filter"),
@@ -53,14 +53,14 @@ class Line(NamedTuple):
 
 
 def is_students(filename: str) -> bool:
-    """Whether the file holds a student's code, and neither the checker's nor that of Python and its packages."""
+    """Tell whether a file holds a student's code, and not that of the checker, Python or its packages."""
     return not filename.startswith((*CHECKERS, *LIBRARIES))
 
 
 def count_lines(call: Callable[[], object]) -> list[Line] | None:
     """Call `call` and count how often each line of the student's code runs.
 
-    The lines of a library count for the student's line that called it: ``np.apply_along_axis`` is a Python loop.
+    Lines of a library count for the student's line that called it, because ``np.apply_along_axis`` is a Python loop.
 
     Returns
     -------
@@ -92,10 +92,10 @@ def count_lines(call: Callable[[], object]) -> list[Line] | None:
 
 
 def _students_frame(frame: FrameType | None) -> FrameType | None:
-    """The frame of the student's for which `frame` works, its own or its caller's; None if it works for the checker."""
+    """Find the student's frame that `frame` works for: itself or a caller.  None if it works for the checker."""
     while frame is not None:
         filename = frame.f_code.co_filename
-        if filename.endswith("arrayprint.py"):  # NumPy prints each entry in Python: that is no loop of the student's
+        if filename.endswith("arrayprint.py"):  # NumPy formats arrays in Python; that is not the student's loop
             return None
         if filename != _loop.__code__.co_filename:
             if filename.startswith(tuple(CHECKERS)):
@@ -113,7 +113,7 @@ def _line(filename: str, number: int, times: int) -> Line:
 
 @contextlib.contextmanager
 def _loopers_in_python() -> Iterator[None]:
-    """Let what C code calls for each item be a Python function, whose lines are seen."""
+    """Make C functions call a Python function for each item, because only Python lines are traced."""
     originals = [(names, name, names[name]) for names, name in LOOPERS]
     try:
         for names, name, looper in originals:

@@ -1,10 +1,10 @@
-"""Does a function loop over the examples?  Compare how often its lines run for few examples and for many.
+"""Finds a loop over the examples: compares how often lines run for few examples and for many.
 
 A vectorised loss may loop over classes, of which there are ten, but not over examples,
-of which there are many.  It is called twice with its lines counted, the second time with
-the rows of its data repeated.  Repeated rows bring no new class and no new feature, so a
-line that runs again for the rows that were added is in a loop over the examples.  Counts
-are the same on a busy machine, where times are not.
+of which there are many.  Its lines are counted in two calls, the second one with the rows
+of its data repeated.  Repeated rows add no class and no feature, so a line that runs more
+often for the added rows is in a loop over the examples.  Counts, unlike times, do not
+depend on the load of the machine.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import numpy as np
 from .cases import Case, Step
 from .lines import Line
 
-ADDED = 128  # rows, at least: more than a loop over classes has rounds
-CHUNK = 4  # a loop over chunks of so many rows is allowed
+ADDED = 128  # rows, at least: many more than there are classes
+ENOUGH = 8  # rows of a case that are sure to take all branches of the code
+CHUNK = 4  # a loop over chunks of this many rows is allowed
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Experiment:
 
 
 def experiment(case: Case, arguments: Collection[str]) -> Experiment | None:
-    """The first call of `case` that has examples in one of `arguments`, with few and with many of them, if any has."""
+    """Make two cases of the first call of `case` with rows in one of `arguments`; None if there is no such call."""
     for number, step in enumerate(case.steps):
         named = dict(zip(step.names, step.args, strict=False)) | dict(step.kwargs)
         rows = max((_rows(value) for name, value in named.items() if name in arguments), default=0)
@@ -48,7 +49,7 @@ def experiment(case: Case, arguments: Collection[str]) -> Experiment | None:
 
 
 def first_loop(few: Sequence[Line], many: Sequence[Line], added: int) -> str | None:
-    """The source of the first line that ran again for the `added` rows, or None.
+    """Return the source of the first line that ran more often for the `added` rows, or None.
 
     >>> few = [Line("1", "for c in range(C):", 11), Line("2", "for i in range(N):", 5)]
     >>> many = [Line("1", "for c in range(C):", 11), Line("2", "for i in range(N):", 105)]
@@ -65,7 +66,7 @@ def _rows(value: Any) -> int:
 
 
 def _repeated(step: Step, arguments: Collection[str], copies: int) -> Step:
-    """`step` with the rows of `arguments` repeated."""
+    """Repeat the rows of `arguments` in `step`."""
 
     def longer(name: str, value: Any) -> Any:
         if name not in arguments or not _rows(value):

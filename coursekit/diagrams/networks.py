@@ -1,4 +1,4 @@
-"""show_gates, show_layers and show_chain."""
+"""Gates, layers of units, and chains of operations: show_gates, show_layers and show_chain."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _GATE_LEVEL = 100
 
 
 def show_gates(**gates: tuple[Sequence[float], Sequence[float]]) -> Diagram:
-    """Draw gates with their values and gradients: add hands out, multiply swaps, copy collects, max picks.
+    """Draw gates with their values and gradients.
 
     Parameters
     ----------
-    **gates : (values that go in, gradients that come back)
-        For ``add``, ``multiply`` and ``max`` two values and one gradient, for ``copy`` one and two.
+    **gates : (input values, upstream gradients)
+        Two values and one gradient for ``add``, ``multiply`` and ``max``; one value and two gradients for ``copy``.
 
     Source: the patterns in backward flow of the first, second and fourth lecture.
 
@@ -48,7 +48,7 @@ def show_gates(**gates: tuple[Sequence[float], Sequence[float]]) -> Diagram:
 
 
 def _draw_gate(canvas: Canvas, x: float, name: str, numbers: tuple[Sequence[float], Sequence[float]]) -> str:
-    """Draw the gate `name` around `x` and return it in words."""
+    """Draw the gate `name` around `x` and describe it in words."""
     sign, pattern, forward, backward = _GATES[name]
     try:
         values, upstream = numbers
@@ -69,7 +69,7 @@ def _draw_gate(canvas: Canvas, x: float, name: str, numbers: tuple[Sequence[floa
 
 
 def _draw_ports(canvas: Canvas, x: float, side: int, values: Sequence[float], gradients: Sequence[float]) -> None:
-    """Draw what goes in on the left (`side` −1) or comes out on the right (1) of a gate at `x`."""
+    """Draw the inputs on the left (`side` −1) or the outputs on the right (1) of a gate at `x`."""
     for k, (value, gradient) in enumerate(zip(values, gradients, strict=True)):
         level = _GATE_LEVEL + (72 * k - 36 if len(values) == 2 else 0)
         near, bend = _GATE_LEVEL + (level - _GATE_LEVEL) / 4, x + 52 * side
@@ -99,7 +99,7 @@ def show_layers(
         One for each pair of neighbours, shape (units on the right, units on the left), as in x₁ = W₀ x₀; then
         the units are numbered. For layers of up to 4 units.
     activations : sequence of str, optional
-        What to write into the units of each layer.
+        The text in the units of each layer.
     caption : str
 
     Source: the architectures of the fourth lecture, and the network of five nodes of the third.
@@ -175,7 +175,7 @@ class _Network:
         ]
 
     def draw_connections(self) -> list[str]:
-        """Draw all connections, and return the weights in words, if there are any."""
+        """Draw all connections and describe their weights, if there are any."""
         told = []
         for k, (left, right) in enumerate(itertools.pairwise(self.layers)):
             for (i, start), (j, end) in itertools.product(enumerate(left), enumerate(right)):
@@ -195,13 +195,13 @@ class _Network:
         self.canvas.line(start.x + dx, start.y + dy, end.x - dx, end.y - dy, colour, tip=bool(self.tables))
 
     def _draw_weight(self, start: _Unit, end: _Unit, weight: float, at: float) -> None:
-        """Write the weight beside its arrow, at the fraction `at` of its length: where arrows that cross are apart."""
+        """Write the weight beside its arrow, at the fraction `at` of its length, where it does not meet another arrow."""
         aside = 0 if start.y == end.y else 10 if start.y < end.y else -10
         x, y = start.x + at * (end.x - start.x) + aside, start.y + at * (end.y - start.y) - 6
         self.canvas.text(x, y, f"{weight:.2f}".replace("-", "−"), BLUE)
 
     def draw_units(self) -> None:
-        """Draw the units, and below them their numbers (with weights) or what their layer is."""
+        """Draw the units; below them their numbers, if there are weights, or else the name of their layer."""
         last = len(self.layers) - 1
         for k, (layer, inside) in enumerate(zip(self.layers, self.insides, strict=True)):
             for unit in layer:
@@ -224,20 +224,20 @@ def show_chain(
     decimals: int = 4,
     caption: str = "",
 ) -> Diagram:
-    """Draw operations in a row: what flows forwards above, and the gradients that flow backwards below.
+    """Draw operations in a row, with forward values above and backward gradients below.
 
     Parameters
     ----------
     operations : sequence of str
-        What is written in the boxes.
+        The text in the boxes.
     values : dict
-        What flows forwards, in order, one more than there are operations: its name, and a number, a few
-        numbers, a shape as text, or "" for the name alone.
+        The forward values in order, one more than there are operations: by name a number, a few numbers, a
+        shape as text, or "" for the name alone.
     gradients : dict, optional
-        By the same names (and those of the parameters) what flows back: numbers, or a text. What is left out
-        has no arrow.
+        The gradients by the same names and those of the parameters: numbers or a text. A value without a
+        gradient has no arrow back.
     parameters : dict, optional
-        From the text of an operation to the name of its parameter, which is drawn below it.
+        The name of the parameter, drawn below its operation, by the text of the operation.
     decimals : int
     caption : str
 
@@ -294,7 +294,7 @@ def _require_chain(
 
 
 def _draw_flow(canvas: Canvas, x: float, gap: float, name: str, value: str, gradient: str | None) -> str:
-    """Draw what flows between two operations, in the `gap` to the right of `x`, and return it in words."""
+    """Draw the value between two operations, in the `gap` to the right of `x`, and describe it in words."""
     middle = x + gap / 2
     canvas.line(x + 3, 60, x + gap - 3, 60, tip=True)
     canvas.text(middle, 20 if value else 45, name)
@@ -310,7 +310,7 @@ def _draw_flow(canvas: Canvas, x: float, gap: float, name: str, value: str, grad
 def _draw_operation(
     canvas: Canvas, x: float, width: float, operation: str, parameter: str | None, gradients: dict[str, str]
 ) -> str:
-    """Draw the box of an operation to the right of `x`, with its parameter below, and return it in words."""
+    """Draw the box of an operation to the right of `x`, with its parameter below, and describe it in words."""
     middle = x + width / 2
     canvas.box(middle, 73, operation, width=width, height=50)
     if parameter is None:

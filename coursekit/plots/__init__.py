@@ -1,15 +1,15 @@
-"""Pictures for the notebooks, each with a text that says the same in words.
+"""Pictures for the notebooks, each with its content in words.
 
 >>> from coursekit.plots import show_hinge_and_softmax
 >>> show_hinge_and_softmax()
 <Picture: SVM and softmax loss of one example against its lead>
 
-Every function returns a `Picture`; leave it on the last line of a cell, or pass
-it to ``display``.  Its numbers are in ``.text``, and ``.save(path)`` writes it
-to a file.
+Every function returns a `Picture`: put it on the last line of a cell, or pass
+it to ``display``.  Its numbers are in ``.text``; ``.save(path)`` writes it to a
+file.
 
-Matplotlib is imported when the first picture is drawn, not before, and without
-pyplot: no figure stays open, and nothing is drawn twice.
+Matplotlib is imported when the first picture is drawn, and without pyplot: no
+figure stays open, and nothing is drawn twice.
 """
 
 from __future__ import annotations

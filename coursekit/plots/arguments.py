@@ -1,4 +1,4 @@
-"""Arguments of the pictures, checked, and numbers in words."""
+"""Checks of the arguments of pictures, and numbers in words."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def as_labels(caller: str, name: str, value: ArrayLike, length: int) -> Array:
 
 
 def as_names(caller: str, name: str, values: object, length: int) -> list[str]:
-    """The values as text; an empty list if there are none."""
+    """Return the values as text, or an empty list if there are none."""
     if values is None:
         return []
     names = [str(value) for value in np.asarray(values, dtype=object)]

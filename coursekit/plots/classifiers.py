@@ -1,4 +1,4 @@
-"""What a classifier does: its confusions, its decision regions, and the losses that train it."""
+"""Pictures of a classifier: its confusions, its decision regions, and the losses that train it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def show_heatmap(A: ArrayLike, row_label: str, column_label: str, caption: str) 
     A : array, shape (rows, columns)
         If it has both signs, zero is white, red positive and blue negative.
     row_label, column_label : str
-        What the rows and the columns are.
+        What the rows and the columns stand for.
     caption : str
         The line below the picture.
 
@@ -83,17 +83,17 @@ def _write_numbers(ax: Axes, A: Array, image: AxesImage) -> None:
 def show_decision_regions(
     predict: Callable[[Array], ArrayLike], X: ArrayLike, y: ArrayLike, resolution: int = 200
 ) -> Picture:
-    """Colour the plane by what a classifier answers there, with the data on top.
+    """Colour the plane by the predictions of a classifier, with the data on top.
 
     Parameters
     ----------
     predict : function
-        Takes points (M, 2) and returns their labels (M,).
+        Takes points (M, 2) and returns labels (M,).
     X : array, shape (N, 2)
     y : array, shape (N,)
         The true labels.
     resolution : int
-        The plane is asked at resolution × resolution points, all in one call.
+        `predict` is called once with resolution × resolution points.
 
     Examples
     --------
@@ -164,9 +164,9 @@ def _extent(X: Array) -> tuple[float, float, float, float]:
 
 
 def show_hinge_and_softmax() -> Picture:
-    """Show what the SVM loss and the softmax loss think of one example.
+    """Show the SVM loss and the softmax loss of one example.
 
-    Both look at the lead: the score of the correct class minus the best score
+    Both depend on the lead: the score of the correct class minus the best score
     among the others.  With two classes the SVM loss is ``max(0, 1 − lead)`` and
     the softmax loss ``log(1 + exp(−lead))``.
     """

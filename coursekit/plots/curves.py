@@ -1,4 +1,4 @@
-"""Curves over a common axis: losses, learning rates, and whatever else is given as numbers."""
+"""Curves over a common axis: losses, learning rates, and other series of numbers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def show_losses(histories: Mapping[str, ArrayLike], log: bool = False) -> Pictur
     Parameters
     ----------
     histories : dict of str to sequence of float
-        One curve a run, for example ``{"lr 0.1": history}``.
+        One curve per run, for example ``{"lr 0.1": history}``.
     log : bool
-        Logarithmic axis; values that are not positive leave a gap.
+        Whether the axis is logarithmic; values that are not positive leave a gap.
 
     Examples
     --------
@@ -51,12 +51,12 @@ def show_losses(histories: Mapping[str, ArrayLike], log: bool = False) -> Pictur
 
 
 def describe_losses(losses: ArrayLike) -> str:
-    """Say in words what a loss curve shows.
+    """Describe a loss curve in words.
 
     Parameters
     ----------
     losses : array, shape (T,)
-        One loss an iteration; nan and inf are named, not hidden.
+        One loss per iteration; nan and inf are named.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def show_schedules(schedules: Mapping[str, Callable[[int], float]], T: int) -> P
     schedules : dict of str to function
         Each takes the iteration t and returns the learning rate.
     T : int
-        They are called with t = 0, …, T − 1 (about 2000 of these when T is larger).
+        The schedules are called with t = 0, …, T − 1 (about 2000 of these if T is larger).
 
     Examples
     --------
@@ -140,7 +140,7 @@ def show_curves(
     curves : dict of str to array, shape (T,)
     xlabel, ylabel, caption : str
     log : bool
-        Both axes logarithmic; values that are not positive leave a gap.
+        Whether both axes are logarithmic; values that are not positive leave a gap.
 
     Examples
     --------

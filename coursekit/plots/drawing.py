@@ -26,7 +26,7 @@ DIVERGING = "RdBu_r"
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Make a figure (size in inches) that pyplot does not know of."""
+    """Make a figure, its size in inches, without pyplot."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
@@ -42,16 +42,16 @@ def new_axes(width: float, height: float, grid: bool = True) -> tuple[Figure, Ax
 
 
 def draw_grid(images: Array, names: Sequence[str], columns: int, inches: float, **how: Any) -> Figure:
-    """Draw equally large images row by row, `inches` wide each, with their names above them.
+    """Draw images of one size row by row, each `inches` wide, with their names above them.
 
-    They are drawn as one large image: axes for each would take a hundred times as long.
+    They are drawn as one large image: an axes for each would take a hundred times as long.
     """
     count, height, width = images.shape
     rows = math.ceil(count / columns)
     longest = max(map(len, names), default=0) * 0.09 * width / inches  # a letter is 0.09 inches wide
     gap = max(1, width // 8, math.ceil(longest) - width)
     above = max(2, round(0.24 * width / inches)) if names else gap  # a line of text is 0.24 inches high
-    whole = np.full((rows * (height + above), columns * (width + gap)), np.nan)  # what is not a number stays white
+    whole = np.full((rows * (height + above), columns * (width + gap)), np.nan)  # nan is drawn white
     inches_each = inches / (width + max(1, width // 8))
     figure = new_figure(inches_each * whole.shape[1] + 0.1, inches_each * whole.shape[0] + 0.1)
     ax = figure.subplots()
@@ -61,7 +61,9 @@ def draw_grid(images: Array, names: Sequence[str], columns: int, inches: float, 
         whole[top : top + height, left : left + width] = image
         if names:
             x, y = left + width / 2 - 0.5, top - 0.9
-            ax.text(x, y, literal(names[i]), fontsize=10, ha="center", va="bottom", in_layout=False)  # it has its room
+            ax.text(
+                x, y, literal(names[i]), fontsize=10, ha="center", va="bottom", in_layout=False
+            )  # room is left for it
     ax.imshow(whole, interpolation="nearest", **how)
     return figure
 
@@ -83,7 +85,7 @@ def draw_curves(ax: Axes, curves: Mapping[str, tuple[Array, Array]]) -> None:
 
 
 def broken_at_jumps(values: Array) -> Array:
-    """With a gap where the values jump by a quarter of their range: no line that climbs a step."""
+    """Put a nan where the values jump by a quarter of their range, so that no line is drawn across the jump."""
     finite = values[np.isfinite(values)]
     limit = 0.25 * np.ptp(finite) if finite.size else 0.0
     jumps = np.append(np.abs(np.diff(values)) > limit, False) if limit else np.zeros(len(values), dtype=bool)
@@ -91,7 +93,7 @@ def broken_at_jumps(values: Array) -> Array:
 
 
 def ink_on(image: Any, value: float) -> str:
-    """Black or white, whichever is easier to read on the cell's colour."""
+    """Return black or white, whichever is easier to read on the colour of `value`."""
     red, green, blue, _ = image.cmap(image.norm(value))
     return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
 
@@ -103,5 +105,5 @@ def mixed_with_white(colours: Sequence[str]) -> Array:
 
 
 def literal(text: str) -> str:
-    """Dollar signs are money here, not the start of a formula that may not parse."""
+    """Escape dollar signs, which would start a formula."""
     return text.replace("$", r"\$")

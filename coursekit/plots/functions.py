@@ -39,11 +39,11 @@ def show_functions(
     slopes : dict of str to function, optional
         By the same names; drawn dashed.
     x, y : (float, float)
-        The part of the plane that is shown; unless `y` is given, all of the function.
+        The part of the plane that is shown; without `y`, all values of the function.
     at : float, optional
         Where to mark a point, with the tangent if there is a slope.
     points : dict of str to sequences, optional
-        By the same names: rows of x that become dots on the curve, for example the steps of a descent. The
+        By the same names: rows of x that are drawn as dots on the curve, for example the steps of a descent. The
         first dot of each row is larger.
     caption : str
 
@@ -85,7 +85,7 @@ def show_functions(
 
 @dataclass(frozen=True)
 class _Panel:
-    """The plot of one function.  Each method draws something and returns it in words."""
+    """The plot of one function.  Each method draws something and returns its description."""
 
     ax: Axes
     name: str
@@ -145,14 +145,14 @@ def show_paths(
     caption: str = "",
     apart: bool = False,
 ) -> Picture:
-    """Show ways down a loss of two weights, on the contours of the loss.
+    """Show paths of descent on the contours of a loss of two weights.
 
     Parameters
     ----------
     f : function
         Takes a point, shape (2,), and returns the loss, a number.
     paths : dict of str to array, shape (T, 2)
-        The points that each method passed.
+        The points of each path.
     low, high : (float, float)
         Two opposite corners of the part of the plane that is shown.
     caption : str

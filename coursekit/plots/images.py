@@ -1,4 +1,4 @@
-"""Digits, and the weights of a linear classifier, as images."""
+"""Images of digits, and of the weights of a linear classifier."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def show_digits(
     images : array, shape (N, H, W)
         Up to 200 images; larger numbers are darker.
     labels : array, shape (N,), optional
-        What to write above each image: labels, or predictions.
+        Written above each image: labels or predictions.
     columns : int
         Images in a row.
     caption : str, optional
-        The line below the picture, if it should say more than how many there are.
+        The line below the picture; by default, the number of images.
 
     Examples
     --------
@@ -62,20 +62,20 @@ def show_templates(
 ) -> Picture:
     """Show each class's weights as an image: its template.
 
-    A linear classifier scores an image by its product with every template. Red
-    pixels speak for the class, blue ones against it; white ones do not matter.
+    A linear classifier scores an image by its dot product with every template.
+    Red pixels count for the class, blue ones against it, white ones not at all.
 
     Parameters
     ----------
     W : array, shape (D, C)
-        One column a class.  If D is one more than the pixels of an image, the
-        last row is the bias and is left out.
+        One column per class.  If D is the number of pixels plus one, the last row
+        is the bias and is left out.
     image_shape : (int, int)
         Height and width of an image.
     class_names : sequence, optional
-        C names; 0 … C − 1 if left out.
+        C names; by default 0 … C − 1.
     caption : str, optional
-        The line below the picture, for columns that are no classes.
+        The line below the picture, if the columns are not classes.
     """
     W = as_numbers("show_templates", "W", W, ndim=2)
     height, width = image_shape

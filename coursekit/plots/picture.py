@@ -41,7 +41,7 @@ class Picture:
         return f"<Picture: {self.caption}>"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the picture to a file; the ending (.png, .svg, .pdf) says how."""
+        """Write the picture to a file, in the format of its suffix (.png, .svg, .pdf)."""
         self.figure.savefig(path, dpi=2 * DPI)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
@@ -54,7 +54,7 @@ class Picture:
 def figure_html(image: bytes, mime_type: str, *, alt: str, caption: str) -> str:
     """Put an image into a ``<figure>`` that needs no other file.
 
-    An ``<img>`` with a data URI and alt text survives what other forms do not:
+    An ``<img>`` with a data URI and alt text survives where other forms do not:
     the sanitizer of a notebook that is not trusted, HTML export, and nbgrader's
     feedback.
 
@@ -65,7 +65,7 @@ def figure_html(image: bytes, mime_type: str, *, alt: str, caption: str) -> str:
     mime_type : str
         For example ``image/png`` or ``image/svg+xml``.
     alt, caption : str
-        Plain text; it is escaped here.
+        Plain text, which is escaped.
 
     Examples
     --------
@@ -85,18 +85,18 @@ def figure_html(image: bytes, mime_type: str, *, alt: str, caption: str) -> str:
 
 
 def png(figure: Figure) -> bytes:
-    """Draw the figure as a small PNG: a palette of 256 colours takes a third of the bytes."""
+    """Draw the figure as a PNG with a palette of 256 colours, which takes a third of the bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image  # Matplotlib cannot be installed without it.
 
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()  # `savefig` would draw twice: once for the layout, and once for the file
     whole: Any = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    # The octree takes a tenth of the time, which is good enough for lines, but it draws a colour map in steps.
+    # The octree takes a tenth of the time and suits lines, but it draws a colour map in steps.
     has_colour_map = any(ax.images or ax.collections for ax in figure.axes)
     method = Image.Quantize.MEDIANCUT if has_colour_map else Image.Quantize.FASTOCTREE
     small: Any = whole.quantize(256, method=method)
-    # A colour of the palette is the mean of several, but the page is to stay white.
+    # A colour of the palette is the mean of several.  The page has to stay white.
     corner, palette = small.getpixel((0, 0)), small.getpalette()
     palette[3 * corner : 3 * corner + 3] = whole.getpixel((0, 0))
     small.putpalette(palette)
