@@ -19,7 +19,7 @@ from .cases import Case, Step
 from .lines import Line
 
 ADDED = 128  # rows, at least: many more than there are classes
-ENOUGH = 8  # rows of a case that are sure to take all branches of the code
+ENOUGH = 8  # rows, to take every branch of the code
 CHUNK = 4  # a loop over chunks of this many rows is allowed
 
 

@@ -195,7 +195,7 @@ class _Network:
         self.canvas.line(start.x + dx, start.y + dy, end.x - dx, end.y - dy, colour, tip=bool(self.tables))
 
     def _draw_weight(self, start: _Unit, end: _Unit, weight: float, at: float) -> None:
-        """Write the weight beside its arrow, at the fraction `at` of its length, where it does not meet another arrow."""
+        """Write the weight beside its arrow, at the fraction `at` of its length, away from other arrows."""
         aside = 0 if start.y == end.y else 10 if start.y < end.y else -10
         x, y = start.x + at * (end.x - start.x) + aside, start.y + at * (end.y - start.y) - 6
         self.canvas.text(x, y, f"{weight:.2f}".replace("-", "−"), BLUE)
