@@ -17,8 +17,17 @@ HEAVY = ("matplotlib", "IPython", "nbgrader", "ipywidgets", "autograder", "scipy
 
 
 LIGHT = (
-    *("autograd", "checks", "data", "diagrams", "gradcheck", "losses"),
-    *("nn", "optim", "reporting", "tracing", "training"),
+    "autograd",
+    "checks",
+    "data",
+    "diagrams",
+    "gradcheck",
+    "losses",
+    "nn",
+    "optim",
+    "reporting",
+    "tracing",
+    "training",
 )
 
 
