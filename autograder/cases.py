@@ -30,7 +30,12 @@ def fresh(assignment: Assignment, exercise: str, secret: bytes, student: str) ->
 
 def public(assignment: Assignment) -> tuple[Exercise, ...]:
     """All exercises with the cases that are released with the notebook."""
-    return tuple(assignment.make(name, _generator(PUBLIC, assignment.name, "", name)) for name in assignment.described)
+    return tuple(assignment.make(name, public_generator(assignment, name)) for name in assignment.described)
+
+
+def public_generator(assignment: Assignment, exercise: str) -> np.random.Generator:
+    """What the public cases of an exercise are drawn from."""
+    return _generator(PUBLIC, assignment.name, "", exercise)
 
 
 def course_secret(state: Path) -> bytes:

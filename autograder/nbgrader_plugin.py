@@ -34,6 +34,7 @@ from coursekit.reporting import number
 
 from . import cases, records, spec
 from .bundle import Bundle
+from .conditioning import require_steady
 from .course import STATE
 from .grade import grade
 from .notebook import CHECK
@@ -67,7 +68,9 @@ class PublicCases(NbGraderPreprocessor):  # type: ignore[misc]
         if name == slug:
             assignment = spec.load(checks)
             compare_with_notebook(assignment, slug, nb)
-            resources.setdefault("outputs", {}).update(to_files(slug, cases.public(assignment)))
+            exercises = cases.public(assignment)
+            require_steady(assignment, exercises)
+            resources.setdefault("outputs", {}).update(to_files(slug, exercises))
         return nb, resources
 
 

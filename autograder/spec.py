@@ -186,10 +186,17 @@ class Assignment:
         checker = "the gradient checker is there to test your work, not to do it, so what is graded cannot use it"
         return {**dict.fromkeys((*OWN_ENGINE, *ENGINES), reason), "coursekit.gradcheck": checker}
 
-    def make(self, name: str, rng: np.random.Generator, lazy_mistakes: bool = False) -> Exercise:
+    def make(
+        self,
+        name: str,
+        rng: np.random.Generator,
+        lazy_mistakes: bool = False,
+        change: Callable[[Case], Case] = lambda case: case,
+    ) -> Exercise:
         """Make the exercise `name`, with cases drawn from `rng` and with what the known mistakes give in them.
 
-        With `lazy_mistakes`, what a mistake gives is computed only when it is first read.
+        With `lazy_mistakes`, what a mistake gives is computed only when it is first read. `change` is applied to
+        each case before the reference and the mistakes are run.
 
         Raises
         ------
@@ -198,7 +205,7 @@ class Assignment:
         """
         one, where = self.described[name], f"{self.name}/{name}"
         with running_references(where):
-            cases = tuple(complete(item, one.reference, one.mistakes, where) for item in one.cases(rng))
+            cases = tuple(complete(change(item), one.reference, one.mistakes, where) for item in one.cases(rng))
         _require_runnable(where, cases)
         parts = {item.part for made in cases for step in made.steps for item in step.expected}
         if parts | ({"vectorised"} if one.no_loop_over else set()) != set(one.parts):

@@ -36,7 +36,7 @@ EXCEPTIONS = {("coursekit.autograd", "coursekit.tracing")}
 # The floors of the grader, lowest first: a module imports what stands on its floor or below, and nobody in a circle.
 AUTOGRADER = {
     "words": ("errors", "results"),
-    "what an instructor writes": ("answers", "bundle", "spec", "cases", "mistakes", "samples"),
+    "what an instructor writes": ("answers", "bundle", "spec", "cases", "mistakes", "conditioning", "samples"),
     "the wall": ("wall",),
     "a course on disk": ("course", "records", "fingerprint", "new", "release", "feedback"),
     "one submission": ("notebook", "testcells", "grade"),

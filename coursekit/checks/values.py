@@ -73,7 +73,7 @@ def close(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[Ste
         if np.any(have.imag != 0):
             return Comparison(False, "has imaginary parts", "not-a-number")
         have = have.real
-    return _overflowed(have, want, expected.options) or _differences(have, want, _tolerance(expected.options))
+    return _overflowed(have, want, expected.options) or _differences(have, want, tolerance_of(expected.options))
 
 
 def _laid_out_as(have: Array, want: Array, row: bool) -> Array:
@@ -242,6 +242,7 @@ def _same(a: Array, b: Array) -> Array:
     return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)))
 
 
-def _tolerance(options: Mapping[str, Any]) -> Tolerance:
+def tolerance_of(options: Mapping[str, Any]) -> Tolerance:
+    """Return the tolerance of `close`, which ``rtol`` and ``atol`` among its `options` change."""
     tolerance = replace(TOLERANCE, relative=options.get("rtol", TOLERANCE.relative))
     return replace(tolerance, of_largest=0.0, least=options["atol"]) if "atol" in options else tolerance

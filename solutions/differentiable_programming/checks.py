@@ -257,7 +257,8 @@ def match_embedding_cases(rng):
         encoder, (x0, there) = network(rng, sizes, "Tanh"), rng.normal(size=(2, sizes[0]))
         target = encoder.make()(there)
         target = length * target / np.linalg.norm(target)
-        args = {"encoder": encoder, "target": target, "x0": x0, "lr": 0.5, "num_iters": 100}
+        # After more iterations, those of some mistakes are chaotic.
+        args = {"encoder": encoder, "target": target, "x0": x0, "lr": 0.5, "num_iters": 20}
         return args, judged("input", x0, encoder, body, part, 0.9, target=target)
 
     def with_similarity(similarity):

@@ -603,11 +603,6 @@ SEARCH = (
         promised=lambda alpha, alpha0, slope: alpha0 * slope,
     ),
     other_search(
-        "c-ignored/missing",
-        "c is missing from the condition: f(w) + c α slope.",
-        lambda f, w, d, alpha0, rho, c: search(f, w, d, alpha0, rho, 1.0),
-    ),
-    other_search(
         "rho-ignored",
         "α is always halved here: multiply it by rho.",
         lambda f, w, d, alpha0, rho, c: search(f, w, d, alpha0, 0.5, c),

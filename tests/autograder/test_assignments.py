@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import json
 import re
 import shutil
@@ -17,6 +16,7 @@ from assessed import REPOSITORY, Assessed
 from nbclient import NotebookClient
 from nbgrader.utils import determine_grade
 from nbgrader.validator import Validator
+from released import assert_same_cases
 
 from autograder import demo
 from autograder.course import Course
@@ -202,33 +202,7 @@ def test_the_committed_release_is_exactly_what_release_makes(slug: str, course: 
     made, committed = course.folder("release", ".", slug), REPOSITORY / "assignments" / slug
     hint = f"run `autograder release {slug}` and commit what changed in assignments/"
     assert (made / f"{slug}.ipynb").read_text() == (committed / f"{slug}.ipynb").read_text(), hint
-    new, old = (json.loads((folder / "cases.json").read_text()) for folder in (made, committed))
-    assert numbers_apart(new) == numbers_apart(old), hint
-    assert_same_numbers(numbers_in(new), numbers_in(old))
-    with np.load(made / "cases.npz") as ours, np.load(committed / "cases.npz") as theirs:
-        assert ours.files == theirs.files
-        for name in ours.files:
-            np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-7, atol=1e-9, err_msg=name)
-
-
-def numbers_apart(tree: Any) -> Any:
-    """The tree without its floats: their last bits depend on the machine's BLAS."""
-    if isinstance(tree, dict):
-        return {key: numbers_apart(value) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [numbers_apart(value) for value in tree]
-    return "a number" if isinstance(tree, float) else tree
-
-
-def numbers_in(tree: Any) -> list[float]:
-    if isinstance(tree, dict | list):
-        inner = tree.values() if isinstance(tree, dict) else tree
-        return list(itertools.chain.from_iterable(map(numbers_in, inner)))
-    return [tree] if isinstance(tree, float) else []
-
-
-def assert_same_numbers(new: list[float], old: list[float]) -> None:
-    np.testing.assert_allclose(new, old, rtol=1e-7, atol=1e-9)
+    assert_same_cases(made, committed, hint)
 
 
 # -- the notebooks, run ---------------------------------------------------------------------------
