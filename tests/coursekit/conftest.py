@@ -1,4 +1,4 @@
-"""Numerical gradients, as fixtures: for the engine, and for whatever is computed from Tensors."""
+"""Numerical gradients as fixtures, for the engine and for functions of Tensors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GradientCheck = Callable[..., None]
 
 
 def assert_gradients(compute: Callable[[], Tensor], tensors: list[Tensor], seed: int) -> None:
-    """The gradients of `tensors` under a random upstream gradient agree with central differences.
+    """Assert that the gradients of `tensors` for a random upstream gradient agree with central differences.
 
     `compute` uses the tensors' current values; its result may have any shape.
     """
@@ -25,7 +25,7 @@ def assert_gradients(compute: Callable[[], Tensor], tensors: list[Tensor], seed:
         tensor.grad = None
     output.backward(upstream)
     for i, tensor in enumerate(tensors):
-        tensor.value = np.array(tensor.value)  # an array of its own, whose entries can be moved
+        tensor.value = np.array(tensor.value)  # a copy whose entries can be changed
         numerical = numerical_gradient(lambda _: compute().value, tensor.value, upstream=upstream)
         message = f"tensor {i} of shape {tensor.shape}, upstream gradient of seed {seed}"
         assert tensor.grad is not None, message
@@ -42,7 +42,7 @@ def parameter(value):
 
 
 def numerical_gradients(f: Callable[..., Any], arrays: list[np.ndarray], h: float | None = None) -> list[np.ndarray]:
-    """The gradient of the scalar f with respect to each of its arguments."""
+    """Compute the gradient of the scalar f with respect to each of its arguments."""
     arrays = [np.array(a, dtype=np.float64, order="C") for a in arrays]  # copies, so views are never perturbed
     return [numerical_gradient(lambda _: f(*arrays), array, h=h) for array in arrays]
 
@@ -56,7 +56,7 @@ def assert_close(got: Any, expected: Any, message: str) -> None:
 
 
 def check_first(f: Callable[..., Any], arrays: list[np.ndarray], rng: np.random.Generator, label: str) -> None:
-    """`backward` with a random upstream gradient agrees with numerical gradients, and the value with NumPy."""
+    """Assert that `backward` agrees with numerical gradients, for a random upstream gradient."""
     tensors = [parameter(a) for a in arrays]
     result = f(*tensors)
     plain = np.asarray(f(*arrays))
@@ -70,7 +70,7 @@ def check_first(f: Callable[..., Any], arrays: list[np.ndarray], rng: np.random.
 
 
 def check_second(f: Callable[..., Any], arrays: list[np.ndarray], rng: np.random.Generator, label: str) -> None:
-    """The gradient of a random combination of first gradients agrees with numerical gradients."""
+    """Assert that the gradient of a random combination of first gradients agrees with numerical gradients."""
     upstream = rng.normal(size=np.shape(f(*arrays)))
     directions = [rng.normal(size=a.shape) for a in arrays]
     everything = tuple(range(len(arrays)))
@@ -87,7 +87,7 @@ def check_second(f: Callable[..., Any], arrays: list[np.ndarray], rng: np.random
 
 @pytest.fixture
 def check() -> Callable[..., None]:
-    """check(f, arrays, seed): first and second derivatives against numerical ones."""
+    """Return check(f, arrays, seed), which compares first and second derivatives with numerical ones."""
 
     def run(f: Callable[..., Any], arrays: list[np.ndarray], seed: int, label: str = "") -> None:
         label = f"{label} seed {seed}, shapes {[a.shape for a in arrays]}"

@@ -1,4 +1,4 @@
-"""The data: what is shipped, how it is split, and that nobody can spoil it for others."""
+"""The datasets: their content, their split, and that callers cannot change each other's copies."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_last_column_is_the_bias_unless_it_is_not_wanted() -> None:
 def test_the_mean_image_is_that_of_the_training_part_alone() -> None:
     X_train, _, X_val, _, X_test, _ = load_digits(bias=False)
     np.testing.assert_allclose(X_train.mean(axis=0), 0, atol=1e-14)
-    # Were it the mean of all parts, these two would balance the first.
+    # If it were the mean of all parts, the means of these two would cancel that of the first.
     assert np.abs(X_val.mean(axis=0)).max() > 1e-3
     assert np.abs(X_test.mean(axis=0)).max() > 1e-3
 
@@ -41,7 +41,7 @@ def test_every_scan_is_in_exactly_one_part_with_its_own_label() -> None:
     scans = sorted((*image.ravel().tolist(), label) for image, label in zip(images, labels.tolist(), strict=True))
     digits = load_digits(bias=False, seed=3)
     X, y = np.concatenate(digits[0::2]), np.concatenate(digits[1::2])
-    # A corner that is empty in every training image undoes the centring: ink is 0 there.
+    # A corner that is empty in every training image has mean 0, so centring leaves it unchanged.
     ink = np.rint((X - X.min(axis=0)) * 16).astype(int)
     assert sorted((*row, label) for row, label in zip(ink.tolist(), y.tolist(), strict=True)) == scans
 
@@ -53,7 +53,7 @@ def test_a_seed_fixes_the_split_for_good() -> None:
     assert load_digits(seed=5).y_val[:12].tolist() != SEED_0
 
 
-# Quoted here so that no change of NumPy or of ours moves the students' data unnoticed.
+# Fixed here, so that a change of NumPy or of the kit cannot change the students' data unnoticed.
 SEED_0 = [5, 3, 9, 6, 1, 6, 0, 6, 4, 0, 1, 8]
 
 

@@ -1,4 +1,4 @@
-"""Diagrams: the numbers of the lectures, in pictures that say the same in words and cannot be broken."""
+"""Diagrams show the numbers of the lectures, say the same in words, and escape what they are given."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_diagram_can_be_saved(tmp_path: Path) -> None:
 def test_it_needs_neither_the_engine_nor_matplotlib() -> None:
     code = """
 import sys
-for name in ("coursekit.autograd", "coursekit.tracing", "matplotlib"):  # what behind the wall is not there
+for name in ("coursekit.autograd", "coursekit.tracing", "matplotlib"):  # missing behind the wall
     sys.modules[name] = None
 import coursekit
 print(coursekit.diagrams.show_circuit("f = x * y", x=2, y=3).text)
@@ -471,7 +471,7 @@ def texts(diagram: Diagram) -> list[ET.Element]:
 
 
 def numbers_in(diagram: Diagram) -> dict[str, tuple[str, str]]:
-    """From what a text line is about to the value and the gradient in it."""
+    """Map the subject of each line of text to its value and gradient."""
     found = {}
     for line in diagram.text.splitlines():
         name, _, said = line.partition(": ")

@@ -1,4 +1,4 @@
-"""What importing coursekit costs, and what it never touches."""
+"""What importing coursekit loads, and what it never loads."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_importing_it_loads_nothing_heavier_than_numpy(module: str) -> None:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The first names of all modules that the file imports anywhere, in functions too."""
+    """Return the top-level packages that the file imports, also inside functions."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)

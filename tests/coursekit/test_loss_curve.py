@@ -1,4 +1,4 @@
-"""LossCurve: it records, it draws, it tells, and it never gets in the way of the training loop."""
+"""LossCurve records, draws and describes a loss, and never disturbs the training loop."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_a_nan_leaves_a_gap_and_is_told_with_its_iteration() -> None:
 @pytest.mark.parametrize("log", [False, True])
 @pytest.mark.parametrize("smooth", [1, 7])
 def test_any_history_can_be_drawn_without_a_warning(losses: list[float], log: bool, smooth: int) -> None:
-    # As strict as a student may have set NumPy, and no warning, which would go to stderr.
+    # NumPy as strict as a student may have set it; warnings would go to stderr.
     with np.errstate(all="raise"), warnings.catch_warnings():
         warnings.simplefilter("error")
         curve = LossCurve(log=log, smooth=smooth, every=0)
@@ -223,7 +223,7 @@ def test_drawing_waits_for_its_turn() -> None:
     assert "1 iteration" in drawn, "but the first loss is drawn at once"
     eager = LossCurve(every=0)
     eager.append(1.0)
-    time.sleep(0.1)  # what a slow machine may have been given to rest
+    time.sleep(0.1)  # longer than the pause that a slow drawing is given
     eager.append(2.0)
     assert "2 iterations" in eager._picture.value
 
@@ -338,7 +338,7 @@ def test_a_plain_script_gets_the_words() -> None:
 
 @pytest.fixture(scope="module")
 def notebook() -> nbformat.NotebookNode:
-    """Three cells, executed in a kernel as a grader or an export would."""
+    """Execute three cells in a kernel, as a grader or an export does."""
     cells = [
         "from coursekit.widgets import LossCurve\n"
         "with LossCurve('First', every=60) as curve:\n"
@@ -389,7 +389,7 @@ def test_the_notebook_has_no_other_output(notebook: nbformat.NotebookNode) -> No
 
 
 def svg(curve: LossCurve) -> ET.Element:
-    """The picture in the figure that stays."""
+    """Return the picture in the figure that is stored."""
     found = re.search(r"svg\+xml;base64,([^\"]+)", curve._repr_mimebundle_()["text/html"])
     assert found is not None
     return ET.fromstring(base64.b64decode(found[1]))
@@ -400,7 +400,7 @@ def texts(curve: LossCurve) -> list[str | None]:
 
 
 def curves(curve: LossCurve) -> list[str]:
-    """The path of each line that is drawn, the pale one first."""
+    """Return the path of each line, the pale one first."""
     return [path.get("d", "") for path in svg(curve).iter(f"{SVG}path") if path.get("stroke-linecap")]
 
 

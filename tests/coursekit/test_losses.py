@@ -1,4 +1,4 @@
-"""The losses: numbers that can be computed by hand, gradients, extreme scores, and what is refused."""
+"""The losses: values computed by hand, gradients, extreme scores, and what is refused."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def bce_of_logits(z: Any, y: Any, **options: Any) -> Any:
     return binary_cross_entropy(z, y, from_logits=True, **options)
 
 
-# For each loss: y_hat or scores, and y, drawn so that no kink is near.
+# For each loss: y_hat or scores, and y, drawn away from kinks.
 CASES: dict[str, tuple[Callable[..., Any], Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]]] = {
     "svm": (svm_loss, lambda rng: (3 * rng.normal(size=(5, 4)), rng.integers(4, size=5))),
     "softmax": (softmax_cross_entropy, lambda rng: (3 * rng.normal(size=(5, 4)), rng.integers(4, size=5))),
@@ -164,7 +164,7 @@ def test_the_slope_at_logit_0_is_one_half_minus_y(y: int) -> None:
     bce_of_logits(z, y).backward()
     assert z.grad == 0.5 - y
 
-    z = variable(0.0)  # the formula with |z| gives the right value, and a wrong slope just where training begins
+    z = variable(0.0)  # the formula with |z| has the right value, but a wrong derivative where training starts
     (np.maximum(0, z) - y * z + np.log1p(np.exp(-np.abs(z)))).backward()
     assert z.grad != 0.5 - y
 
@@ -209,7 +209,7 @@ def test_bce_of_probabilities_that_were_rounded_to_0_or_1_is_finite(dtype: Any) 
     loss.backward()
     assert np.isfinite(loss.value)
     assert np.all(np.isfinite(y_hat.grad))
-    assert y_hat.grad[0] < 0 < y_hat.grad[1]  # still says which way is better
+    assert y_hat.grad[0] < 0 < y_hat.grad[1]  # the sign is still right
     right = binary_cross_entropy(y_hat.value[2:4], [0, 1])
     assert right == pytest.approx(0, abs=1e-30)
 

@@ -1,4 +1,4 @@
-"""Optimizers against their formulas written out, schedules at their ends, and what is refused."""
+"""Optimizers against their written-out formulas, schedules at their ends, and what is refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def variable(value: Any) -> Tensor:
 
 
 def follow(optimizer: Optimizer, gradients: list[Any]) -> list[Any]:
-    """Where the (only) parameter stands after each of the gradients."""
+    """Return the value of the only parameter after each of the gradients."""
     (theta,) = optimizer.parameters
     places = []
     for gradient in gradients:
@@ -72,7 +72,7 @@ def test_three_steps_by_hand(make: Callable[[list[Tensor]], Optimizer], expected
 
 
 def momentum(gradients: Any, lr: float, mu: float) -> Iterator[Any]:
-    """The sum written out: every gradient so far, the older the weaker."""
+    """Write out the sum over all gradients so far, with decaying weights."""
     theta = 0.0
     for t in range(len(gradients)):
         theta = theta - lr * sum(mu ** (t - s) * gradients[s] for s in range(t + 1))
@@ -80,7 +80,7 @@ def momentum(gradients: Any, lr: float, mu: float) -> Iterator[Any]:
 
 
 def nesterov(gradients: Any, lr: float, mu: float) -> Iterator[Any]:
-    """In Nesterov's own variable, from which the gradient is taken mu · m ahead."""
+    """Use Nesterov's own variable, with the gradient taken at mu · m ahead of it."""
     behind, m = 0.0, 0.0
     for gradient in gradients:
         m = mu * m - lr * gradient
@@ -97,7 +97,7 @@ def rmsprop(gradients: Any, lr: float, rho: float, eps: float) -> Iterator[Any]:
 
 
 def adam(gradients: Any, lr: float, beta1: float, beta2: float, eps: float) -> Iterator[Any]:
-    """The corrected moments as what they are: weighted averages, whose weights add up to 1."""
+    """Write the corrected moments as weighted averages, whose weights add up to 1."""
     theta = 0.0
     for t in range(len(gradients)):
         w1 = beta1 ** np.arange(t, -1, -1)
@@ -201,7 +201,7 @@ def test_a_parameter_without_a_gradient_stays_and_loses_no_time(kind: Any) -> No
     first = used.value
     late.grad = np.array(1.0)
     optimizer.step()
-    assert late.value == first  # its own first step, whatever the other did before
+    assert late.value == first  # its own first step, independent of the other's
 
 
 def test_zero_grad_and_steps() -> None:
@@ -238,7 +238,7 @@ def test_an_optimizer_asks_its_schedule_with_the_number_of_steps_taken() -> None
 
 
 def test_momentum_under_a_schedule_keeps_the_speed_it_has() -> None:
-    # Only new gradients are scaled by the new rate: m is a speed, with the old rate in it.
+    # Only new gradients are scaled by the new rate: m holds steps, which contain the old rate.
     optimizer = Momentum([variable(0.0)], lr=StepDecay(1.0, [1], 0.1), mu=0.5)
     np.testing.assert_allclose(follow(optimizer, [-1.0, -1.0]), [1, 1 + 0.5 + 0.1])
 

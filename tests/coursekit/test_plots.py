@@ -1,4 +1,4 @@
-"""The pictures: small, drawn once, and said in words."""
+"""The pictures are small, are drawn once, and have a description in words."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def picture(request: pytest.FixtureRequest) -> plots.Picture:
 
 
 def drawn(picture: plots.Picture) -> np.ndarray:
-    """The pixels that are shown, shape (H, W, 3)."""
+    """Return the pixels of the picture, shape (H, W, 3)."""
     from PIL import Image
 
     found = re.search(r"base64,([^\"]+)", picture._repr_mimebundle_()["text/html"])

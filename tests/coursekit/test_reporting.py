@@ -1,4 +1,4 @@
-"""What all reports share: findings, tolerances, and blocks that say the same in text and in HTML."""
+"""What all reports share: findings, tolerances, and blocks with the same content in text and in HTML."""
 
 from __future__ import annotations
 

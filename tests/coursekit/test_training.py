@@ -1,4 +1,4 @@
-"""The training loop: it learns, in the order it says, can be stopped, and says why it stops."""
+"""The training loop learns, uses the order it promises, can be interrupted, and says why it stops."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_full_batches_are_gradient_descent() -> None:
 
 
 class Recorder(Module):
-    """A model that remembers what it was shown."""
+    """A model that records its inputs."""
 
     def __init__(self) -> None:
         self.b = Tensor(0.0, requires_grad=True)
@@ -267,11 +267,11 @@ def test_a_loss_that_diverges_ends_training_with_advice() -> None:
     optimizer = SGD(model.parameters(), lr=50.0)
     with pytest.warns(RuntimeWarning, match=r"training diverged\. Try a smaller learning rate \(it was 50\)") as caught:
         history = fit(model, X, y, mean_squared_error, optimizer, num_iters=5000, rng=0, progress=False)
-    assert [warning.category for warning in caught] == [RuntimeWarning]  # and none of NumPy's
+    assert [warning.category for warning in caught] == [RuntimeWarning]  # and no warning of NumPy's
     assert not np.isfinite(history.losses[-1])
     assert np.all(np.isfinite(history.losses[:-1]))
     assert "diverged" in history.stopped
-    assert optimizer.t == len(history.losses) - 1  # the last step moved nothing
+    assert optimizer.t == len(history.losses) - 1  # the last step changed nothing
 
     steps = training_steps(model, X, y * np.inf, mean_squared_error)
     assert not np.isfinite(next(steps).loss)

@@ -1,4 +1,4 @@
-"""What several tests of the engine need."""
+"""Helpers that several tests of the engine share."""
 
 from hypothesis import HealthCheck, settings
 

@@ -1,4 +1,4 @@
-"""Gradients are added up in place, but never in an array that somebody else may see."""
+"""Gradients are accumulated in place, but never in an array that other code holds."""
 
 import numpy as np
 import pytest
@@ -81,7 +81,7 @@ def test_no_array_of_the_user_is_written_to(seed):
         if results[-1 - turn].requires_grad:
             results[-1 - turn].backward(upstream)
         for i, result in enumerate(results):
-            if result.grad is not None and rng.random() < 0.4:  # handed out, and kept by the user
+            if result.grad is not None and rng.random() < 0.4:  # handed out, and kept by the caller
                 name = f"gradient of result {i} after backward {turn}"
                 handed_out = result.grad
                 mine[name], copies[name] = handed_out, np.array(handed_out)
@@ -96,7 +96,7 @@ def test_writing_into_one_gradient_changes_no_other_and_no_later_one(seed):
         leaves = [parameter(rng.normal(size=(3, 3))) for _ in range(3)]
         results = random_graph(rng, leaves)
         collected = []
-        for _ in range(2):  # the same record once more, after all that
+        for _ in range(2):  # the same record once more
             if results[-1].requires_grad:
                 upstream = rng.normal(size=(3, 3))
                 results[-1].backward(upstream)
@@ -130,7 +130,7 @@ def test_the_results_of_transformations_are_arrays_of_their_own(seed):
     first = pull_back(upstream)
     remembered = [g.copy() for g in first]
     for g in first:
-        g[...] = np.nan  # writable, and nobody else's
+        g[...] = np.nan  # writable, and not shared
         assert not any(np.shares_memory(g, other) for other in first if other is not g), f"seed {seed}"
     for g, wanted in zip(pull_back(upstream), remembered, strict=True):
         np.testing.assert_array_equal(g, wanted, err_msg=f"second call, seed {seed}")
@@ -159,7 +159,7 @@ def test_the_fuzz_notices_a_backward_that_writes_into_the_upstream_gradient(monk
     ],
 )
 def test_the_fuzz_notices_a_rule_that_hands_out_an_array_of_the_user(test, monkeypatch):
-    """np.copy, of all functions, gives back its argument as the gradient, and adds something to it."""
+    """Let the rule of np.copy return its argument as the gradient, and add to it."""
     monkeypatch.setitem(RULES, np.copy, RULES[np.copy])
     primitive(np.copy, lambda g, ans, x: np.add(x, 1e-3, out=x) if isinstance(x, np.ndarray) else x)
     with pytest.raises((AssertionError, ValueError)):

@@ -17,9 +17,9 @@ torch = pytest.importorskip("torch")
 
 # --- The operations --------------------------------------------------------------------------------
 #
-# Each is written twice.  `options` draws what it needs beside the operands, of which it sees the shapes,
+# Each is written twice.  `options` draws its options from the shapes of the operands,
 # and returns None where the operation makes no sense.  Arguments are kept away from kinks and poles, and
-# what could grow is squashed.
+# what could grow without bound is squashed.
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ OPERATIONS: dict[str, Operation] = {}
 
 
 def same(name: str, arity: int, f: Callable[..., Any]) -> None:
-    """An operation that NumPy and torch call by the same names."""
+    """Make an operation that has the same name in NumPy and in torch."""
     OPERATIONS[name] = Operation(arity, lambda *xs: f(np, *xs), lambda *xs: f(torch, *xs))
 
 
@@ -239,7 +239,7 @@ operation(
 
 
 def a_shape(draw: Any, shape: Any) -> Any:
-    """Another shape of the same size."""
+    """Draw another shape of the same size."""
     size, new = int(np.prod(shape)), []
     if size:
         while size > 1 and len(new) < 3:
@@ -255,7 +255,7 @@ operation("reshape", a_shape, lambda x, shape: x.reshape(shape), lambda x, shape
 
 
 def an_index(draw: Any, shape: Any) -> Any:
-    """Integers, slices, new axes, an ellipsis; torch has no negative steps."""
+    """Draw integers, slices, new axes and an ellipsis; torch has no negative steps."""
     index: list[Any] = []
     for n in shape:
         kind = draw(st.sampled_from(["integer", "slice", "stop"] if n else ["slice", "stop"]))
@@ -396,7 +396,7 @@ operation(
 
 
 def subscripts(draw: Any, *shapes: Any) -> Any:
-    """Letters for the axes, often shared between axes of the same length, and some of them for the result."""
+    """Draw letters for the axes, often shared by axes of the same length, and some of them for the result."""
     lengths: dict[str, int] = {}
     inputs = []
     for shape in shapes:
@@ -445,7 +445,7 @@ class Program:
         return [i for i in range(len(self.shapes) + len(self.steps)) if i not in used]
 
     def upstreams(self, results: list[Any]) -> dict[int, np.ndarray]:
-        """A random upstream gradient for every result that no later step uses."""
+        """Draw a random upstream gradient for every result that no later step uses."""
         rng = np.random.default_rng([self.seed, 1])
         return {i: np.asarray(rng.normal(size=results[i].shape)) for i in self.sinks()}
 
@@ -460,7 +460,7 @@ def programs(draw: Any, most_steps: int, only: str | None = None) -> Program:
     for _ in range(draw(st.integers(1, most_steps))):
         name = only or draw(st.sampled_from(sorted(OPERATIONS)))
         this = OPERATIONS[name]
-        # The latest results more often, so that the graph becomes deep.
+        # Prefer the latest results, so that the graph becomes deep.
         first = len(shapes) - 1 - min(draw(st.integers(0, 2 * len(shapes))), len(shapes) - 1)
         if draw(st.booleans()):
             first = len(shapes) - 1
@@ -524,7 +524,7 @@ def check_first(program: Program) -> None:
     theirs = program.run([torch.tensor(x, requires_grad=True) for x in program.leaves()], theirs=True)
     for result in theirs:
         result.retain_grad()
-    for i, upstream in program.upstreams(ours).items():  # one backward after the other: gradients add up
+    for i, upstream in program.upstreams(ours).items():  # one backward after the other: gradients accumulate
         ours[i].backward(upstream)
         theirs[i].backward(torch.tensor(upstream), retain_graph=True)
     for i, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
@@ -542,7 +542,7 @@ def test_values_and_gradients_of_random_programs(program):
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_operation_is_drawn_and_agrees(name):
-    """So that no line of the table above is there in vain."""
+    """Every row of the table above is used."""
     tried = []
 
     @thoroughly(10)
@@ -559,7 +559,7 @@ def test_every_operation_is_drawn_and_agrees(name):
 @thoroughly(300)
 @given(programs(most_steps=6))
 def test_second_derivatives_of_random_programs(program):
-    """The gradient of ‖∂L/∂leaves‖² for L = Σ u·y², summed over all results y that no step uses."""
+    """Compute the gradient of ‖∂L/∂leaves‖² for L = Σ u·y² over all results y that no step uses."""
     _note(program)
     leaves = program.leaves()
     upstreams = program.upstreams(program.run(leaves))
@@ -607,7 +607,7 @@ def test_float32_programs_stay_float32(program):
 
 
 def test_a_row_that_is_wrong_by_little_is_noticed(monkeypatch):
-    """The comparison is worth something: a gradient of tanh that is 0.01 % too large does not pass."""
+    """The comparison is sharp: a gradient of tanh that is 0.01 % too large fails."""
     monkeypatch.setitem(RULES, np.tanh, RULES[np.tanh])
     primitive(np.tanh, lambda g, ans, x: g * (1 - ans * ans) * 1.0001)
     program = Program([(2,)], [("tanh", (0,), {})], 0)

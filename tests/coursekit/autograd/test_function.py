@@ -1,4 +1,4 @@
-"""Function: operations with a forward and a backward of one's own."""
+"""Function: operations that users define by a forward and a backward."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ class MatMul(Function):
 
 
 class Scale(Function):
-    """An option, a number, among the arguments."""
+    """An option, a number, stands among the arguments."""
 
     @staticmethod
     def forward(ctx, x, factor, add_one):
@@ -318,7 +318,7 @@ def test_writing_into_a_gradient_leaves_other_gradients_alone():
 
 
 def function_that(returns, backward=lambda ctx, grad: (grad, grad), **members):
-    """A Function `Mine` of two arguments with this forward and this backward."""
+    """Make a Function `Mine` of two arguments with this forward and this backward."""
     methods = {"forward": staticmethod(lambda ctx, x, y: returns(x, y)), "backward": staticmethod(backward)}
     return type("Mine", (Function,), methods | members)
 
@@ -380,7 +380,7 @@ def test_a_function_without_forward_or_backward_says_what_it_needs(missing):
 
 
 class SavedIntermediate(Function):
-    """sin(x)², that saves what is neither an argument nor the result."""
+    """sin(x)², which saves something that is neither an argument nor the result."""
 
     @staticmethod
     def forward(ctx, x):
@@ -412,7 +412,7 @@ def test_a_second_derivative_through_a_saved_intermediate_array_is_refused(after
 
 def test_an_intermediate_mask_may_be_saved_for_a_second_derivative():
     class Relu3(Function):
-        """max(0, x)³: the mask is flat, nothing is lost with it."""
+        """max(0, x)³, which saves a mask: the mask is constant, so its gradient is not missed."""
 
         @staticmethod
         def forward(ctx, x):

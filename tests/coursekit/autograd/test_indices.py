@@ -1,4 +1,4 @@
-"""Whatever the index is: gradients arrive at the entries that were read, as often as they were."""
+"""For every kind of index, the gradient reaches each entry as often as it was read."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from coursekit.autograd import Tensor, grad, hvp
 
 @st.composite
 def indices(draw, shape):
-    """What NumPy accepts in brackets, as a tuple."""
+    """Draw an index that NumPy accepts, as a tuple."""
     left, index = list(shape), []
     while left and draw(st.integers(0, 5)):
         n = left.pop(0)
@@ -61,7 +61,7 @@ def test_the_gradient_of_any_index_adds_up_repeats(shape_and_index, seed):
     x = rng.normal(size=shape)
     try:
         expected = x[index]
-    except IndexError:  # arrays that do not broadcast, masks of the wrong length: then ours does not do it either
+    except IndexError:  # arrays that do not broadcast, masks of the wrong length: then a Tensor refuses them too
         with pytest.raises(IndexError):
             parameter(x)[index]
         return
@@ -80,7 +80,7 @@ def test_the_gradient_of_any_index_adds_up_repeats(shape_and_index, seed):
     second = grad(lambda x: np.sum(upstream * grad(lambda x: np.sum(upstream * x[index] ** 3))(x)[index]))(x)
     slope = np.zeros(shape)
     np.add.at(slope, index, upstream)
-    wanted = 6 * x * slope * slope  # every copy of an entry sees the sum over all copies
+    wanted = 6 * x * slope * slope  # every copy of an entry gets the sum over all copies
     np.testing.assert_allclose(second, wanted, rtol=1e-10, atol=1e-10)
 
 

@@ -1,4 +1,4 @@
-"""Whatever arrays come in, in whatever layout, also at ties and bounds: gradients are right, nothing is changed."""
+"""For arrays of every kind and layout, also at ties and bounds, gradients are right and inputs are not changed."""
 
 import numpy as np
 import pytest
@@ -167,7 +167,7 @@ REDUCTIONS = {
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0), (2, 0, 3)], ids=str)
 @pytest.mark.parametrize("keepdims", [False, True])
 def test_reductions_of_empty_arrays_are_what_numpy_says(name, shape, keepdims):
-    """Where NumPy refuses, as in the maximum of nothing, so do Tensors."""
+    """Tensors refuse what NumPy refuses, such as the maximum of an empty array."""
     f = REDUCTIONS[name]
     for axis in (None, *range(len(shape))):
         x = parameter(np.zeros(shape))
@@ -261,7 +261,7 @@ def test_kinks_have_slope_zero():
 
 @pytest.mark.parametrize(("f", "values"), [(np.fmax, (1.0, 3.0)), (np.fmin, (1.0, 3.0))])
 def test_fmax_and_fmin_give_the_gradient_to_what_they_return(f, values):
-    """They return the number where the other argument is nan."""
+    """Where one argument is nan, they return the other."""
     x, y = parameter([values[0], np.nan]), parameter([np.nan, values[1]])
     result = f(x, y)
     np.testing.assert_array_equal(result.value, values)

@@ -406,7 +406,7 @@ def test_unbroadcast_is_the_transpose_of_broadcasting(shape):
     ids=["slightly", "no upstream", "not squared", "sign", "identity"],
 )
 def test_a_wrong_row_is_caught(check, monkeypatch, wrong):
-    monkeypatch.setitem(RULES, np.tanh, None)  # so that the right row comes back afterwards
+    monkeypatch.setitem(RULES, np.tanh, None)  # restores the right row afterwards
     elementwise(np.tanh, wrong)
     with pytest.raises(AssertionError, match=r"seed 5.*argument 0"):
         check(np.tanh, [anything(np.random.default_rng(5), (3, 4))], 5)
@@ -425,7 +425,7 @@ def test_a_row_that_ignores_repeated_indices_is_caught(check, monkeypatch):
         out[index] = g
         return out
 
-    monkeypatch.setitem(RULES, np.take, None)  # so that the right row comes back afterwards
+    monkeypatch.setitem(RULES, np.take, None)  # restores the right row afterwards
     primitive(np.take, overwritten, forward=lambda x, index: x[index])
     rows = anything(np.random.default_rng(6), (3, 4))
     with pytest.raises(AssertionError, match=r"seed 6.*argument 0"):

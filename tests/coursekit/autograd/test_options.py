@@ -166,7 +166,7 @@ def _flat_parts(result):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_an_option_is_obeyed_or_refused(name):
-    """The result is NumPy's and its gradient the numerical one, or else there is an error."""
+    """Either the result is NumPy's and its gradient the numerical one, or an error is raised."""
     f = CALLS[name]
     tensor = parameter(MATRIX)
     try:
@@ -202,7 +202,7 @@ def _position(result, part):
 
 def test_solving_many_systems_with_one_right_hand_side():
     b = np.array([1.0, -2.0, 0.5])
-    for many in CUBE, np.concatenate([CUBE, CUBE[:1] + 1]):  # also three systems of three unknowns
+    for many in CUBE, np.concatenate([CUBE, CUBE[:1] + 1]):  # or three systems of three unknowns
         A, x = parameter(many), parameter(b)
         result = np.linalg.solve(A, x)
         upstream = np.random.default_rng(4).normal(size=result.shape)

@@ -60,14 +60,14 @@ positive = between(1, 2)
 
 
 def distinct(rng, shape):
-    """Entries at least 0.3 apart: no ties, also not within the circle."""
+    """Draw entries at least 0.3 apart, so that there are no ties within the circle."""
     size = int(np.prod(shape))
     spread = rng.permutation(np.arange(size) * 0.4 - 0.2 * size) + rng.uniform(0, 0.1, size=size)
     return spread.reshape(shape) + 0.05
 
 
 def of_reals(choose):
-    """Let the real parts decide."""
+    """Decide by the real parts."""
     return lambda x, y: np.where(choose(x.real, y.real), x, y)
 
 
@@ -231,7 +231,7 @@ case("take_along_axis", np.take_along_axis, lambda x: np.take_along_axis(x, ORDE
 case("pad", np.pad, lambda x: np.pad(x, 1) ** 3 + np.pad(x, ((2, 0), (1, 1)), "edge") ** 2, [(2, 2)])
 case("astype", np.ndarray.astype, lambda x: x.astype(float) ** 3, [(3,)], plain=lambda x: x**3)
 
-# Of these the result does not change, or changes in jumps only.
+# Their results are piecewise constant.
 FLAT = {
     np.sign, np.signbit, np.floor, np.ceil, np.trunc, np.rint, np.floor_divide, np.round, np.fix,
     np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isclose, np.allclose,
@@ -243,7 +243,7 @@ FLAT = {
 
 def test_no_row_of_the_table_is_forgotten_here():
     covered = FLAT.union(ONE_NUMBER, TWO_NUMBERS, *(covers for covers, *_ in COMPOSITES.values()))
-    # What the engine needs for itself, as the sum over copies, is covered by what uses it.
+    # Internal operations, such as the sum over copies, are covered by the functions that use them.
     missing = [f for f in RULES if f not in covered and not str(getattr(f, "__module__", "")).startswith("coursekit")]
     assert not missing, f"add these to ONE_NUMBER, TWO_NUMBERS, COMPOSITES or FLAT: {missing}"
 
@@ -278,7 +278,7 @@ def check_orders(name, f, plain, arrays, rng, rtol=1e-8):
             f"{name}, order {order} {how}: {got}, expected {expected[order]}"
         )
 
-    # Along a line, backwards through everything each time.
+    # Along a line, with reverse mode in every order.
     phi = along(f, arrays, directions, weights)
     agrees(phi(0.0), 0, "value")
     first = grad(phi)
@@ -287,7 +287,7 @@ def check_orders(name, f, plain, arrays, rng, rtol=1e-8):
     agrees(second(0.0), 2, "grad of grad")
     agrees(grad(second)(0.0), 3, "grad of grad of grad")
 
-    # In the arrays themselves: the gradient, the Hessian times v, and how that changes along v.
+    # In the arrays themselves: the gradient, the Hessian times v, and its derivative along v.
     def loss(*xs):
         return np.sum(weights * f(*xs))
 
@@ -302,7 +302,7 @@ def check_orders(name, f, plain, arrays, rng, rtol=1e-8):
 
     agrees(grad(curvature_at)(0.0), 3, "gradient of v · Hv")
 
-    # Forwards.
+    # Forward mode.
     def push(g):
         return lambda t: jvp(g, (t,), (1.0,))[1]
 
@@ -341,7 +341,7 @@ def test_a_third_derivative_that_is_wrong_by_a_millionth_is_noticed(monkeypatch)
 
 # --- The transformations agree with each other -----------------------------------------------------
 
-# From R⁵ to R⁴, each of another kind.
+# From R⁵ to R⁴, each entry of another kind.
 A, B = np.random.default_rng(7).normal(size=(2, 4, 5))
 MAPS = {
     "layer": lambda x: np.tanh(A @ x + 0.1),
@@ -546,9 +546,9 @@ def test_the_same_array_for_two_arguments_stays_two_variables():
     np.testing.assert_allclose(dx, 2 * x**4)
     np.testing.assert_allclose(dy, 3 * x**4)
     t = Tensor(x, requires_grad=True)
-    dx = grad(lambda x, y: np.sum(x**2 * y**3))(t, t)  # by the first alone
+    dx = grad(lambda x, y: np.sum(x**2 * y**3))(t, t)  # with respect to the first alone
     np.testing.assert_allclose(dx.value, 2 * x**4)
-    np.sum(dx).backward()  # but what comes out depends on both
+    np.sum(dx).backward()  # but the result depends on both
     np.testing.assert_allclose(t.grad, 8 * x**3)
 
 
@@ -621,7 +621,7 @@ def test_under_no_grad_gradients_are_computed_and_tensors_outside_are_constants(
     np.testing.assert_array_equal(product, [12.0, 12.0])
     assert not after.requires_grad
     assert w.grad is None
-    assert (w * 2).requires_grad  # and outside of it all is as before
+    assert (w * 2).requires_grad  # and outside nothing has changed
 
 
 def test_no_grad_within_a_function_makes_a_constant():
@@ -642,7 +642,7 @@ def test_an_exception_ends_no_grad():
 
 
 def test_levels_do_not_mix():
-    """The inner gradient is by the inner variable alone (the "perturbation confusion" of forward mode)."""
+    """The inner gradient is with respect to the inner variable alone (no "perturbation confusion")."""
     assert float(grad(lambda x: x * grad(lambda y: x + y)(1.0))(1.0)) == 1.0
     assert float(grad(lambda x: x * jvp(lambda y: x * y, (1.0,), (1.0,))[1])(3.0)) == 6.0
     assert float(jvp(lambda x: x * jvp(lambda y: x + y, (1.0,), (1.0,))[1], (1.0,), (1.0,))[1]) == 1.0

@@ -27,7 +27,7 @@ VJPS = [
 
 
 def instructions(code):
-    """All instructions of a function, and of the functions in it."""
+    """Yield all instructions of a function and of the functions inside it."""
     yield from dis.get_instructions(code)
     for constant in code.co_consts:
         if inspect.iscode(constant):
@@ -39,7 +39,7 @@ def names_read(vjp):
 
 
 def cached(vjp):
-    """The names of the parameters that hold the result and the arguments: not the upstream gradient, nor options."""
+    """Return the parameters that hold the result and the arguments, not the upstream gradient or options."""
     names = list(inspect.signature(vjp).parameters)
     names = names[names.index("g") + 1 :]
     known = {"ans", "like", "x", "y", "a", "b", "c", "arrays"}
@@ -104,7 +104,7 @@ def test_a_choice_keeps_the_condition_alone_and_a_join_shapes():
 
 # --- One contract ----------------------------------------------------------------------------------
 
-CALLS = {  # with one array, two, more, and any number
+CALLS = {  # with one array, two, more, or any number
     "one": (RULES[np.exp], (np.ones(3),), {}),
     "one with an option": (RULES[np.sum], (np.ones((2, 3)),), {"axis": 0}),
     "two": (RULES[np.multiply], (np.ones(3), np.arange(3.0)), {}),

@@ -29,7 +29,7 @@ def test_a_long_chain_needs_no_deep_stack(length):
     y = chain(x, length)
     y.backward()
     np.testing.assert_allclose(x.grad, 0.999999 ** (length // 2), rtol=1e-8)
-    del y  # taking it down does not recurse either
+    del y  # freeing it does not recurse either
 
 
 def test_the_second_derivative_through_a_long_chain():
@@ -72,7 +72,7 @@ def test_a_recursion_limit_does_not_matter():
 
 
 def in_threads(work, count=4):
-    """Run work(i) in `count` threads at once, and return what they returned."""
+    """Run work(i) in `count` threads at once and return their results."""
     results, errors, start = [None] * count, [], threading.Barrier(count)
 
     def run(i):
@@ -152,7 +152,7 @@ def no_collector():
 
 
 def survivors(spoil=None):
-    """What of a computation is still alive when all its names are gone."""
+    """Return what is still alive of a computation when all its names are gone."""
     x, W = np.ones((50, 50)), parameter(np.full((50, 50), 0.01))
     hidden = np.tanh(x @ W)
     output = np.maximum(hidden @ W, 0)
@@ -169,7 +169,7 @@ def survivors(spoil=None):
 
 @pytest.mark.usefixtures("no_collector")
 def test_what_is_no_longer_used_is_freed_at_once():
-    """No reference cycles: nothing waits for the garbage collector."""
+    """There are no reference cycles, so nothing waits for the garbage collector."""
     assert survivors() == []
 
 
@@ -191,7 +191,7 @@ def test_a_reference_cycle_would_be_noticed():
     ],
 )
 def test_transformations_leave_nothing_behind(compute):
-    compute(np.ones(3))  # whatever NumPy caches
+    compute(np.ones(3))  # what NumPy caches
     before = len(gc.get_objects())
     for _ in range(50):
         compute(np.ones(3))

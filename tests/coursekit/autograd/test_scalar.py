@@ -1,4 +1,4 @@
-"""Value and the gates: rules, circuits, the backward pass, and what is recorded for others."""
+"""Value and the gates: rules, circuits, the backward pass, and the record for other modules."""
 
 import cmath
 import gc
@@ -46,7 +46,7 @@ def test_the_sigmoid_neuron_of_the_lecture(written_out):
 
 
 def either(low, high):
-    """A number between low and high, of either sign: away from the kink at 0."""
+    """Draw a number between low and high, of either sign, away from the kink at 0."""
     return lambda rng: rng.choice((-1, 1)) * rng.uniform(low, high)
 
 
@@ -354,7 +354,7 @@ def grow(functions, inputs, steps):
 )
 def test_any_circuit_has_the_gradients_of_tensor(inputs, steps, upstreams):
     values = grow(OF_VALUES, [Value(x) for x in inputs], steps)
-    # Rounding may put two engines on two sides of a kink, and sums may outgrow any tolerance.
+    # Rounding may put two engines on different sides of a kink, and sums may exceed any tolerance.
     assume(all(v.value == 0 or 1e-6 < abs(v.value) < 1e6 for v in values))
     tensors = grow(OF_TENSORS, [Tensor(x, requires_grad=True) for x in inputs], steps)
     for upstream in upstreams:
@@ -472,7 +472,7 @@ def test_operation_inputs_and_slopes_are_recorded(result, operation, inputs, slo
 
 
 def recomputed(v):
-    """The value again, from nothing but the record."""
+    """Compute the value again, from the record alone."""
     if not isinstance(v, Value) or not v.operation:
         return float(v)
     return scalar.RULES[v.operation](*map(recomputed, v.inputs))[0]

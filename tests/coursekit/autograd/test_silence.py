@@ -1,4 +1,4 @@
-"""No function of NumPy and no conversion loses the gradient in silence."""
+"""No function of NumPy and no conversion loses a gradient silently."""
 
 import warnings
 
@@ -8,7 +8,7 @@ from engine_helpers import _plainly, parameter
 
 from coursekit.autograd import Tensor
 
-# They write files, change global state, or make arrays without looking at their argument's value.
+# They write files, change global state, or make arrays without using the values of their argument.
 NOT_CALLED = {
     "save", "savez", "savez_compressed", "savetxt", "load", "loadtxt", "genfromtxt", "fromfile", "fromregex", "memmap",
     "test", "info", "show_config", "show_runtime", "seterr", "seterrcall", "setbufsize", "set_printoptions",
@@ -30,7 +30,7 @@ ALL = dict(public_functions())
 
 
 def plausible_calls(f):
-    """Calls of f with x and arrays, in the places where functions of NumPy take arrays."""
+    """Yield calls of f with x and arrays, in the positions where functions of NumPy take arrays."""
     A = np.array([[2.0, 0.3, 0.1], [0.2, 1.5, 0.4], [0.1, 0.2, 1.8]])
     v, mask = np.array([0.3, 0.7, 1.1]), np.array([True, False, True])
     return [
@@ -98,7 +98,7 @@ POINTS = [
 
 
 def outcome(call, x):
-    """What the call returns, as a list without nesting, or the error."""
+    """Return the results of the call as a flat list, or the error."""
     try:
         result = call(x)
     except Exception as error:
@@ -116,7 +116,7 @@ def outcome(call, x):
 
 
 def changes(parts, others):
-    """Which of the plain numbers in `parts` are others in `others`: they depend on the point."""
+    """Find the plain numbers in `parts` that differ in `others`, because they depend on the point."""
     if isinstance(others, Exception) or len(parts) != len(others):
         return list(range(len(parts)))
     return [
@@ -144,7 +144,7 @@ def _numeric(part):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ALL)
 def test_no_function_of_numpy_loses_the_gradient_in_silence(name):
-    """What a Tensor goes into comes out as a Tensor with NumPy's value, or is flat, or is an error."""
+    """A function of a Tensor returns a Tensor with NumPy's value, or is piecewise constant, or raises."""
     for point in POINTS:
         moved = point + 1e-6 * np.arange(1, 1 + point.size).reshape(point.shape)
         for number, call in enumerate(plausible_calls(ALL[name])):
@@ -160,7 +160,7 @@ def test_no_function_of_numpy_loses_the_gradient_in_silence(name):
                 assert not _detached(parts[i]), f"{where} gives {parts[i]!r}, which has lost its gradient"
             if any(isinstance(part, Tensor) for part in parts):
                 plain = outcome(call, point.copy())
-                if not isinstance(plain, Exception):  # we may take more than NumPy
+                if not isinstance(plain, Exception):  # a Tensor may accept more than NumPy does
                     for part, wanted in zip(parts, plain, strict=True):
                         got = np.asarray(_plainly(part))
                         assert got.shape == np.shape(wanted), f"{where}: {got.shape}, NumPy has {np.shape(wanted)}"

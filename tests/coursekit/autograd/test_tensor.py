@@ -114,7 +114,7 @@ def test_nothing_of_the_user_is_written_to():
     u = np.array([1.0, 2.0])
     value = np.array([5.0, 6.0])
     x, y = parameter(value), parameter([7.0, 8.0])
-    total = x + y + x + y + x  # gradients that are one and the same array, added to again and again
+    total = x + y + x + y + x  # gradients that are all the same array, accumulated again and again
     total.backward(u)
     np.testing.assert_array_equal(u, [1, 2])
     np.testing.assert_array_equal(value, [5, 6])
@@ -157,7 +157,7 @@ def test_a_chain_of_100_000_operations():
     y.backward()
     assert x.grad == 1
     end = weakref.ref(y)
-    del y  # taking the chain apart does not recurse either
+    del y  # freeing the chain does not recurse either
     assert end() is None
 
 
@@ -199,7 +199,7 @@ def test_what_no_rule_reads_is_freed():
     total = np.sum(e)
     kept = [weakref.ref(t.value) for t in (z, e)]
     del z, e
-    assert [array() is None for array in kept] == [True, False]  # exp needs its result alone, sum nothing
+    assert [array() is None for array in kept] == [True, False]  # exp keeps its result alone, sum keeps nothing
     total.backward()
     np.testing.assert_allclose(x.grad, 2 * np.exp(2 * np.ones(3)))
     one_over = 1 / np.exp(x)
@@ -337,7 +337,7 @@ def test_a_conversion_that_would_lose_the_gradient_raises(convert):
 
 
 def test_writing_a_tensor_into_an_array_entry_raises():
-    with pytest.raises(ValueError, match="setting an array element") as error:  # NumPy's words, ours beneath
+    with pytest.raises(ValueError, match="setting an array element") as error:  # NumPy's message, then the engine's
         np.zeros(3)[0] = parameter(1.0)
     assert "would lose the gradient" in str(error.value.__cause__)
 

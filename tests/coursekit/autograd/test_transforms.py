@@ -1,4 +1,4 @@
-"""grad and value_and_grad: of arrays, of each other, and next to each other."""
+"""grad and value_and_grad of arrays, nested, and side by side."""
 
 import numpy as np
 import pytest

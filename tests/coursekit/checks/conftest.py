@@ -1,4 +1,4 @@
-"""A function as a student writes it, in a cell of its own."""
+"""A function as a student writes it, in its own cell."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def cell() -> Callable[..., Any]:
-    """``cell(source, name)``: run `source` as a notebook runs a cell; gives what it called `name`."""
+    """``cell(source, name)``: run `source` as a notebook runs a cell; returns its `name`."""
 
     def run(source: str, name: str, **known: Any) -> Any:
         source = textwrap.dedent(source)

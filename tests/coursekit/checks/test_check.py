@@ -22,7 +22,7 @@ Cell = Callable[..., Any]
 
 
 def exercises() -> tuple[Exercise, ...]:
-    """`double(x)`, and a pair of functions of which the second takes what the first gives."""
+    """`double(x)`, and a pair of functions of which the second takes the result of the first."""
     x = np.array([1.0, -2.0])
     expected = (Expected("result", 2 * x, "value", mistakes={"half": x / 2}),)
     double = Case("two numbers", (Step("double", (x,), expected=expected, names=("x",)),))
@@ -35,7 +35,7 @@ def exercises() -> tuple[Exercise, ...]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the public cases, as a student has it; the working directory."""
+    """Change to a folder with the public cases, as a student has it."""
     save(tmp_path, "tiny", exercises())
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -98,7 +98,7 @@ def test_a_single_wrong_byte_is_refused_or_does_no_harm(folder: Path, name: str)
         content = bytearray(good)
         content[position] ^= 0x01 if position % 2 else 0xFF
         (folder / name).write_bytes(content)
-        with contextlib.suppress(ValueError):  # nothing else, whatever zipfile and json make of it
+        with contextlib.suppress(ValueError):  # and no error of zipfile or json
             load(folder)
 
 
@@ -239,7 +239,7 @@ CELLS = {
 
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
-    """The outputs of each of `CELLS`, run by a kernel as a student runs them."""
+    """Return the outputs of each of `CELLS`, run in a kernel as a student runs them."""
     folder = tmp_path_factory.mktemp("student")
     save(folder, "tiny", exercises())
     nb = nbformat.v4.new_notebook()

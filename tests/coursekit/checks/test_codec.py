@@ -1,4 +1,4 @@
-"""What can be written down comes back the same; what cannot is named; what nobody honest wrote is refused."""
+"""What can be encoded comes back the same, what cannot is named, and what is forged is refused."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DTYPES = ["?", "i1", "u2", "<i4", ">i8", "u8", "f2", "<f4", ">f4", "f8", "c8", "
 
 
 def through_text(value: Any) -> Any:
-    """`value` written, through JSON text and npy bytes, and read again."""
+    """Encode `value`, pass it through JSON text and npy bytes, and decode it."""
     tree, arrays = encode(value)
     text = json.dumps(tree, allow_nan=False)
     return decode(json.loads(text), [from_npy(to_npy(array)) for array in arrays])

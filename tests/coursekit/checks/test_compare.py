@@ -1,4 +1,4 @@
-"""Comparisons: right in whatever form is right, and wrong however little it is wrong."""
+"""Comparisons accept a right result in every form, and reject one that is only slightly wrong."""
 
 from __future__ import annotations
 
@@ -270,7 +270,7 @@ LOOKED_AT = {
 
 
 def trained(train: Any, batch_size: int = 5) -> dict[str, Comparison]:
-    """What each comparison says of `train`, for one data set, run with two seeds."""
+    """Return the outcome of each comparison for `train`, on one data set with two seeds."""
     rng = np.random.default_rng(1)
     X, y = rng.normal(size=(N, D)), rng.integers(C, size=N)
     probe = Probe("least_squares", {"targets": rng.normal(size=(C, C))})

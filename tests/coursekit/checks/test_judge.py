@@ -1,4 +1,4 @@
-"""From what came back to points, and to an explanation only where it is certain."""
+"""From results to points, and to an explanation only where it is certain."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_after_a_timeout_nothing_more_is_run_and_what_was_right_stays() -> None:
 
 
 def test_what_was_never_run_earns_nothing() -> None:
-    """Not even where a verdict of another kind (the loops) makes up for the missing number of them."""
+    """Not even if a verdict of another kind (on loops) makes up their number."""
     last = square_case([7.0], "large")
     alone = Case(last.title, (replace(last.steps[0], expected=last.steps[0].expected[:1]),))
     exercise = replace(
@@ -428,7 +428,7 @@ def test_the_time_of_all_calls_is_added_up() -> None:
 
 # -- two mistakes at once, and those of any exercise -----------------------------------------------
 
-# f(W) = ΣW + ΣW², its gradient 1 + 2W; the first term may be doubled, the second forgotten.
+# f(W) = ΣW + ΣW² with the gradient 1 + 2W.  Known mistakes: the first term doubled, the second missing.
 
 
 def sum_and_squares(shape: tuple[int, ...]) -> Case:

@@ -1,4 +1,4 @@
-"""Which functions are said to loop over the examples: never one that does not, and most that do."""
+"""Which functions are reported to loop over the examples: none that does not, and most that do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from coursekit.checks.cases import Case, Step
 from coursekit.checks.loops import ADDED, CHUNK, experiment, first_loop
 from coursekit.checks.run import run_case
 
-# Bodies of `def loss(W, X, y, reg)`, and what else stands in the notebook.
+# Bodies of `def loss(W, X, y, reg)`.
 VECTORISED = {
     "plain NumPy": "scores = X @ W\nreturn np.mean(scores[np.arange(len(y)), y]) + reg * np.sum(W * W)",
     "rows as a list": "N = X.shape[0]\nreturn (X @ W)[list(range(N)), y]",
@@ -164,7 +164,7 @@ CASE = Case("five examples", (Step("loss", ARGUMENTS, names=("W", "X", "y", "reg
 
 
 def loop_in(code: str) -> str | None:
-    """The line of the loop over the examples in the function `loss` of `code`, or None."""
+    """Find the line of the loop over the examples in the function `loss` of `code`."""
     names: dict[str, Any] = {"np": np, "x": 1.0}
     for module in ("functools", "itertools", "math", "warnings"):
         names[module] = __import__(module)

@@ -1,4 +1,4 @@
-"""What a student reads: everything that matters, and nothing that a page or a terminal would obey."""
+"""What a student reads: all that matters, and nothing that a page or a terminal would execute."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def report(f: Any, **settings: Any) -> Report:
 
 
 class Tags(HTMLParser):
-    """All tags and attributes of a page, and whether they are closed again."""
+    """Collects the tags and attributes of a page, and checks that the tags are closed."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

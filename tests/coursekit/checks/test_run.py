@@ -1,4 +1,4 @@
-"""What happens when a student's code meets a case."""
+"""How a case runs a student's code."""
 
 from __future__ import annotations
 

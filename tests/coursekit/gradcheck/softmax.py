@@ -1,4 +1,4 @@
-"""A softmax regression with its gradient, right or with a mistake, and an affine layer: what these tests check."""
+"""Functions for these tests: softmax regression with its gradient, right or with a mistake, and an affine layer."""
 
 from __future__ import annotations
 

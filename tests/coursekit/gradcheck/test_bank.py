@@ -1,4 +1,4 @@
-"""The bank of mistakes and the right gradients of the benchmark (tests/benchmarks/diagnosis.py), one size and seed."""
+"""The known mistakes and the right gradients of tests/benchmarks/diagnosis.py, for one size and seed."""
 
 from __future__ import annotations
 

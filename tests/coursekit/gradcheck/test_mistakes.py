@@ -1,4 +1,4 @@
-"""Mistakes have names: one, two at once, and nothing that is not proved."""
+"""Mistakes are named, also two at once, and only if they are proved."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_the_regulariser_is_seen_in_a_function_that_the_engine_cannot_record() -
 def svm_in_place(
     W: np.ndarray, X: np.ndarray, y: np.ndarray, reg: float, *, fault: str = ""
 ) -> tuple[float, np.ndarray]:
-    """As students write it: with writing into arrays, which the engine cannot record."""
+    """As students write it: it writes into arrays, which the engine cannot record."""
     rows = np.arange(len(y))
     scores = X @ W
     margins = np.maximum(0, scores - scores[rows, y][:, None] + 1)
@@ -146,7 +146,7 @@ def test_a_transposed_gradient_is_told_from_one_of_another_shape() -> None:
 
 
 def test_shapes_are_compared_before_numpy_broadcasts_them() -> None:
-    x = np.ones(4)  # a gradient of shape (4, 1) would agree with (4,) after broadcasting
+    x = np.ones(4)  # after broadcasting, a gradient of shape (4, 1) would agree with (4,)
     assert codes(check_gradient(lambda x: np.sum(x**2), x, 2 * x[:, None])) == ["wrong-shape"]
     assert codes(check_gradient(lambda x: np.sum(x**2), x, np.array(2.0))) == ["wrong-shape"]
 

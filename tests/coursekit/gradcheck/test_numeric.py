@@ -1,4 +1,4 @@
-"""Numerical gradients: right for every shape, layout and dtype, and x is afterwards what it was."""
+"""Numerical gradients are right for every shape, layout and dtype, and leave x unchanged."""
 
 from __future__ import annotations
 

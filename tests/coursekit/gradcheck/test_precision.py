@@ -1,4 +1,4 @@
-"""Kinks, float32, rounding, overflow and large points: nobody is blamed for what numbers cannot show."""
+"""Kinks, float32, rounding, overflow and large points are named, not reported as mistakes."""
 
 from __future__ import annotations
 

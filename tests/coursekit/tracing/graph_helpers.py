@@ -1,4 +1,4 @@
-"""What several tests of graphs need."""
+"""Helpers that several tests of graphs share."""
 
 import numpy as np
 

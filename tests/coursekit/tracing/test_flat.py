@@ -78,7 +78,7 @@ def test_what_depends_on_the_numbers_in_an_array_is_either_right_or_refused_but_
         with pytest.raises(TypeError, match="depends on a number"):
             flat(f, example)
         return
-    except NotImplementedError:  # a function that the table does not have
+    except NotImplementedError:  # a function that is not in the table
         with pytest.raises(NotImplementedError, match="has no gradient rule"):
             flat(f, example)
         return
@@ -137,7 +137,7 @@ STEPS = st.lists(
 
 
 def program_of(steps):
-    """The function that takes these steps, each on earlier results, and then adds up the last of them."""
+    """Make a function that applies these steps to earlier results and adds up the last of them."""
 
     def f(x, row, column, number):
         values = [x, row, column, number]

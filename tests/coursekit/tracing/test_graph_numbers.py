@@ -11,7 +11,7 @@ from coursekit.tracing import graph
 
 
 def locals_of(f, args):
-    """The local variables of f when it has returned, found apart from the engine: by running its lines."""
+    """Find the local variables of f at its return by running its lines, without the engine."""
     import inspect
     import textwrap
 
@@ -36,7 +36,7 @@ def test_named_nodes_have_the_values_and_gradients_of_the_tensors_in_the_program
         if isinstance(tensor, Tensor) and any(node.name == name for node in drawn):
             message = f"{label} seed {seed}: {name}\n{drawn}"
             np.testing.assert_allclose(drawn[name].value, tensor.value, rtol=1e-12, err_msg=message)
-            # The two terms of a sum and the like: a node that is computed in one step from another.
+            # A node that is computed in one step from another, such as a sum from its terms.
             np.testing.assert_allclose(drawn[name].grad, tensor.grad, rtol=1e-12, atol=1e-14, err_msg=message)
     np.testing.assert_allclose(drawn.nodes[-1].value, output.value, rtol=1e-12)
 
@@ -44,7 +44,7 @@ def test_named_nodes_have_the_values_and_gradients_of_the_tensors_in_the_program
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("label", PROGRAMS)
 def test_every_node_is_computed_from_its_inputs_and_its_gradient_says_what_a_change_of_it_does(numerical, label, seed):
-    """The operations, as text, are run again one after the other, with one node changed."""
+    """Run the operations, as text, again in order, with one node changed."""
     f, make = PROGRAMS[label]
     drawn = graph(f, *make(np.random.default_rng([seed, 2])))
     known, checked = set(), 0

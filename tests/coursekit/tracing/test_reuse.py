@@ -1,4 +1,4 @@
-"""Flat code reuses memory, and nobody notices: results are arrays of their own, and arguments stay as they are."""
+"""Flat code reuses memory without side effects: results are new arrays, and arguments stay unchanged."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_results_have_memory_of_their_own(label, which):
     program = compiled if which == "compiled" else alone(compiled.source)
     args = tuple(np.array(arg) for arg in args)
     value, gradients = program(*args)
-    # The program to be read may return an argument as its value, but a gradient is an array of its own there, too.
+    # The readable program may return an argument as its value, but its gradients are new arrays too.
     results = [value, *gradients] if which == "compiled" else [*gradients]
     others = [*args, CONSTANT, *program(*args)[1]]
     for i, result in enumerate(results):

@@ -1,4 +1,4 @@
-"""The source of flat code: it reads as one would write it, and runs alone."""
+"""The source of flat code reads like code written by hand, and runs on its own."""
 
 import ast
 import math

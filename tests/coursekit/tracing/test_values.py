@@ -52,7 +52,7 @@ CIRCUITS = {
 
 
 def of_values(f, numbers):
-    """Value and gradients from `Value.backward`."""
+    """Compute the value and gradients with `Value.backward`."""
     values = [Value(number) for number in numbers]
     output = f(*values)
     output.backward()

@@ -1,4 +1,4 @@
-"""Programs to trace, and what flat code of them must give."""
+"""Programs to trace, and what their flat code must return."""
 
 import ast
 
@@ -23,7 +23,7 @@ def parameter(value):
 
 
 def alone(source):
-    """The function of a source, made where there is nothing but what the source itself imports."""
+    """Execute a source in an empty namespace and return its function."""
     namespace = {}
     exec(compile(source, "source", "exec"), namespace)
     (definition,) = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
@@ -35,7 +35,7 @@ def floats(args):
 
 
 def assert_same(got, wanted, message, rtol=1e-12):
-    """The value, and each of the gradients."""
+    """Return the value and all gradients."""
     value, gradients = got
     assert isinstance(gradients, tuple), message
     for one, other in zip((value, *gradients), (wanted[0], *wanted[1]), strict=True):
@@ -45,7 +45,7 @@ def assert_same(got, wanted, message, rtol=1e-12):
 
 
 def assert_agrees(f, examples, *others, label="", rtol=1e-12):
-    """Compiled for `examples`, flat code agrees with value_and_grad there and at all `others`."""
+    """Assert that flat code compiled for `examples` agrees with value_and_grad there and at all `others`."""
     compiled = flat(f, *examples)
     programs = {"compiled": compiled, "source": alone(compiled.source)}
     for i, args in enumerate((examples, *others)):
@@ -384,7 +384,7 @@ PROGRAMS = {
 }
 
 
-# Gradients that are an argument, a view of something, or the same array as another gradient.
+# Gradients that are an argument, a view, or the same array as another gradient.
 SHARING = {
     "the other factor": (lambda x, c: np.sum(x * c), normal((3, 4), (3, 4))),
     "two terms": (lambda x, y: np.sum((x + y) ** 2), normal((3, 4), (3, 4))),
