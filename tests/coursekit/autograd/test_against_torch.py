@@ -514,8 +514,8 @@ def thoroughly(examples: int) -> settings:
     )
 
 
-# Two results that are equal as functions of the leaves, say x + y and y + x, meet in a maximum now and then.  Which one
-# gets the gradient is then a matter of taste; what reaches the leaves is not.
+# Two results that are equal as functions of the leaves, such as x + y and y + x, may meet in a maximum.  Which one
+# gets the gradient is a convention; what reaches the leaves is not.
 CHOOSING = {"maximum", "minimum", "max", "min", "sort"}
 
 
