@@ -1,4 +1,4 @@
-"""What all tests share: programs that may be missing, and the order (quick tests first)."""
+"""What all tests share: programs that may be missing, and the order (slow files first, quick ones fill the gaps)."""
 
 from __future__ import annotations
 
@@ -51,4 +51,4 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

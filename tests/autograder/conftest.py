@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -20,10 +21,21 @@ def repository() -> Path:
     return REPOSITORY
 
 
+@pytest.fixture(autouse=True)
+def one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a run that says nothing else have one process: tests run side by side already."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+
+
+@pytest.fixture(scope="session")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Course:
+    return demo.make_course(tmp_path_factory.mktemp("released") / "course", ["linear_classifiers"])
+
+
 @pytest.fixture
-def course(tmp_path: Path) -> Course:
-    """A new course in which `linear_classifiers` is released and nothing is handed in."""
-    return demo.make_course(tmp_path / "course", ["linear_classifiers"])
+def course(tmp_path: Path, released: Course) -> Course:
+    """A course in which `linear_classifiers` is released and nothing is handed in."""
+    return Course.at(shutil.copytree(released.root, tmp_path / "course"))
 
 
 @pytest.fixture
@@ -42,3 +54,10 @@ def made(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Course:
 def tiny(tmp_path: Path, made: Course) -> Course:
     """A released course with a class of three, in which nobody has been graded."""
     return Course.at(shutil.copytree(made.root, tmp_path / "course"))
+
+
+@pytest.fixture
+def short(solution: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The solution without its demonstrations: the exercises, their checks, and what they import."""
+    keep = [cell for cell in solution.cells if cell.metadata.get("nbgrader") or cell.id == "setup"]
+    return nbformat.v4.new_notebook(cells=keep, metadata=solution.metadata)

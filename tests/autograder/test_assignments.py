@@ -22,6 +22,8 @@ from autograder import demo
 from autograder.course import Course
 from coursekit.checks.findings import MEANINGS
 
+pytestmark = pytest.mark.slow
+
 # The contract with the curriculum: the exercises with their points, and the written question.
 CURRICULUM: dict[str, dict[str, float]] = {
     "circuits": {
@@ -221,7 +223,6 @@ def executed(slug: str, filled: bool, folder: Path) -> nbformat.NotebookNode:
     return nb
 
 
-@pytest.mark.slow
 @each_assignment
 def test_filled_in_with_the_solutions_a_notebook_earns_everything_and_validates(slug: str, tmp_path: Path) -> None:
     nb = executed(slug, True, tmp_path)
@@ -239,7 +240,6 @@ def test_filled_in_with_the_solutions_a_notebook_earns_everything_and_validates(
     assert validator._get_changed_cells(nb) == []
 
 
-@pytest.mark.slow
 @each_assignment
 def test_as_released_a_notebook_runs_and_every_check_says_that_nothing_is_written(slug: str, tmp_path: Path) -> None:
     nb = executed(slug, False, tmp_path)

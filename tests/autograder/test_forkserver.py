@@ -14,7 +14,7 @@ from autograder.wall.box import Box, BoxDied, Limits
 from autograder.wall.sandbox import Setup
 from autograder.wall.server import ServerDied
 
-pytestmark = pytest.mark.needs("bwrap")
+pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow]
 
 LIMITS = Limits(cell_seconds=20, call_seconds=20, notebook_seconds=60)
 

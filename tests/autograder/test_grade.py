@@ -14,7 +14,7 @@ from autograder.wall import box
 from autograder.wall.box import Limits
 from autograder.wall.sandbox import Setup
 
-pytestmark = pytest.mark.needs("bwrap")
+pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow]
 
 SECRET = b"a secret of the course"
 LIMITS = Limits(cell_seconds=2, call_seconds=2, notebook_seconds=30)

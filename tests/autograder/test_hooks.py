@@ -10,7 +10,7 @@ import pytest
 
 from autograder.grade import Submission, grade
 
-pytestmark = [pytest.mark.needs("bwrap")]
+pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow]
 
 HOOKS = """
 %matplotlib inline

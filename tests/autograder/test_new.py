@@ -15,6 +15,8 @@ from autograder.new import new
 from autograder.spec import Refused, load
 from autograder.wall.box import Limits
 
+pytestmark = pytest.mark.slow
+
 SLUG = "my_first"
 
 

@@ -15,6 +15,8 @@ from autograder.release import release
 from autograder.spec import Assignment, Refused, case
 from coursekit.checks.cases import load
 
+pytestmark = pytest.mark.slow
+
 SLUG = "linear_classifiers"
 
 

@@ -13,6 +13,8 @@ from coursekit.autograd import Tensor, grad, log_softmax, logsumexp, softmax
 from coursekit.autograd.recording import primitive
 from coursekit.autograd.tensor import RULES
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch")
 
 # --- The operations --------------------------------------------------------------------------------

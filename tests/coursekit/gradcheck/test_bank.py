@@ -9,6 +9,8 @@ from correct_gradients import Correct, correct_gradients
 from diagnosis import attempt, check_bank, check_pair, chosen_pairs, explain
 from subjects import SUBJECTS
 
+pytestmark = pytest.mark.slow
+
 CORRECT = correct_gradients()
 
 
