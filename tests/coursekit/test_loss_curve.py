@@ -223,7 +223,7 @@ def test_drawing_waits_for_its_turn() -> None:
     assert "1 iteration" in drawn, "but the first loss is drawn at once"
     eager = LossCurve(every=0)
     eager.append(1.0)
-    time.sleep(0.1)  # longer than the pause that a slow drawing is given
+    time.sleep(max(0.0, eager._draw_after - time.monotonic()))  # a slow drawing is given a longer pause
     eager.append(2.0)
     assert "2 iterations" in eager._picture.value
 
