@@ -18,7 +18,7 @@ class Context:
         self.saved_tensors: tuple[Any, ...] = ()
 
     def save_for_backward(self, *arrays: Any) -> None:
-        """Keep arrays of the forward step: arguments and the result, so that second derivatives know them."""
+        """Keep arrays of the forward step: arguments and the result, so that second derivatives find them."""
         self._saved = self.saved_tensors = arrays
 
 
@@ -91,7 +91,7 @@ class Function:
 
 
 def _read_only(value: Any) -> Any:
-    """Return a view that forward cannot write into: the array belongs to somebody else."""
+    """Return a view that forward cannot write into: the array is the caller's."""
     if isinstance(value, np.ndarray):
         value = value.view()
         value.flags.writeable = False
@@ -157,7 +157,7 @@ class _Call:
         self.ctx.saved_tensors = tuple(
             saved if place is None else known[place] for place, saved in zip(self.places, self.ctx._saved, strict=True)
         )
-        # A copy: whoever writes grad[x <= 0] = 0 must not write into the gradients of other nodes.
+        # A copy, so that grad[x <= 0] = 0 does not change the gradients of other nodes.
         gradients = self.cls.backward(self.ctx, g.copy() if isinstance(g, np.ndarray) else g)
         if len(self.shapes) == 1 and not isinstance(gradients, tuple | list):
             gradients = (gradients,)

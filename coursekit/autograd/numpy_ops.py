@@ -177,7 +177,7 @@ def _norm(x, ord=None, axis=None, keepdims=False):
     vector = np.ndim(x) == 1 if axis is None else np.size(axis) == 1
     if ord is None or (ord == 2 and vector) or (ord == "fro" and not vector):
         squares = np.sum(x * x, axis=axis, keepdims=keepdims)
-        zero = squares == 0  # the norm has a kink there: its slope is 0, and not 0/0
+        zero = squares == 0  # the norm has a kink there: its gradient is 0, and not 0/0
         return np.where(zero, 0, np.sqrt(np.where(zero, 1, squares)))
     if vector and ord in (1, np.inf, -np.inf):
         return {1: np.sum, np.inf: np.max, -np.inf: np.min}[ord](np.abs(x), axis=axis, keepdims=keepdims)

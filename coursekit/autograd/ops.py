@@ -80,7 +80,7 @@ def _reciprocal(g, ans, _x):
 
 
 def _square(g, _, x):
-    t = x + x  # sooner done than 2 * x: Python numbers are slow
+    t = x + x  # faster than 2 * x: Python numbers are slow
     t *= g
     return t
 
@@ -202,7 +202,7 @@ def _std(x, axis=None, ddof=0, keepdims=False):
 
 
 def _matmul(x, y):
-    return x.dot(y) if x.ndim == 2 == y.ndim else np.matmul(x, y)  # dot starts sooner, which small matrices feel
+    return x.dot(y) if x.ndim == 2 == y.ndim else np.matmul(x, y)  # dot has less overhead
 
 
 def _matmul_dx(g, _, x, y):
@@ -290,9 +290,9 @@ def names_entries(index: Any) -> bool:
 
 
 def _put(g, index, shape):
-    """The transpose of indexing: zeros of `shape`, with g added at `index`."""
+    """Return zeros of `shape` with g added at `index`: the transpose of indexing."""
     if not isinstance(g, np.ndarray | np.generic):
-        return g.put(index, shape)  # whoever writes the computation down (see coursekit/tracing)
+        return g.put(index, shape)  # a line of a trace (see coursekit/tracing)
     out = np.zeros(shape, g.dtype)
     if names_entries(index):
         np.add.at(out, index, g)
@@ -314,7 +314,7 @@ def _getitem(x, index):
 
 
 def logsumexp(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
-    """log Σ exp(x), without overflow: the largest x is taken out of the sum.
+    """Compute log Σ exp(x) without overflow: the largest x is taken out of the sum.
 
     Parameters
     ----------
@@ -340,7 +340,7 @@ def logsumexp(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool 
 
 
 def log_softmax(x: Any, axis: int = -1) -> Any:
-    """The logarithm of `softmax`, exact also where a probability is too small for a float.
+    """Compute the logarithm of `softmax`, exact also where a probability is too small for a float.
 
     Examples
     --------
@@ -352,7 +352,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
-    """Probabilities from scores: exp(x) / Σ exp(x) along `axis`, of the shape of x.
+    """Compute probabilities from scores: exp(x) / Σ exp(x) along `axis`, of the shape of x.
 
     Source: the softmax classifier of the fourth lecture.
 

@@ -18,7 +18,8 @@ a VJP's parameters say what the forward step must keep for it, which is the *cac
 ``lambda g, _, like: spread(g, like)`` shape and dtype of the argument, as for np.sum
 =====================================  ==============================================================
 
-So a parameter whose name begins with an underscore is never read, and gets None where nobody else reads it.
+So a parameter whose name begins with an underscore is never read; its value is None unless another rule of the
+row reads it.
 
 Whatever the number of arguments, an operation behaves as `operation` below says.  One array and two, which
 is nearly all that is ever called, have the same written out in ``_fast.py``.
@@ -207,6 +208,6 @@ class Row:
         return tuple(None if node is None else (x.shape, x.dtype) for x, node in zip(arrays, inputs, strict=True))
 
     def _file(self) -> str:
-        """Where the row stands."""
+        """Return the file of the row, as an error names it."""
         vjp = next(vjp for vjp in self.vjps if vjp is not None)
         return f"{vjp.__module__.replace('.', '/')}.py"

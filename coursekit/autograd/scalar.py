@@ -1,7 +1,7 @@
 """Value: a number that remembers how it was computed, and circuits of such numbers.
 
     >>> x, y, z = Value(-2), Value(5), Value(-4)
-    >>> f = (x + y) * z                      # forward: every operation notes its local slopes
+    >>> f = (x + y) * z                      # forward: every operation keeps its local derivatives
     >>> f.backward()                         # backward: the chain rule, newest operation first
     >>> f.value, x.grad, y.grad, z.grad
     (-12.0, -4.0, -4.0, 3.0)
@@ -9,7 +9,7 @@
 This is backpropagation on the smallest scale, one number at a time and without NumPy.
 It has three parts, and each needs only the one before it:
 
-1. local rules: what an operation computes, and how steeply the result follows each input;
+1. local rules: what an operation computes, and the derivative of its result with respect to each input;
 2. gates: one operation with a forward and a backward pass, connected by hand;
 3. `Value`: gates that connect themselves, and a backward pass through all of them.
 
@@ -59,7 +59,7 @@ def _sigmoid(x: float) -> tuple[float, float]:
     return z, (1.0 - z) * z
 
 
-# operation -> its inputs in; its result z out, and then the slope of z with respect to each input
+# operation -> from its inputs its result z, and then the derivative of z with respect to each input
 RULES: dict[str, Callable[..., tuple[float, ...]]] = {
     "+": lambda x, y: (x + y, 1.0, 1.0),
     "-": lambda x, y: (x - y, 1.0, -1.0),
@@ -77,7 +77,7 @@ RULES: dict[str, Callable[..., tuple[float, ...]]] = {
     "relu": lambda x: (0.0, 0.0) if x <= 0 else (x, 1.0),
 }
 
-# --- Gates: downstream gradient = upstream gradient × local slope ----------------------------------
+# --- Gates: downstream gradient = upstream gradient × local derivative -----------------------------
 
 
 class _Gate:
@@ -85,12 +85,12 @@ class _Gate:
     _slopes: list[float] | None = None  # the cache
 
     def forward(self, *inputs: float) -> Any:
-        """The output z, from the input x or the inputs x and y."""
+        """Return the output z, from the input x or the inputs x and y."""
         z, *self._slopes = RULES[self.operation](*inputs)
         return z
 
     def backward(self, dz: float) -> Any:
-        """The gradient dx, or the gradients (dx, dy), from the upstream gradient dz."""
+        """Return the gradient dx, or the gradients (dx, dy), from the upstream gradient dz."""
         gradients = tuple(dz * slope for slope in self._cached())
         return gradients if len(gradients) > 1 else gradients[0]
 
@@ -134,7 +134,7 @@ class MaxGate(_Gate):
 
 
 class ExpGate(_Gate):
-    """z = eˣ: the slope is the output itself.
+    """z = eˣ: the derivative is the output itself.
 
     >>> gate = ExpGate()
     >>> gate.forward(0.0), gate.backward(3.0)
@@ -145,7 +145,7 @@ class ExpGate(_Gate):
 
 
 class SigmoidGate(_Gate):
-    """z = 1 / (1 + e⁻ˣ): the slope is (1 − z)·z.
+    """z = 1 / (1 + e⁻ˣ): the derivative is (1 − z)·z.
 
     >>> gate = SigmoidGate()
     >>> round(gate.forward(1.0), 2), round(gate.backward(1.0), 2)
@@ -156,7 +156,7 @@ class SigmoidGate(_Gate):
 
 
 class CopyGate(_Gate):
-    """(a, b) = (x, x), the adder of gradients: x counts on both ways, so what comes back is added up.
+    """(a, b) = (x, x), the adder of gradients: x is used along two paths, so what comes back is added up.
 
     >>> gate = CopyGate()
     >>> gate.forward(7.0), gate.backward(4.0, 2.0)
@@ -182,7 +182,7 @@ _NUMBER = (float, int, Real)  # Real alone would do, but it takes Python long to
 
 
 def _record(operation: str, z: float, x: Any, dx: float | None, y: Any = None, dy: float | None = None) -> Value:
-    """A value that remembers its operation, its inputs and their slopes."""
+    """Return a value that remembers its operation, its inputs and the local derivatives."""
     result: Value = object.__new__(Value)  # as __init__ does, without its check
     result.value = z
     result.grad = 0.0
@@ -206,7 +206,7 @@ def _function(operation: str, doc: str | None = None) -> Callable[[Value], Value
 
 
 def _operators(symbol: str) -> tuple[Callable[..., Value], Callable[..., Value]]:
-    """The methods for ``value ∘ other`` and, when a number stands on the left, ``number ∘ value``."""
+    """Return the methods for ``value ∘ other`` and, with a number on the left, ``number ∘ value``."""
     rule = RULES[symbol]
 
     def method(self: Value, other: Value | float) -> Value:
@@ -235,7 +235,7 @@ class Value:
     """A number whose gradient can be asked for.
 
     Compute with it as with a float, mixed with plain numbers as you like; then call `backward` on the
-    result.  Comparisons, and ``bool``, look at the number: a branch chooses a computation, it is no part of
+    result.  Comparisons and ``bool`` look at the number: a branch chooses a computation, it is not part of
     it.  ``==`` asks whether two are the same object, so that values fit into sets.  ``float(v)`` gives the
     number alone: ``math.exp(v)`` has no gradient, ``v.exp()`` has.
 
@@ -243,12 +243,12 @@ class Value:
     ----------
     value, grad : float
         The number, and the derivative of the result with respect to it, 0 before `backward`.
-        Gradients of several `backward` calls add up; set it to 0 to start anew.
+        Gradients of several `backward` calls add up; set it to 0 to start again.
     operation : str
-        What computed it: ``+ - * / ** neg abs exp log sqrt tanh sigmoid relu``, or "" if nothing did.
+        The operation that computed it: ``+ - * / ** neg abs exp log sqrt tanh sigmoid relu``, or "" if nothing did.
     inputs, slopes : tuple
-        What the operation was given, in the order written: each a Value, or a float, which is a constant of
-        the circuit; and for each the local slope dvalue/dinput, None for a constant.
+        The inputs of the operation, in the order written: each a Value, or a float, which is a constant of
+        the circuit; and for each the local derivative dvalue/dinput, None for a constant.
     order : int
         Greater than the `order` of every input.
 
@@ -269,7 +269,7 @@ class Value:
     """
 
     # Slots, and no tuples, so that a million values are cheap.  An input is a Value, a plain number, or missing: None.
-    # A slope is None where nothing is to flow: for a plain number and for a missing input.
+    # A local derivative is None where no gradient flows: for a plain number and for a missing input.
     __slots__ = ("_dx", "_dy", "_seen", "_upstream", "_x", "_y", "grad", "operation", "order", "value")
 
     def __init__(self, value: float) -> None:
@@ -300,7 +300,7 @@ class Value:
 
         >>> x = Value(3.0)
         >>> y = x * x
-        >>> z = y + x            # x on two ways: what comes back is added up, 2·3 + 1
+        >>> z = y + x            # x along two paths: what comes back is added up, 2·3 + 1
         >>> z.backward()
         >>> x.grad, y.grad
         (7.0, 1.0)

@@ -55,7 +55,7 @@ class Tensor(ArrayLike):
     shape, dtype, ndim, size
         Of the value.
     grad : array of the shape and dtype of ``value``, or None before `backward`
-        Gradients of several `backward` calls add up; set it to None to start anew.
+        Gradients of several `backward` calls add up; set it to None to start again.
         Intermediate results have one too, as in the circuits of the lectures.
     requires_grad : bool
         True also of every result that depends on a tensor that requires a gradient.
@@ -71,7 +71,7 @@ class Tensor(ArrayLike):
     Conversions that would lose the record (``np.asarray``, ``float``, and so
     ``math.exp``) raise an error; `value` and `item` say openly that you want the
     number alone.  Comparisons give plain arrays of bools and ``bool(tensor)``
-    looks at the value: a branch chooses a computation, it is no part of it.
+    looks at the value: a branch chooses a computation, it is not part of it.
     Changing ``value`` in place before calling `backward` spoils the record.
 
     A step of training is ``W.value -= lr * W.grad`` and then ``W.grad = None``: `backward` adds to what is there.
@@ -163,7 +163,7 @@ class Tensor(ArrayLike):
         node = self.node
         if node is None or node.gradient is None:
             return None
-        # Whoever looks gets an array of their own, to scale or clip as they like; unseen, sharing costs nothing.
+        # The user gets an array of their own, to scale or clip it; as long as nobody looks, sharing costs nothing.
         if node.shared:
             node.gradient, node.shared = node.gradient.copy(), False
         return node.gradient
@@ -182,7 +182,7 @@ class Tensor(ArrayLike):
         return self.node is not None
 
     def item(self) -> Any:
-        """The single number in this tensor, as a Python number without a gradient."""
+        """Return the single number in this tensor, as a Python number without a gradient."""
         return self.value.item()
 
     def __bool__(self) -> bool:
@@ -211,7 +211,7 @@ class Tensor(ArrayLike):
         return RULES[function](*args, **kwargs)
 
     def __rtruediv__(self, other: Any) -> Any:
-        # Nobody needs the denominator of 1 / (1 + exp(−z)) again: the reciprocal has a row of its own.
+        # The reciprocal has a row of its own, so that the denominator of 1 / (1 + exp(−z)) is not kept.
         one = type(other) in (int, float) and other == 1
         return RULES[np.reciprocal](self) if one else RULES[np.true_divide](other, self)
 
@@ -243,7 +243,7 @@ class Tensor(ArrayLike):
 class Node:
     """What the backward pass must know of one result; of a leaf, only where its gradient goes.
 
-    The result itself is not kept, unless a rule reads it: what nobody needs any more is freed.
+    The result itself is not kept, unless a rule reads it, so that its memory is freed early.
 
     Attributes
     ----------
@@ -299,7 +299,7 @@ def tensor_of(value: Any, node: Node | None) -> Tensor:
 
 
 def stop_gradient(x: Any) -> Any:
-    """`x` as a plain array, through which no gradient flows.
+    """Return `x` as a plain array, through which no gradient flows.
 
     Examples
     --------
@@ -357,7 +357,7 @@ def recording(on: bool) -> Iterator[None]:
 
 
 def no_grad() -> AbstractContextManager[None]:
-    """Compute without recording: ``with no_grad():`` around predictions, whose gradient nobody wants.
+    """Compute without recording: ``with no_grad():`` around predictions, whose gradient is not needed.
 
     An update of the weights needs none: ``w.value -= 0.1 * w.grad``.
 

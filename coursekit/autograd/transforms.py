@@ -6,7 +6,7 @@ a function instead, and gives back a function.  So it can be applied again:
 
 =============  ===========================================  =============================
 `vjp`          uᵀJ, for one upstream gradient u             one backward pass
-`jvp`          Jv, for one direction v                      the vjp, which is linear in u, differentiated by u
+`jvp`          Jv, for one direction v                      the gradient of (uᵀJ · v) with respect to u
 `jacobian`     J, row by row                                one vjp for every entry of the result
 `hvp`          Hv, the Hessian times a direction            the gradient of (gradient · v)
 `hessian`      H                                            the Jacobian of the gradient
@@ -33,7 +33,7 @@ Argnums: TypeAlias = int | tuple[int, ...]
 
 
 def grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The function that computes the gradient of `f`.
+    """Return the function that computes the gradient of `f`.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
 
 
 def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The function that computes the value of `f` and its gradient.
+    """Return the function that computes the value of `f` and its gradient.
 
     Parameters and errors are those of `grad`.
 
@@ -133,7 +133,7 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[...,
 
 
 def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """The value of `f` and the function from an upstream gradient to the gradients of all arguments.
+    """Return the value of `f`, and the function from an upstream gradient to the gradients of all arguments.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def vjp(f: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 
 def jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
-    """The value of `f` at `primals`, and its derivative Jv in the direction `tangents`.
+    """Return the value of `f` at `primals`, and its derivative Jv in the direction `tangents`.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ def jvp(f: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ..
 
 
 def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
-    """The function that computes all derivatives of an array with respect to an array.
+    """Return the function that computes all derivatives of an array with respect to an array.
 
     Parameters
     ----------
@@ -258,9 +258,10 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
 
 
 def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
-    """The function that computes all second derivatives of a scalar `f`, of shape (\\*shape of x, \\*shape of x).
+    """Return the function that computes all second derivatives of a scalar `f`.
 
-    Parameters are those of `jacobian`; `f` returns a single number.
+    The result has shape (\\*shape of x, \\*shape of x).  Parameters are those of `jacobian`; `f` returns a single
+    number.
 
     Examples
     --------
@@ -272,7 +273,7 @@ def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
 
 
 def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
-    """The Hessian of `f` at `x` times `v`, without the Hessian: the gradient of (∂f/∂x · v).
+    """Multiply the Hessian of `f` at `x` with `v`, without computing it: the gradient of (∂f/∂x · v).
 
     Parameters
     ----------
@@ -297,8 +298,8 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     """
 
     def along(x: Any) -> Any:
-        slopes, directions = _leaves(grad(f)(x)), _leaves_like(x, v, "the direction")
-        return sum((np.sum(s * d) for s, d in zip(slopes, directions, strict=True)), np.float64(0))
+        gradients, directions = _leaves(grad(f)(x)), _leaves_like(x, v, "the direction")
+        return sum((np.sum(g * d) for g, d in zip(gradients, directions, strict=True)), np.float64(0))
 
     return grad(along)(x)
 
@@ -307,7 +308,7 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
 
 
 def positions(argnums: int | Sequence[int], count: int) -> list[int]:
-    """The places of the arguments to differentiate with respect to, none of them negative."""
+    """Return the positions of the arguments to differentiate with respect to, none of them negative."""
     wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     for argnum in wanted:
         if not -count <= argnum < count:
@@ -319,7 +320,7 @@ def positions(argnums: int | Sequence[int], count: int) -> list[int]:
 
 
 class Variable(Node):
-    """The node of an argument that a transformation differentiates by: `active` while the function runs."""
+    """The node of an argument of a transformed function: `active` while the function runs."""
 
     __slots__ = ("active",)
     active: bool
@@ -328,7 +329,7 @@ class Variable(Node):
 def _evaluate(
     f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], positions: Sequence[int]
 ) -> tuple[Any, tuple[Any, ...]]:
-    """What `f` returns when the arguments at `positions` are tensors that require a gradient, and these."""
+    """Call `f` with tensors that require a gradient at `positions`; return its result and these tensors."""
     recorded = is_recording()
     inputs = list(args)
     for argnum in positions:
@@ -355,17 +356,18 @@ def _fresh(x: Any) -> Tensor:
 
 
 def _copied(x: Any) -> Tensor:
-    """A tensor that tells this use of x from others: the derivative of f(x, x) by the first x alone must do that.
+    """Return a tensor that stands for this use of x alone: in f(x, x), the first x is not the second.
 
-    Of a tensor that somebody else differentiates by, the copy is recorded, so that the outer gradient gets through.
+    If an outer transformation differentiates with respect to x, the copy is recorded, so that the outer gradient
+    reaches x.
     """
     return +x if isinstance(x, Tensor) and x.requires_grad else _fresh(x)
 
 
 def _between(output: Any, variables: list[Tensor]) -> tuple[list[Node], bool]:
-    """The nodes between the variables and `output`, and whether somebody outside needs gradients that are tensors.
+    """Return the nodes between the variables and `output`, and whether the gradients must be tensors.
 
-    That is so if somebody else differentiates by what these nodes depend on.
+    They must if an outer transformation, or a tensor from outside, also depends on these nodes.
     """
     sources = {x.node for x in variables}
     nodes = tape(output.node, sources) if isinstance(output, Tensor) and output.node is not None else []  # type: ignore[arg-type]
@@ -426,7 +428,7 @@ def _rebuild(tree: Any, leaves: list[Any]) -> Any:
 
 
 def _leaves_like(tree: Any, other: Any, what: str) -> list[Any]:
-    """The leaves of `other`, which must have the structure and the shapes of `tree`."""
+    """Return the leaves of `other`, which must have the structure and the shapes of `tree`."""
     if _map(lambda _: 0, tree) != _map(lambda _: 0, other):
         raise ValueError(f"{what} must be made of tuples, lists and dicts just as what it belongs to")
     leaves = []

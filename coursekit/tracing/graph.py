@@ -31,7 +31,7 @@ class GraphNode:
     ----------
     name : str
     kind : str
-        ``"input"`` (data), ``"parameter"`` (what is differentiated by) or ``"compute"``.
+        ``"input"`` (data), ``"parameter"`` (its gradient is wanted) or ``"compute"``.
     operation : str
         How it is computed from the names of other nodes; empty for inputs and parameters.
     inputs : list of str
@@ -91,7 +91,7 @@ class Graph:
         return [(source, node.name) for node in self.nodes for source in node.inputs]
 
     def to_dict(self) -> dict[str, Any]:
-        """Nodes and edges as plain lists and numbers: what a drawing or a stepper is made from."""
+        """Return nodes and edges as plain lists and numbers, for drawings of your own."""
         nodes = [
             {
                 **vars(node),
@@ -111,7 +111,7 @@ class Graph:
         return "\n".join(line.rstrip() for line in lines)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """Drawn, where the picture can be read, and the table."""
+        """Return the drawing, if it can be read, and the table."""
         try:
             bundle = show_graph(self)._repr_mimebundle_()
         except ValueError:  # too many nodes

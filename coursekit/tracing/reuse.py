@@ -99,7 +99,7 @@ class _Body:
         return self.names[line], ATOM
 
     def bound(self, thing: Any) -> str:
-        """Return a global name, which is found sooner than np.something."""
+        """Return a global name for a function or array, which Python finds faster than np.something."""
         if isinstance(thing, np.ndarray):
             thing = thing.copy()  # whoever made it may go on writing in it
         short = f"_{getattr(thing, '__name__', 'constant').strip('_')}"
@@ -131,7 +131,7 @@ FASTEST: dict[Any, Callable[[_Body, Line], str | None]] = {np.matmul: _matmul, n
 
 
 def _with_floats(line: Line) -> Line:
-    """Return the line with 1.0 for 1, which NumPy takes in sooner."""
+    """Return the line with 1.0 for 1, which NumPy converts faster."""
     if line.function in SYMBOLS and line.dtype.kind == "f":
         line = copy(line)
         line.args = tuple(float(arg) if type(arg) is int else arg for arg in line.args)
