@@ -1,6 +1,6 @@
 """What is graded in `build_autograd`: programs of several steps, and right classes that go through the same steps.
 
-The right classes and the wrong ones are in `mistakes.py`.
+The right classes and the wrong ones are in `mistakes.py` and `value.py`.
 """
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from autograder.spec import FROM_REFERENCE, Assignment, Case, call, evaluate, expect, shipped
 
 from . import mistakes as known
+from . import value
 
 assignment = Assignment("build_autograd")
 
@@ -180,8 +181,8 @@ def in_order(topological_order):
 @assignment.exercise(
     "topological_order",
     parts={"inputs first": 3, "each node once": 3, "10 000 nodes": 2},
-    reference={"topological_order": shipped(known.topological_order)},
-    mistakes=known.ORDER,
+    reference={"topological_order": shipped(value.topological_order)},
+    mistakes=value.ORDER,
 )
 def topological_order_cases(rng):
     def one(title, part, *edges):
@@ -249,8 +250,8 @@ def gradient_through(Value):
         "long chains": 3,
         "a second backward": 2,
     },
-    reference={"Value": shipped(known.Value)},
-    mistakes=known.VALUE,
+    reference={"Value": shipped(value.Value)},
+    mistakes=value.VALUE,
     uses=("topological_order",),
 )
 def value_cases(rng):

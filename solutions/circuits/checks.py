@@ -1,7 +1,7 @@
 """What is graded in `circuits`: references, cases and known mistakes.
 
 A circuit is stated once, forwards. The gradient at a node is how the output follows a nudge there, which the engine
-computes. What goes wrong on the way back is in `mistakes.py`.
+computes. What goes wrong on the way back is in `mistakes.py`, with gates in `gates.py`.
 """
 
 import numpy as np
@@ -11,10 +11,10 @@ from autograder.spec import FROM_REFERENCE, Assignment, Case, call, case, evalua
 from coursekit.autograd import scalar
 from coursekit.checks.probes import Probe
 
+from .gates import GATE_MISTAKES
 from .mistakes import (
     ADD_MUL_MISTAKES,
     ADD_MUL_NODES,
-    GATE_MISTAKES,
     NEURON_MISTAKES,
     REGRESSION_MISTAKES,
     REGRESSION_NODES,

@@ -8,18 +8,15 @@ import numpy as np
 from autograder.spec import Assignment, case, expect, value_and_gradient
 from coursekit.checks.probes import Probe
 
+from .descent import DESCENT, SEARCH, descend, search
 from .mistakes import (
     BCE,
     CROSS_ENTROPY,
-    DESCENT,
     ENTROPY,
     KL,
     LOGISTIC,
     MLP,
-    SEARCH,
     SIGMOID,
-    descend,
-    search,
 )
 
 assignment = Assignment("logistic_regression")

@@ -1,7 +1,7 @@
 """What is graded in `two_layer_net`: references, cases and known mistakes.
 
 References are forward definitions, with gradients from the engine. The known mistakes are listed in
-`mistakes.py`, and those of the activations in `../layers.py`.
+`mistakes.py` and `net.py`, and those of the activations in `../layers.py`.
 """
 
 import numpy as np
@@ -24,19 +24,15 @@ from ..layers import ACTIVATIONS, MAXOUT
 from ..nets import large_two_layer_arguments, two_layer_arguments, two_layer_net
 from .mistakes import (
     COLLAPSE_LINEAR,
-    LOSS,
     POLAR_FEATURES,
-    PREDICT,
-    START,
     THREE_LAYER_FORWARD,
     THREE_LAYERS,
-    TRAIN,
     TRAIN_SIGMOID_NET,
-    Net,
     mistaken_layer,
     pair,
     polar,
 )
+from .net import LOSS, PREDICT, START, TRAIN, Net
 
 assignment = Assignment("two_layer_net")
 

@@ -29,8 +29,12 @@ class Assessed:
         self.released = REPOSITORY / "assignments" / slug
         checks = Bundle.read(self.folder).load()
         self.assignment = checks.assignment
-        self.known = sys.modules.get(f"{checks.__package__}.mistakes")  # what `from . import mistakes` reads
+        self._package = checks.__package__
         self.exercise = functools.cache(self._exercise)
+
+    def module(self, name: str) -> Any:
+        """The module `name`.py beside checks.py, which imports it."""
+        return sys.modules[f"{self._package}.{name}"]
 
     def _exercise(self, name: str, student: str) -> Exercise:
         return cases.fresh(self.assignment, name, SECRET, student)

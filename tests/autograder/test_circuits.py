@@ -787,10 +787,10 @@ def test_what_is_slightly_wrong_is_rejected_even_in_one_result() -> None:
 @pytest.mark.parametrize(
     ("name", "circuit"),
     [
-        ("add_mul_circuit", ASSESSED.known.ADD_MUL),
-        ("sigmoid_circuit", ASSESSED.known.SIGMOID),
-        ("shared_input", ASSESSED.known.SHARED),
-        ("regression_circuit", ASSESSED.known.REGRESSION),
+        ("add_mul_circuit", ASSESSED.module("mistakes").ADD_MUL),
+        ("sigmoid_circuit", ASSESSED.module("mistakes").SIGMOID),
+        ("shared_input", ASSESSED.module("mistakes").SHARED),
+        ("regression_circuit", ASSESSED.module("mistakes").REGRESSION),
     ],
 )
 def test_what_the_bank_knows_by_hand_is_what_the_engine_finds(name: str, circuit: Any) -> None:

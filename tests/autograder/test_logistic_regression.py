@@ -596,7 +596,7 @@ def test_the_stopping_rules_are_put_to_the_test() -> None:
         lengths = {}
         for made in exercise("gradient_descent", student).cases:
             (step,) = made.steps
-            lengths[made.title] = len(ASSESSED.known.descend(*step.args)[1]), step.args[4]
+            lengths[made.title] = len(ASSESSED.module("descent").descend(*step.args)[1]), step.args[4]
         for title, (length, limit) in lengths.items():
             if title.startswith("stops"):
                 assert 4 < length < limit, f"{student}, {title}: {length} of {limit}"

@@ -450,7 +450,7 @@ def test_every_listed_mistake_shows_in_some_case() -> None:
 @pytest.mark.parametrize("name", POINTS)
 def test_what_the_mistakes_are_made_from_is_right(name: str) -> None:
     """The bank has the network by hand, the references have their gradients from the engine."""
-    known = ASSESSED.known
+    known = ASSESSED.module("mistakes")
     by_hand = {"forward": known.PASS, "loss": known.HALF_SQUARE, "backward": known.BACK}
     by_hand |= {"update": known.UPDATED, "train": known.TRAINING}
     for made in exercise(name, FEW[0]).cases:
