@@ -41,13 +41,13 @@ def test_a_dask_cluster_gives_the_same_grades(tiny: Course, cluster: Any) -> Non
 def test_a_worker_that_is_killed_in_a_large_class_costs_no_grade(
     tmp_path: Path, repository: Path, cluster: Any
 ) -> None:
-    students = tuple(f"student{number:03}" for number in range(200))
+    students = tuple(f"student{number:03}" for number in range(80))
     here = make(tmp_path / "course", repository, students)
     graded = []
 
     def progress(done: int, total: int, student: str) -> None:
         graded.append(student)
-        if done == 60:
+        if done == 25:
             os.kill(pids_of(cluster)[0], signal.SIGKILL)
 
     found = ClassRun(here, SLUG, scheduler=cluster.scheduler_address).run(progress=progress)
