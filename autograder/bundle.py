@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import hashlib
 import importlib
 import posixpath
 import sys
@@ -30,6 +29,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from .errors import Refused
+from .hashing import digest
 
 CHECKS = "checks.py"
 SHARED = "../"  # how the path of a shared module begins
@@ -82,11 +82,7 @@ class Bundle:
     @functools.cached_property
     def digest(self) -> str:
         """A hash of all texts and their paths."""
-        total = hashlib.sha256()
-        for path, text in sorted(self.files.items()):
-            for part in (path.encode(), text.encode()):
-                total.update(len(part).to_bytes(8) + part)
-        return total.hexdigest()
+        return digest(part.encode() for file in sorted(self.files.items()) for part in file)
 
     def __hash__(self) -> int:
         return hash(self.digest)

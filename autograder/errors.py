@@ -1,8 +1,12 @@
-"""What goes wrong and is told in one line, without a traceback."""
+"""Errors that are told in one line, without a traceback."""
 
 
 class Refused(Exception):
     """Something an instructor handed over cannot be used; the message says what, where and what to do."""
+
+
+class NotConverted(Exception):
+    """nbgrader cannot work with a submission; the message says why."""
 
 
 class NoWall(RuntimeError):

@@ -1,31 +1,29 @@
-"""What a grade depends on, in one number: while that stays the same, nothing is graded again."""
+"""Hash what a grade depends on: while the hashes stay the same, nothing is graded again."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from coursekit.checks.cases import to_files
+
+from .bundle import Bundle
+from .cases import public
 from .course import CONFIG, Course
+from .hashing import digest
+from .spec import load
 
 PACKAGES = ("numpy", "scipy", "matplotlib", "ipython", "nbgrader")
 
 
-def digest(parts: Iterable[bytes]) -> str:
-    """One number for all of `parts`, in this order."""
-    total = hashlib.sha256()
-    for part in parts:
-        total.update(len(part).to_bytes(8))
-        total.update(part)
-    return total.hexdigest()
-
-
 def of_assignment(course: Course, slug: str, settings: Mapping[str, Any], secret: bytes) -> str:
-    """Of what is the same for all submissions: release, limits, software, secret; but for the `checks.py` bundle."""
+    """Hash what is the same for all submissions: release, limits, software, secret; but not the `checks.py` bundle."""
     described = [f"{name} {version(name)}" for name in PACKAGES]
     described += [platform.python_version(), repr(sorted(settings.items()))]
     source = course.folder("source", ".", slug)
@@ -38,7 +36,7 @@ def of_assignment(course: Course, slug: str, settings: Mapping[str, Any], secret
 
 
 def of_submission(folder: Path) -> str:
-    """Of everything that was handed in."""
+    """Hash everything that was handed in."""
     parts: list[bytes] = []
     for path in sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()):
         parts += [str(path.relative_to(folder)).encode("utf-8", "surrogateescape")]
@@ -46,8 +44,23 @@ def of_submission(folder: Path) -> str:
     return digest(parts)
 
 
+def of_checks(checks: Bundle | None) -> str:
+    """Hash the whole bundle; an empty text if there is none."""
+    return checks.digest if checks is not None else ""
+
+
+@functools.lru_cache(maxsize=4)
+def of_exercises(checks: Bundle | None) -> Mapping[str, str]:
+    """Hash, for each exercise, what `checks.py` says about it and about those that it uses."""
+    if checks is None:
+        return {}
+    exercises = {one.name: one for one in public(load(checks))}
+    own = {name: digest(to_files(name, (one,)).values()) for name, one in exercises.items()}
+    return {name: digest(own[used].encode() for used in (name, *one.uses)) for name, one in exercises.items()}
+
+
 def _content(path: Path) -> bytes:
-    """A number for what is in a file, however large it is."""
+    """Hash a file, however large it is."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
 
@@ -57,7 +70,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _own_sources() -> list[Path]:
-    """The code of the grader and of what students import."""
+    """Return the files of the grader's code and of what students import."""
     found: list[Path] = []
     for package in ("autograder", "coursekit"):
         spec = importlib.util.find_spec(package)

@@ -23,7 +23,7 @@ from coursekit.checks.run import StepOutcome
 from . import cases, notebook, spec, testcells
 from .answers import with_read_mistakes
 from .bundle import Bundle
-from .fingerprint import digest
+from .hashing import digest
 from .notebook import MAX_REASON, Cell, Notebook
 from .results import ExerciseResult, Graded, Kept, Record, Submission
 from .wall import server

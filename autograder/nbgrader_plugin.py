@@ -26,7 +26,6 @@ from nbgrader import utils
 from nbgrader.converters import Autograde
 from nbgrader.preprocessors import DeduplicateIds, NbGraderPreprocessor, OverwriteCells
 from nbgrader.utils import find_all_files
-from traitlets import Any as AnyTrait
 from traitlets import Float, Integer, Unicode
 
 from coursekit.checks.cases import to_files
@@ -121,17 +120,13 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
     notebook_seconds = Float(LIMITS.notebook_seconds, help="wall time of a whole notebook").tag(config=True)
     memory = Integer(LIMITS.memory, help="address space of a process, in bytes").tag(config=True)
     processes = Integer(LIMITS.processes, help="processes and threads").tag(config=True)
-    grader = AnyTrait(None, help="what grades a Submission; autograder's own runs put theirs here").tag(config=True)
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         course = course_of(self)
         submission = self.submission(nb, resources)
-        if self.grader:
-            graded = self.grader(submission)
-        else:
-            self.remove_links(submission)
-            graded = grade(*self.job(submission))
-            records.save(Path(course.root), graded.record, graded.cases)
+        self.remove_links(submission)
+        graded = grade(*self.job(submission))
+        records.save(Path(course.root), graded.record, graded.cases)
         return nbformat.from_dict(json.loads(graded.content)), resources
 
     def submission(self, nb: Any, resources: Any) -> Submission:

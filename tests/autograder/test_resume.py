@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -20,6 +20,8 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 from nbgrader.coursedir import CourseDirectory
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from tiny import CHECKS, RIGHT, SLUG, STUDENTS, hand_in, lose_patience, notebook, scores
 
 from autograder import cli, course, gradebook, records, workers
@@ -239,7 +241,7 @@ def test_a_course_that_was_moved_is_not_graded_again(tiny: Course, tmp_path: Pat
 
 
 @pytest.fixture
-def killed_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[Course, int], int]:
+def killed_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Course, int], int]]:
     """Lets the coordinator die at the nth of its steps that write; gives how many there were."""
     steps: list[str] = []
     dies = [0]
@@ -247,25 +249,30 @@ def killed_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[Course, int], int]:
     class Died(BaseException):
         pass
 
+    def count(*anything: object) -> None:
+        steps.append("step")
+        if len(steps) == dies[0]:
+            raise Died
+
     def watched(owner: object, name: str) -> None:
         own = getattr(owner, name)
 
         def step(*args: object, **kwargs: object) -> object:
-            steps.append(name)
-            if len(steps) == dies[0]:
-                raise Died
+            count()
             return own(*args, **kwargs)
 
         monkeypatch.setattr(owner, name, step)
 
     for owner, name in (
-        (gradebook._Converter, "init_assignment"),
-        (gradebook._Converter, "write_single_notebook"),
-        (gradebook._Gradebook, "_commit_later"),
-        (gradebook._Gradebook, "save"),
+        (gradebook.Recorder, "_copy_files"),
+        (gradebook.Recorder, "_write"),
+        (gradebook.Gradebook, "update_or_create_student"),
+        (gradebook.Gradebook, "update_or_create_submission"),
+        (gradebook.Recorder, "_save_scores"),
         (records, "_write"),
     ):
         watched(owner, name)
+    event.listen(Engine, "commit", count)
 
     def run(here: Course, at: int) -> int:
         steps.clear()
@@ -274,7 +281,8 @@ def killed_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[Course, int], int]:
             ClassRun(here, SLUG, {"sandbox": "none"}).run(jobs=1)
         return len(steps)
 
-    return run
+    yield run
+    event.remove(Engine, "commit", count)
 
 
 class Here:
@@ -311,22 +319,23 @@ def test_wherever_the_coordinator_dies_a_second_run_gives_every_submission_one_r
 
 def test_what_the_gradebook_speaks_of_is_on_the_disk_before_it_says_so(tiny: Course, monkeypatch) -> None:
     done: list[str] = []
-    fsync, save = os.fsync, gradebook._Gradebook.save
+    fsync = os.fsync
 
     def flushed(descriptor: int) -> None:
         done.append(os.readlink(f"/proc/self/fd/{descriptor}"))
         fsync(descriptor)
 
-    def saved(self: object) -> None:
+    def committed(connection: object) -> None:
         done.append("gradebook")
-        save(self)
 
     monkeypatch.setattr(os, "fsync", flushed)
-    monkeypatch.setattr(gradebook._Gradebook, "save", saved)
+    event.listen(Engine, "commit", committed)
     ClassRun(tiny, SLUG, {"sandbox": "none"}, ["ada"]).run()
+    event.remove(Engine, "commit", committed)
     notebook = str(tiny.folder("autograded", "ada", SLUG) / f"{SLUG}.ipynb")
     records = [path for path in done if ".autograder/records" in path]
-    assert done.index(notebook) < done.index("gradebook") < done.index(records[0])
+    last_commit = len(done) - 1 - done[::-1].index("gradebook")
+    assert done.index(notebook) < last_commit < done.index(records[0])
 
 
 def of_session(number: int) -> list[str]:

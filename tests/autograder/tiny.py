@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from autograder import cli, run
+from autograder import cli, dispatch
 from autograder.course import Course
 from autograder.wall.box import Limits
 
@@ -100,11 +100,11 @@ RIGHT = {
 
 def lose_patience(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a run wait for three seconds only until it takes its workers, of this `kind`, to be lost: once."""
-    usual, honest = run.MAX_LATENESS, kind.restart
+    usual, honest = dispatch.MAX_LATENESS, kind.restart
 
     def restart(self) -> None:
-        run.MAX_LATENESS = usual
+        dispatch.MAX_LATENESS = usual
         honest(self)
 
-    monkeypatch.setattr(run, "MAX_LATENESS", 3 - 4 * Limits().notebook_seconds)
+    monkeypatch.setattr(dispatch, "MAX_LATENESS", 3 - 4 * Limits().notebook_seconds)
     monkeypatch.setattr(kind, "restart", restart)

@@ -1,0 +1,141 @@
+"""One submission on its way: read, handed to the workers, and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from . import fingerprint, records
+from .bundle import Bundle
+from .cases import course_secret
+from .dispatch import GivenUp
+from .errors import NotConverted, NoWall, Refused
+from .grade import grade_all, refuse
+from .gradebook import Recorder, trouble_of_the_machine
+from .plan import Planned
+from .records import Change
+from .results import Graded, Record, Submission
+from .submitted import Unreadable, read_notebook
+from .workers import Workers
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A submission that was read.
+
+    Attributes
+    ----------
+    planned : Planned
+    jobs : list
+        The arguments of :func:`~autograder.grade.grade` for each notebook that can be graded.
+    refused : dict
+        The notebooks that cannot be graded, and why.
+    """
+
+    planned: Planned
+    jobs: list[tuple[Any, ...]]
+    refused: dict[str, str]
+
+    def start(self, pool: Workers) -> Future[list[Graded]]:
+        """Begin to grade what can be graded."""
+        if self.jobs:
+            return pool.submit(grade_all, self.jobs)
+        nothing: Future[list[Graded]] = Future()
+        nothing.set_result([])
+        return nothing
+
+
+class Recording:
+    """Prepares the submissions of an assignment, and records what became of them.
+
+    Attributes
+    ----------
+    records : dict
+        By student and notebook, without the cases that hold.
+    changes : list of Change
+        The scores that were different before.
+    """
+
+    def __init__(self, recorder: Recorder, checks: Bundle | None) -> None:
+        self.recorder = recorder
+        self.course, self.slug = recorder.course, recorder.slug
+        self.names = self.course.notebooks(self.slug)
+        self.checks = checks
+        self.records: dict[tuple[str, str], Record] = {}
+        self.changes: list[Change] = []
+
+    def prepare(self, planned: Planned) -> Prepared:
+        """Read the notebooks of a submission, as far as they can be."""
+        prepared = Prepared(planned, [], {})
+        folder = self.course.folder("submitted", planned.student, self.slug)
+        for name in self.names:
+            try:
+                nb = read_notebook(folder, name, planned.student)
+                submission = self.recorder.sanitised(planned.student, name, nb)
+            except Unreadable as trouble:
+                prepared.refused[name] = str(trouble)
+            except NotConverted as error:
+                prepared.refused[name] = f"nbgrader cannot read the notebook ({error})"
+            else:
+                prepared.jobs.append((*self.recorder.execute.job(submission), planned.kept.get(name)))
+        return prepared
+
+    def finish(self, prepared: Prepared, future: Future[list[Graded]]) -> None:
+        """Record what came of a submission; what cannot be recorded is refused.
+
+        Raises
+        ------
+        Refused, NoWall
+            What ends the run: it is no fault of the submission.
+        """
+        problem = future.exception()
+        if isinstance(problem, Refused | NoWall):
+            raise problem
+        if problem is not None:
+            told = f": {problem}" if isinstance(problem, GivenUp) else f" itself ({type(problem).__name__}: {problem})"
+            self._refuse(prepared.planned, dict.fromkeys(self.names, f"grading it failed in the grader{told}"), {})
+            return
+        graded = {one.record["notebook"]: one for one in future.result()}
+        if prepared.refused:
+            self._refuse(prepared.planned, prepared.refused, graded)
+            return
+        try:
+            self.recorder.record(prepared.planned.student, graded)
+        except NotConverted as error:
+            self._refuse(prepared.planned, dict.fromkeys(self.names, f"nbgrader could not convert it: {error}"), {})
+        else:
+            self._keep(prepared.planned, graded)
+
+    def _refuse(self, planned: Planned, reasons: Mapping[str, str], graded: Mapping[str, Graded]) -> None:
+        """Record zero for the notebooks in `reasons`, and what was `graded` for the others."""
+        student = planned.student
+        try:
+            notices = {name: self.recorder.notice(student, name, reason) for name, reason in reasons.items()}
+            both = {**graded, **{name: self._refused(notice, reasons[name]) for name, notice in notices.items()}}
+            self.recorder.record(student, both, with_files=bool(graded))
+        except NotConverted as error:  # not even that: it is told in the report and the table, and the class goes on
+            why = f"nbgrader could not record that ({error})"
+            blanks = {name: self.recorder.blank(student, name) for name in reasons}
+            both = {name: self._refused(blank, f"{reasons[name]}; {why}") for name, blank in blanks.items()}
+        self._keep(planned, both)
+
+    def _refused(self, submission: Submission, reason: str) -> Graded:
+        return refuse(submission, self.checks, course_secret(self.course.state), reason)
+
+    def _keep(self, planned: Planned, graded: Mapping[str, Graded]) -> None:
+        """Save the records: the last step of a grading, after which it is not repeated."""
+        digests = fingerprint.of_exercises(self.checks)
+        for name, one in graded.items():
+            before = records.load(self.course.root, self.slug, planned.student, name)
+            record: Record = {
+                **one.record,
+                "key": planned.key,
+                "checks": fingerprint.of_checks(self.checks),
+                "digests": {name: digests[name] for name in one.record["exercises"] if name in digests},
+            }
+            with trouble_of_the_machine("the record of a grading"):
+                records.save(self.course.root, record, one.cases)
+            self.records[planned.student, name] = records.slim(record)
+            self.changes += records.changes(before, record)
