@@ -34,7 +34,7 @@ from traitlets.config import Config
 
 from coursekit.checks import answer_with, check
 from coursekit.checks.cases import Step
-from coursekit.checks.codec import MAX_TEXT
+from coursekit.checks.codec import MAX_TEXT, Encoded, encode
 from coursekit.checks.lines import CHECKERS
 from coursekit.checks.probes import Callback
 from coursekit.checks.run import Failure, Session, StepOutcome, describe
@@ -272,6 +272,9 @@ class Walled(Session):
     def __init__(self, inside: Inside, functions: dict[str, Any]) -> None:
         super().__init__(functions)
         self.inside = inside
+
+    def _data(self, value: Any) -> Any:
+        return Encoded(*encode(value))  # within the time of the call, and once
 
     def _argument(self, value: Any) -> Any:
         return functools.partial(self._call_out, "") if isinstance(value, Callback) else super()._argument(value)

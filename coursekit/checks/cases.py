@@ -22,7 +22,7 @@ import numpy as np
 
 from coursekit._typing import Array
 
-from .codec import Malformed, decode, encode
+from .codec import Malformed, decode, encode, renumbered
 
 FORMAT = 3
 # What json, zipfile and zlib raise for damaged files.
@@ -194,7 +194,7 @@ def to_files(assignment: str, exercises: tuple[Exercise, ...]) -> dict[str, byte
         tree, own = encode(value)
         offset = len(arrays)
         arrays.extend(own)
-        return _shifted(tree, offset)
+        return renumbered(tree, offset)
 
     lines = [json.dumps(_exercise_to_json(exercise, write), ensure_ascii=False) for exercise in exercises]
     places, packed = _pack(arrays)
@@ -253,18 +253,6 @@ def load(folder: Path) -> tuple[str, dict[str, Exercise]]:
             f"the test cases in {folder} cannot be read ({error}). "
             "Fetch a fresh copy of cases.json and cases.npz from where you got the assignment."
         ) from error
-
-
-def _shifted(tree: Any, offset: int) -> Any:
-    """Add `offset` to all array numbers in `tree`: many values share one list of arrays."""
-    if isinstance(tree, list):
-        return [_shifted(item, offset) for item in tree]
-    if isinstance(tree, dict):
-        return {
-            tag: body + offset if tag in ("$array", "$scalar", "$matrix") else _shifted(body, offset)
-            for tag, body in tree.items()
-        }
-    return tree
 
 
 def _exercise_to_json(exercise: Exercise, write: Callable[[Any], Any]) -> ExerciseJson:

@@ -62,6 +62,14 @@ class Ref:
     item: int | None = None
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """A value that is written already, as part of a larger one: what :func:`encode` gave."""
+
+    tree: Any
+    arrays: list[np.ndarray]
+
+
 class Malformed(ValueError):
     """Raised for a tree or an array that :func:`encode` and :func:`to_npy` cannot have written."""
 
@@ -84,6 +92,11 @@ class _Encoder:
             return _opaque(value)
         self.arrays.append(np.asarray(value))
         return {tag: len(self.arrays) - 1}
+
+    def spliced(self, value: Encoded) -> Any:
+        offset = len(self.arrays)
+        self.arrays.extend(value.arrays)
+        return renumbered(value.tree, offset)
 
 
 def _length(value: Any) -> int:
@@ -144,6 +157,7 @@ _ENCODERS: dict[type, Callable[[_Encoder, Any, int], Any]] = {
     },
     Callback: lambda encoder, value, depth: {"$callback": list(value.parameters)},
     Opaque: lambda encoder, value, depth: {"$opaque": [value.kind, value.text]},
+    Encoded: lambda encoder, value, depth: encoder.spliced(value),
 }
 # A subclass of a container, such as a named tuple, is encoded as the container.  A subclass of a
 # number or a text, such as a member of an enumeration, is not: it is more than its value.
@@ -162,6 +176,18 @@ def encode(value: Any) -> tuple[Any, list[np.ndarray]]:
     """Encode `value` as a JSON tree and the list of arrays that the tree refers to."""
     encoder = _Encoder()
     return encoder.encode(value), encoder.arrays
+
+
+def renumbered(tree: Any, offset: int) -> Any:
+    """Return `tree` with `offset` added to the number of every array: several values share one list of arrays."""
+    if isinstance(tree, list):
+        return [renumbered(item, offset) for item in tree]
+    if isinstance(tree, dict):
+        return {
+            tag: body + offset if tag in ("$array", "$scalar", "$matrix") else renumbered(body, offset)
+            for tag, body in tree.items()
+        }
+    return tree
 
 
 def decode(tree: Any, arrays: Sequence[np.ndarray], depth: int = 0) -> Any:

@@ -77,7 +77,7 @@ class Session:
                 else:
                     given, named = self._arguments(step)
                     result = self._call(step, given, named)
-                    outcome.returned = plain(result)
+                    outcome.returned = self._data(result)
                     if step.save_as is not None:
                         self.saved[step.save_as] = result
             except (Exception, SystemExit) as error:
@@ -88,7 +88,7 @@ class Session:
             if isinstance(after, Probe):
                 outcome.calls = after.calls
             elif isinstance(before, np.ndarray) and not _same(before, after):
-                outcome.changed[position] = plain(after)
+                outcome.changed[position] = self._data(after)
         return outcome
 
     def _count(self, step: Step) -> list[Line] | None:
@@ -106,6 +106,10 @@ class Session:
         if step.evaluate:
             return self._value_of(step.target, dict(zip(step.names, given, strict=True)) | named)
         return self._target(step.target)(*given, **named)
+
+    def _data(self, value: Any) -> Any:
+        """Return what an outcome keeps of a value that the student's code made."""
+        return plain(value)
 
     def _argument(self, value: Any) -> Any:
         if isinstance(value, Generator | ShippedCode):

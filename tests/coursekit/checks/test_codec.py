@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 from coursekit.checks.codec import (
     MAX_NODES,
+    Encoded,
     Generator,
     Malformed,
     Opaque,
@@ -117,6 +118,12 @@ def test_numbers_that_json_has_no_word_for_come_back() -> None:
     assert isinstance(got[4], np.float64)
     assert math.isnan(got[4])
     assert math.copysign(1, got[5]) == -1
+
+
+def test_what_is_written_already_is_taken_over_with_its_arrays() -> None:
+    first, second = np.arange(3.0), np.ones((2, 2))
+    whole = through_text({"before": first, "written": Encoded(*encode([second, first]))})
+    assert same({"before": first, "written": [second, first]}, whole)
 
 
 def test_named_tuples_and_ordered_dictionaries_count_for_what_is_in_them() -> None:
