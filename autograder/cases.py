@@ -1,7 +1,7 @@
-"""Where cases come from: one public set, and fresh ones for every student.
+"""Draw cases: one public set, and fresh ones for every student.
 
-A student's cases are drawn from HMAC(course secret, assignment, student and code, exercise): nobody
-can foresee them without the secret, not even from those of an earlier hand-in.
+A student's cases are drawn from HMAC(course secret, assignment, student and code, exercise): nobody can predict
+them without the secret, not even from those of an earlier hand-in.
 """
 
 from __future__ import annotations
@@ -29,17 +29,19 @@ def fresh(assignment: Assignment, exercise: str, secret: bytes, student: str) ->
 
 
 def public(assignment: Assignment) -> tuple[Exercise, ...]:
-    """All exercises with the cases that are released with the notebook."""
+    """Draw the cases of all exercises that are released with the notebook."""
     return tuple(assignment.make(name, public_generator(assignment, name)) for name in assignment.described)
 
 
 def public_generator(assignment: Assignment, exercise: str) -> np.random.Generator:
-    """What the public cases of an exercise are drawn from."""
+    """Return the generator that the public cases of an exercise are drawn from."""
     return _generator(PUBLIC, assignment.name, "", exercise)
 
 
 def course_secret(state: Path) -> bytes:
-    """The secret of the course whose state is kept in `state`; made on first use, readable by its owner alone.
+    """Return the secret of the course whose state is kept in `state`.
+
+    It is made on first use, and readable by its owner alone.
 
     The environment variable AUTOGRADER_SECRET takes precedence.
     """
@@ -59,7 +61,7 @@ def course_secret(state: Path) -> bytes:
 
 
 def _create(path: Path, text: str) -> None:
-    """Create `path` with `text`, whole or not at all; one that another process made meanwhile stays."""
+    """Create `path` with `text`, as a whole; a file that another process has made meanwhile stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent)  # mode 0600
     with os.fdopen(descriptor, "w") as file:
@@ -73,7 +75,7 @@ def _create(path: Path, text: str) -> None:
 
 
 def _generator(secret: bytes, *what: str) -> np.random.Generator:
-    # Lengths first, so that no two different lists of names give the same message.
+    # Lengths come first, so that no two lists of names give the same message.
     message = "".join(f"{len(item)}:{item}" for item in what).encode()
     digest = hmac.new(secret, message, hashlib.sha256).digest()
     return np.random.default_rng(int.from_bytes(digest))

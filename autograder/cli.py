@@ -22,7 +22,7 @@ submitted/<student>/<assignment>/; nbgrader's own commands work on it too.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; gives the exit status (0 done, 1 something was wrong)."""
+    """Run the command; return the exit status (0 done, 1 something was wrong)."""
     arguments = parser().parse_args(argv)
     try:
         arguments.run(arguments)
@@ -97,7 +97,7 @@ def seconds(text: str) -> float:
     return value
 
 
-# -- the commands: nbgrader takes two seconds to import, so only when it is needed -----------
+# -- the commands: nbgrader takes two seconds to import, so each imports what it needs ------
 
 
 def start(arguments: argparse.Namespace) -> None:
@@ -185,7 +185,7 @@ def write_feedback(arguments: argparse.Namespace) -> None:
 
 
 def write_report(path: Path, records: Iterable[Record]) -> None:
-    """One record per line, whole or not at all."""
+    """Write one record per line, all of them or nothing."""
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8") as file:
         for record in records:
@@ -194,7 +194,7 @@ def write_report(path: Path, records: Iterable[Record]) -> None:
 
 
 def shown(path: Path) -> str:
-    """`path` as one would type it from here."""
+    """Return `path` as one would type it from here."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
 

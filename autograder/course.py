@@ -1,6 +1,6 @@
 """An nbgrader course folder: its configuration, its folders, nbgrader's API on it.
 
-nbgrader takes a second to import, so that is done only where it is needed.
+nbgrader takes a second to import, so it is imported only where it is needed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CONFIG = "nbgrader_config.py"
 STATE = ".autograder"
 
-# Those of nbgrader's CourseDirectory; a test compares them.
+# The defaults of nbgrader's CourseDirectory; a test compares them.
 DEFAULTS = {
     "directory_structure": os.path.join("{nbgrader_step}", "{student_id}", "{assignment_id}"),
     "source_directory": "source",
@@ -38,8 +38,8 @@ DEFAULTS = {
     "feedback_directory": "feedback",
 }
 
-# Without these lines nbgrader's own commands would release no cases, run what students wrote beside the gradebook,
-# and show it in other people's browsers as it is.
+# Without these lines, nbgrader's own commands would release no cases, run students' code beside the gradebook, and
+# show their HTML in other people's browsers as it is.
 NEEDED = (
     ("GenerateAssignment", "preprocessors", "autograder.nbgrader_plugin.PublicCases"),
     ("Autograde", "autograde_preprocessors", "autograder.nbgrader_plugin.WallExecute"),
@@ -57,7 +57,7 @@ class Course:
 
     @classmethod
     def at(cls, root: Path) -> Course:
-        """The course in the folder `root`.
+        """Open the course in the folder `root`.
 
         Raises
         ------
@@ -86,7 +86,7 @@ class Course:
 
     @property
     def state(self) -> Path:
-        """Where grading keeps the course secret and its records."""
+        """The folder in which grading keeps the course secret and its records."""
         return self.root / STATE
 
     @property
@@ -95,7 +95,7 @@ class Course:
         return str(self._setting("db_url", f"sqlite:///{self.root / 'gradebook.db'}"))
 
     def folder(self, step: str, student: str, slug: str) -> Path:
-        """The folder of one of nbgrader's steps: ``"source"``, ``"release"``, ``"submitted"``, …"""
+        """Return the folder of one of nbgrader's steps: ``"source"``, ``"release"``, ``"submitted"``, …"""
         structure = str(self._setting("directory_structure", DEFAULTS["directory_structure"]))
         name = str(self._setting(f"{step}_directory", DEFAULTS[f"{step}_directory"]))
         return self.root / structure.format(nbgrader_step=name, student_id=student, assignment_id=slug)
@@ -104,16 +104,16 @@ class Course:
         return self.config.CourseDirectory.get(name, default)
 
     def notebooks(self, slug: str) -> list[str]:
-        """The names of the notebooks of the assignment `slug`."""
+        """Return the names of the notebooks of the assignment `slug`."""
         return sorted(path.stem for path in self.folder("source", ".", slug).glob("*.ipynb"))
 
     def assignments(self) -> list[str]:
-        """The names of the assignments that have a source notebook."""
+        """Return the names of the assignments that have a source notebook."""
         pattern = self.folder("source", ".", "*") / "*.ipynb"
         return sorted({Path(path).parent.name for path in glob.glob(str(pattern))})
 
     def students(self, slug: str) -> list[str]:
-        """Who has handed in the assignment `slug`."""
+        """Return the students who have handed in the assignment `slug`."""
         pattern = self.folder("submitted", "*", slug)
         return sorted(Path(path).parent.name for path in glob.glob(str(pattern)) if Path(path).is_dir())
 
@@ -125,7 +125,7 @@ class Course:
             raise Refused(f"there is no assignment {slug!r} in {place}; there is {', '.join(known) or 'none'}")
 
     def checks(self, slug: str) -> Bundle | None:
-        """The assignment's `checks.py` with what it imports, or None if it has none."""
+        """Read the assignment's `checks.py` with what it imports; None if it has none."""
         return Bundle.read(self.folder("source", ".", slug))
 
     # -- nbgrader -----------------------------------------------------------------------
@@ -138,36 +138,36 @@ class Course:
         return CourseDirectory(config=self.config)
 
     def api(self, **settings: dict[str, Any]) -> NbGraderAPI:
-        """nbgrader's API on this course, with `settings` (class name to traits) on top of the configuration."""
+        """Return nbgrader's API for this course, with `settings` (class name to traits) on top of the configuration."""
         quick_nbgrader()
         from nbgrader.apps import NbGraderAPI
 
         config = Config(self.config)
         for name, traits in settings.items():
             config[name].update(traits)
-        logging.getLogger("traitlets").setLevel(logging.CRITICAL)  # what matters comes back in the result
+        logging.getLogger("traitlets").setLevel(logging.CRITICAL)  # what matters is in the result
         return NbGraderAPI(config=config)
 
 
 def quick_nbgrader() -> None:
-    """Prepare the import of nbgrader; to be called before it."""
-    # jsonschema builds 38 grammars of it on import, 1.5 s long, for formats of addresses that no notebook has.
+    """Make the import of nbgrader faster and silent; call this before it."""
+    # On import, jsonschema builds 38 grammars with it, which takes 1.5 s, for kinds of addresses that no notebook has.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    # nbgrader's own use of SQLAlchemy, which works and warns.
+    # nbgrader uses SQLAlchemy in a way that works and warns.
     warnings.filterwarnings("ignore", message="(?s).*", module="nbgrader", append=True)
 
 
 def must_succeed(result: dict[str, Any], what: str) -> None:
-    """Refuse with nbgrader's own words if one of its steps failed."""
+    """Refuse with nbgrader's own message if one of its steps failed."""
     if not result["success"]:
         raise Refused(f"{what} failed. nbgrader says:\n{complaint(result)}")
 
 
 def complaint(result: dict[str, Any]) -> str:
-    """The lines of nbgrader's log that say what went wrong."""
+    """Return the lines of nbgrader's log that say what went wrong."""
     lines = [line for part in ("log", "error") for line in str(result.get(part, "")).splitlines()]
     start = next((i for i, line in enumerate(lines) if "Refused:" in line), None)
-    if start is not None:  # our own message, which may go on over several lines
+    if start is not None:  # our own message, which may have several lines
         rest = [lines[start].split("Refused:", 1)[1].strip()]
         for line in lines[start + 1 :]:
             if not line.strip().startswith("- "):

@@ -1,4 +1,4 @@
-"""Feedback pages for students, by nbgrader's own generate_feedback."""
+"""Write feedback pages for students, by nbgrader's own generate_feedback."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .spec import Refused
 
 
 def feedback(course: Course, slug: str) -> list[Path]:
-    """Write a feedback page for every graded submission of `slug`; gives the pages.
+    """Write a feedback page for every graded submission of `slug`; return the pages.
 
     Raises
     ------
@@ -22,7 +22,7 @@ def feedback(course: Course, slug: str) -> list[Path]:
     if not any(graded.parent.parent.glob(f"*/{slug}")):
         raise Refused(f"nothing has been graded for {slug!r} yet: run `autograder grade {slug}` first")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "No lexer found")  # of a language that a student has made up
+        warnings.filterwarnings("ignore", "No lexer found")  # for a language that a student has invented
         must_succeed(course.api().generate_feedback(slug, force=True), f"feedback for {slug!r}")
     pages = course.folder("feedback", "*", slug)
     return sorted(pages.parent.parent.glob(f"*/{slug}/*.html"))

@@ -1,4 +1,4 @@
-"""What makes nbgrader's own commands go through the wall.
+"""Preprocessors that make nbgrader's own commands go through the wall.
 
 `nbgrader_config.py` names these preprocessors:
 
@@ -6,7 +6,7 @@
     for `nbgrader generate_assignment`: checks that the notebook and `checks.py` agree and
     puts the public cases beside the released notebook;
 :class:`DropCopies`
-    for `nbgrader autograde`: of a cell that stands twice, the last one counts;
+    for `nbgrader autograde`: of a cell that was copied, the last one counts;
 :class:`RestoreCells`
     for `nbgrader autograde`: puts back the check cells that a student deleted;
 :class:`WallExecute`
@@ -48,7 +48,7 @@ MAX_FILES = 48 * 2**20
 
 
 class PublicCases(NbGraderPreprocessor):  # type: ignore[misc]
-    """Adds `cases.json` and `cases.npz` to what is released."""
+    """Add `cases.json` and `cases.npz` to what is released."""
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         course = course_of(self)
@@ -74,7 +74,7 @@ class PublicCases(NbGraderPreprocessor):  # type: ignore[misc]
 
 
 class DropCopies(DeduplicateIds):  # type: ignore[misc]
-    """nbgrader's DeduplicateIds, without the empty metadata that it leaves and that nbgrader then cannot read."""
+    """Do what nbgrader's DeduplicateIds does, and remove the empty metadata that nbgrader then cannot read."""
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         nb, resources = super().preprocess(nb, resources)
@@ -85,7 +85,7 @@ class DropCopies(DeduplicateIds):  # type: ignore[misc]
 
 
 class RestoreCells(OverwriteCells):  # type: ignore[misc]
-    """nbgrader's OverwriteCells, which puts deleted cells back even where their neighbours are gone too."""
+    """Do what nbgrader's OverwriteCells does, and restore deleted cells even where their neighbours are gone too."""
 
     def add_missing_grade_cells(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         notebook = self.gradebook.find_notebook(self.notebook_id, self.assignment_id)
@@ -93,7 +93,7 @@ class RestoreCells(OverwriteCells):  # type: ignore[misc]
         solutions = {cell.name for cell in notebook.solution_cells}
         tasks = {cell.name for cell in notebook.task_cells}
         present = {_grade_id(cell) for cell in nb.cells}
-        position = -1  # of the cell that stands before, in the order of the source
+        position = -1  # of the cell before, in the order of the source
         for source in notebook.source_cells:
             if source.name in present:
                 position = next(i for i, cell in enumerate(nb.cells) if _grade_id(cell) == source.name)
@@ -108,11 +108,11 @@ class RestoreCells(OverwriteCells):  # type: ignore[misc]
         return nb, resources
 
     def add_missing_task_cells(self, nb: Any, resources: Any) -> tuple[Any, Any]:
-        return nb, resources  # they are put back with the others
+        return nb, resources  # they are restored with the others
 
 
 class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
-    """Runs the notebook behind the wall, and grades its check cells there."""
+    """Run the notebook behind the wall, and grade its check cells there."""
 
     sandbox = Unicode("bwrap", help="bwrap, or none (for your own trusted samples only)").tag(config=True)
     cell_seconds = Float(LIMITS.cell_seconds, help="wall time of one cell").tag(config=True)
@@ -130,7 +130,7 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         return nbformat.from_dict(json.loads(graded.content)), resources
 
     def submission(self, nb: Any, resources: Any) -> Submission:
-        """The notebook as it crosses into :func:`autograder.grade.grade`."""
+        """Return what :func:`autograder.grade.grade` takes of a submission."""
         about = resources["nbgrader"]
         course = course_of(self)
         student, slug = about["student"], about["assignment"]
@@ -149,7 +149,7 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         )
 
     def remove_links(self, submission: Submission) -> None:
-        """Remove what nbgrader has copied through the links of a submission: it may be anything of the grader's."""
+        """Remove what nbgrader has copied through links in a submission: they may lead to any of the grader's files."""
         course = course_of(self)
         folders = (course.submitted_directory, course.autograded_directory)
         handed_in, copied = (
@@ -161,7 +161,7 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
                 copy.unlink()
 
     def exclude_overwriting(self) -> dict[str, list[str]]:
-        """nbgrader's setting: by assignment, the files of which the student's own version stays."""
+        """Return nbgrader's setting: by assignment, the files of which the student's own version stays."""
         found = self
         while found is not None:
             if isinstance(found, Autograde):
@@ -170,7 +170,7 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         return {}
 
     def job(self, submission: Submission) -> tuple[Submission, Bundle | None, bytes, Limits, Setup]:
-        """The arguments of :func:`autograder.grade.grade`."""
+        """Return the arguments of :func:`autograder.grade.grade`."""
         course = course_of(self)
         limits = Limits(
             self.cell_seconds, self.call_seconds, self.notebook_seconds, self.memory, self.processes, LIMITS.disk
@@ -184,7 +184,7 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
 
 
 def course_of(component: Any) -> Any:
-    """nbgrader's CourseDirectory, which some parent of `component` holds."""
+    """Return nbgrader's CourseDirectory, which some parent of `component` holds."""
     while component is not None:
         if getattr(component, "coursedir", None) is not None:
             return component.coursedir
@@ -193,12 +193,12 @@ def course_of(component: Any) -> Any:
 
 
 def checks_of(course: Any, slug: str) -> Bundle | None:
-    """The assignment's `checks.py` with what it imports, or None if it has none."""
+    """Read the assignment's `checks.py` with what it imports; None if it has none."""
     return Bundle.read(Path(course.format_path(course.source_directory, ".", slug)))
 
 
 def plain_files(folder: str, exclude: list[str] | None = None) -> list[str]:
-    """nbgrader's `find_all_files` without links, pipes and the like."""
+    """Return what nbgrader's `find_all_files` finds, without links, pipes and the like."""
     root = Path(folder).resolve()
     found: list[str] = find_all_files(folder, exclude)
     return [
@@ -207,7 +207,7 @@ def plain_files(folder: str, exclude: list[str] | None = None) -> list[str]:
 
 
 def files_in(folder: Path, ignore: list[str]) -> dict[str, bytes]:
-    """The files beside the notebooks in `folder`, by relative name; links are not followed."""
+    """Read the files beside the notebooks in `folder`, by relative name; links are not followed."""
     files: dict[str, bytes] = {}
     total = 0
     for path in map(Path, sorted(plain_files(str(folder), [*ignore, "*.ipynb"]))):
@@ -226,7 +226,7 @@ def _grade_id(cell: Any) -> str:
 
 
 def compare_with_notebook(assignment: spec.Assignment, slug: str, nb: Any) -> None:
-    """Refuse a source notebook that does not fit `checks.py`, with all that does not fit."""
+    """Refuse a source notebook that does not fit `checks.py`, and list all that does not fit."""
     problems = []
     if assignment.name != slug:
         problems.append(f"checks.py calls the assignment {assignment.name!r}")

@@ -1,4 +1,4 @@
-"""The records of gradings: a file for each notebook, whole or not at all, and what can be said from them."""
+"""Keep the records of gradings, in one file for each notebook, which is written as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CASES = "cases.json"
 
 
 class Change(NamedTuple):
-    """A score that is not what it was at the last grading."""
+    """A score that differs from that of the last grading."""
 
     student: str
     exercise: str
@@ -27,12 +27,12 @@ class Change(NamedTuple):
 
 
 def folder(root: Path, slug: str, student: str) -> Path:
-    """Where the records of one submission are, with the cases that it was graded on."""
+    """Return the folder of one submission's records and of the cases that it was graded on."""
     return root / STATE / "records" / slug / student
 
 
 def save(root: Path, record: Record, cases: Mapping[str, bytes]) -> None:
-    """Keep the record and the cases of a grading, so that it can be explained and replayed."""
+    """Save the record and the cases of a grading, so that it can be explained and replayed."""
     place = folder(root, record["assignment"], record["student"])
     place.mkdir(parents=True, exist_ok=True)
     for name, content in cases.items():
@@ -52,7 +52,7 @@ def load(root: Path, slug: str, student: str, notebook: str) -> Record | None:
 
 
 def read_all(course: Course, slug: str, students: Collection[str] | None = None) -> Iterator[Record]:
-    """The records of the last grading of each submission that is there, or of those of `students`, by student.
+    """Yield the records of the last grading, of all submissions that are there or of those of `students`, by student.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def changes(before: Record | None, after: Record) -> Iterator[Change]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replace `path` at once: what is read there is the old content or the new one, even after a power cut."""
+    """Replace the file at once: a reader finds the old content or the new one, even after a power cut."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
             file.write(content)

@@ -1,4 +1,4 @@
-"""From `solutions/<slug>` to `assignments/<slug>`, by nbgrader's own generate_assignment."""
+"""Release an assignment by nbgrader's own generate_assignment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .course import Course, must_succeed
 
 
 def release(course: Course, slug: str) -> Path:
-    """Release an assignment: its notebook without solutions, and the public cases; gives the folder.
+    """Write the notebook without solutions, and the public cases, to `assignments/<slug>`; return that folder.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""One check, made again with the arguments that a student was graded on: what the grader saw."""
+"""Make one check again, with the arguments that a student was graded on, to show what the grader saw."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def replay(course: Course, student: str, exercise: str, slug: str | None = None)
 
 
 def _record(course: Course, student: str, exercise: str, slug: str | None) -> Record:
-    """The record that has a result for `exercise`."""
+    """Find the record that has a result for `exercise`."""
     paths = sorted((course.state / "records").glob(f"{slug or '*'}/*/*.json"))
     found: list[Record] = []
     known: set[str] = set()

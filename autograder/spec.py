@@ -1,4 +1,4 @@
-"""How an assignment says what is graded: the language of `solutions/<slug>/checks.py`.
+"""Describe what is graded in an assignment: the language of `solutions/<slug>/checks.py`.
 
 A `checks.py` makes an :class:`Assignment` and describes each exercise by a function that
 yields cases for a random generator::
@@ -14,8 +14,8 @@ The same function makes the public cases and, from another generator, fresh ones
 student.  A gradient is never written by hand here: :func:`value_and_gradient` gets it from
 the forward definition.
 
-What has a memory, such as a class, is described by programs of several steps, and what they
-should give by a reference that goes through the same steps::
+What keeps a state, such as a class, is described by programs of several steps.  A reference that
+goes through the same steps gives the expected results::
 
     @assignment.exercise("Counter", parts={"total": 4}, reference={"Counter": Counter},
                          mistakes=[Mistake("off-by-one", "It starts at 1.", runs={"Counter": FromOne})])
@@ -66,14 +66,14 @@ __all__ = [
 
 CasesFor = Callable[[np.random.Generator], Iterable[Case]]
 
-# Nothing in a course on writing gradients needs these, and each of them has the gradients ready made.
+# A course on writing gradients needs none of these, and each of them computes gradients.
 OWN_ENGINE = ("coursekit.autograd", "coursekit.tracing")
 ENGINES = ("torch", "jax", "tensorflow", "autograd", "theano", "mxnet")
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A result that is looked at in a way of its own: what :func:`expect` makes."""
+    """A result with its own comparison and options: what :func:`expect` makes."""
 
     value: Any
     compare: str
@@ -81,12 +81,12 @@ class _Wanted:
 
 
 def expect(value: Any, compare: str = "close", **options: Any) -> _Wanted:
-    """A result with its own comparison and options, where the others of the call have theirs."""
+    """Expect a result with its own comparison and options, apart from the other results of the call."""
     return _Wanted(value, compare, options)
 
 
 ANYTHING = expect(None, "anything")
-"""Stands for a result that has to be returned but is the student's own business, such as a cache."""
+"""Stands for a result that has to be returned and may be anything, such as a cache."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Assignment:
 
     @property
     def forbidden(self) -> dict[str, str]:
-        """The modules that do not exist behind the wall, each with the reason."""
+        """The modules that do not exist behind the wall, each with the reason that a student is told."""
         reason = "this assignment is about writing the gradients yourself, so engines are not available"
         if self.engine_allowed:
             return dict.fromkeys(ENGINES, reason)
@@ -228,7 +228,7 @@ def call(
     also: Sequence[Expected] = (),
     **options: Any,
 ) -> Step:
-    """A step that calls `target` with `args` by position and expects the results `right`, in order.
+    """Make a step that calls `target` with `args` by position and expects the results `right`, in order.
 
     Parameters
     ----------
@@ -263,7 +263,7 @@ def evaluate(
     returns: type = tuple,
     **options: Any,
 ) -> Step:
-    """A step that evaluates a Python expression over the functions under check, what earlier steps saved, and `args`.
+    """Make a step that evaluates an expression of the functions under check, of saved objects, and of `args`.
 
     It runs where the student's code runs, so let it give data to compare (``"[node.value for node in order]"``),
     never a verdict.
@@ -274,7 +274,7 @@ def evaluate(
 
 
 def shipped(function: Callable[..., Any], **constants: Any) -> ShippedCode:
-    """A function or class of a `checks.py` as an argument that runs where the student's code runs.
+    """Ship a function or class of a `checks.py` as an argument that runs where the student's code runs.
 
     Its source text goes there, so beside its arguments it may use `np`, the `constants` and what it imports itself.
     """
@@ -282,12 +282,12 @@ def shipped(function: Callable[..., Any], **constants: Any) -> ShippedCode:
 
 
 def case(title: str, target: str, args: Results, right: Results, **settings: Any) -> Case:
-    """A case of one :func:`call`."""
+    """Make a case of one :func:`call`."""
     return Case(title, (call(target, args, right, **settings),))
 
 
 def value_and_gradient(forward: Callable[..., Any]) -> Callable[..., tuple[float, np.ndarray]]:
-    """The value of `forward` and its gradient with respect to its first argument, as plain numbers and arrays."""
+    """Return a function for the value of `forward` and its gradient by the first argument, as plain data."""
     both = value_and_grad(forward)
 
     @functools.wraps(forward)
@@ -330,7 +330,7 @@ def _looked_at(
     common = {name: value for name, value in options.items() if name != "compare"}
 
     def part(*names: str) -> str:
-        """By the first of the names that `parts` knows."""
+        """Choose the part by the first of the names that `parts` knows."""
         if isinstance(parts, str):
             return parts or names[0]
         return next((parts[name] for name in names if name in parts), names[0])
@@ -355,7 +355,7 @@ def _looked_at(
 
 
 def _require_runnable(where: str, cases: Sequence[Case]) -> None:
-    """Refuse steps that the wall could not take, while it can still be said whose they are."""
+    """Refuse steps that could not run behind the wall, while the case that they belong to is known."""
     for made in cases:
         for step in made.steps:
             probes = [value for value in step.args if isinstance(value, Probe)]

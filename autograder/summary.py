@@ -1,4 +1,4 @@
-"""What a class makes of an assignment: which mistakes, by how many, where, and what each looks like."""
+"""Summarise the mistakes of a class in an assignment: which, by how many, where, and an example of each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOWN_EXERCISES = 4
 
 @dataclass
 class Tally:
-    """Who met the finding `code`: students by exercise, and how often each message was written."""
+    """The students who had the finding `code`, by exercise, and how often each message was written."""
 
     code: str
     students: set[str] = field(default_factory=set)
@@ -33,7 +33,7 @@ class Tally:
 
     @property
     def where(self) -> str:
-        """The exercises with how many students each, the most frequent first."""
+        """The exercises with their numbers of students, the most frequent first."""
         ranked = sorted(self.exercises.items(), key=lambda item: -len(item[1]))
         shown = [f"{_line(name)} {len(students)}" for name, students in ranked[:SHOWN_EXERCISES]]
         rest = len(ranked) - len(shown)
@@ -46,9 +46,9 @@ class Tally:
 
 
 def class_summary(records: Iterable[Record]) -> Group:
-    """The mistakes of a class, then what gave no result: each code with how many students, where, and an example.
+    """Lay out the mistakes of a class, then what gave no result: by code, the students, the exercises, an example.
 
-    It names no student; read the examples before you show it to the class, for one may quote a file's name.
+    It names no student. Read the examples before you show it to the class: one may quote a file's name.
     """
     students: set[str] = set()
 
@@ -74,7 +74,7 @@ def class_summary(records: Iterable[Record]) -> Group:
 
 
 def tally(records: Iterable[Record]) -> list[Tally]:
-    """The codes that were found, that of the most students first."""
+    """Count the codes that were found, the most frequent first."""
     by_code: dict[str, Tally] = {}
     for record in records:
         for name, code, message in findings(record):
@@ -87,7 +87,7 @@ def tally(records: Iterable[Record]) -> list[Tally]:
 
 
 def findings(record: Record) -> Iterator[tuple[str | None, str, str]]:
-    """Exercise, code and message of all that was found in one submission.
+    """Yield exercise, code and message of all that was found in one submission.
 
     A submission that could not be graded at all has one finding, with its status, in no
     exercise; an exercise that is wrong for no known reason has the finding `UNEXPLAINED`.
@@ -105,7 +105,7 @@ def findings(record: Record) -> Iterator[tuple[str | None, str, str]]:
 
 
 def _rows(kind: str, tallies: Sequence[Tally]) -> Constrain:
-    """Two lines for each code: where it was found, and the example, cut where the line ends."""
+    """Lay out two lines for each code: where it was found, and the example, cut at the end of the line."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="")
     table.add_column("students", justify="right", no_wrap=True)
     table.add_column(kind, no_wrap=True)

@@ -1,4 +1,4 @@
-"""A class as a table in the terminal: student × exercise, totals, what was found in each submission."""
+"""Print a class as a table: student × exercise, totals, and what was found in each submission."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROWS = 250  # until the head comes again, so that a class of thousands is not la
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar; gives the function that moves it (done, all, the student just finished)."""
+    """Show a progress bar; yield the function that moves it (done, all, the student just finished)."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(title, total=None)
@@ -39,7 +39,7 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 def show_class(slug: str, records: Sequence[Record], screen: Console = console) -> None:
-    """Print the class: a row for each student, a column for each exercise."""
+    """Print the table: a row for each student, a column for each exercise."""
     for part in _class_table(slug, records, wide=screen.width >= WIDE):
         screen.print(part)
 
@@ -68,7 +68,7 @@ def _class_table(slug: str, records: Sequence[Record], wide: bool) -> Iterator[R
 
 
 def found(record: Record) -> list[str]:
-    """What was found in one submission: how it failed as a whole, or each finding with its exercises."""
+    """Say what was found in one submission: how it failed as a whole, or each finding with its exercises."""
     if record["status"] != "graded":
         return [str(record["status"])]
     by_code: dict[str, dict[str, None]] = {}
@@ -93,7 +93,7 @@ def _plain(text: str) -> str:
 
 
 def changed_scores(changes: Sequence[Change]) -> Table:
-    """Whose scores are not what they were at the last grading, and by how much."""
+    """Lay out the scores that differ from those of the last grading."""
     table = Table(title="Changed since the last grading", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
     for name in ("student", "exercise", "before", "now", "difference"):
         table.add_column(name, justify="left" if name in ("student", "exercise") else "right", no_wrap=True)

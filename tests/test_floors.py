@@ -35,13 +35,14 @@ EXCEPTIONS = {("coursekit.autograd", "coursekit.tracing")}
 
 # The floors of the grader, lowest first: a module imports what stands on its floor or below, and nobody in a circle.
 AUTOGRADER = {
-    "words": ("errors", "results"),
+    "terms": ("errors", "hashing", "results"),
     "what an instructor writes": ("answers", "bundle", "spec", "cases", "mistakes", "conditioning", "samples"),
     "the wall": ("wall",),
-    "a course on disk": ("course", "records", "fingerprint", "new", "release", "feedback"),
+    "a course on disk": ("course", "records", "fingerprint", "submitted", "new", "release", "feedback"),
     "one submission": ("notebook", "testcells", "grade"),
-    "nbgrader": ("nbgrader_plugin", "gradebook"),
-    "a class": ("plan", "dispatch", "workers", "run", "replay"),
+    "nbgrader": ("nbgrader_plugin", "released", "gradebook"),
+    "what is to be done": ("plan", "workers", "dispatch"),
+    "a class": ("recording", "run", "replay"),
     "what is shown": ("summary", "table", "report", "publish", "export", "similar"),
     "commands": ("cli", "demo"),
 }

@@ -1,4 +1,4 @@
-"""The trusted side of one notebook: drives its process behind the wall, believes nothing of what it says."""
+"""Drive a notebook's process behind the wall, from the trusted side, without trusting anything that it says."""
 
 from __future__ import annotations
 
@@ -131,9 +131,9 @@ class Box:
     # -- what it can be asked to do -------------------------------------------------------
 
     def run_cell(self, number: int, code: str, on_check: OnCheck | None = None, is_test: bool = False) -> list[Output]:
-        """Run a cell and give its outputs.
+        """Run a cell and return its outputs.
 
-        One that `is_test` is run with IPython's own hooks, whatever the notebook has done to them.
+        A cell that `is_test` runs with IPython's own hooks, whatever the notebook has done to them.
         `on_check` is called when a check cell asks to be checked, with the exercise's name
         and the number of functions; it may use :meth:`run_case`, and returns the score.
         """
@@ -205,7 +205,7 @@ class Box:
         kwargs = self._plain(self._field(fields, "kwargs", dict))
         try:
             result, error = guard.call(probe, args, kwargs), None
-        except Exception as problem:  # whatever NumPy makes of the student's arguments
+        except Exception as problem:  # whatever NumPy raises for the student's arguments
             result, error = None, [type(problem).__name__, str(problem)[:500]]
         self._send("answer", result=result, error=error)
 
@@ -247,7 +247,7 @@ class Box:
             raise self._died() from None
 
     def _receive(self, deadline: float) -> tuple[str, dict[str, Any]]:
-        """The next message that is not an output; outputs are kept."""
+        """Receive the next message that is not an output; keep the outputs."""
         while True:
             try:
                 kind, fields = self.channel.receive(deadline)
@@ -288,7 +288,7 @@ class Box:
         return BoxDied("was ended: a cell or a call did not finish in time and could not be interrupted", late=True)
 
     def _died(self) -> Exception:
-        """Why the process is gone."""
+        """Return why the process is gone."""
         end = self.process.wait(GRACE)
         if end is None:
             if not self.process.server.alive:

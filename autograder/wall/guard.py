@@ -1,8 +1,8 @@
-"""What the trusted side keeps, and computes with, of what came out.
+"""Bound what the trusted side keeps, and computes with, of what comes out.
 
-A message that is well formed can still be meant badly: a text of megabytes where a number
-belongs, a list that NumPy would make a gigabyte of, a thousand small answers that fill the
-memory together.  What passes here is plain data of bounded size.
+A well-formed message can still be hostile: a text of megabytes in the place of a number, a list that NumPy would
+turn into a gigabyte, a thousand small answers that fill the memory together.  What passes here is plain data of
+bounded size.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ OBJECT = 100  # bytes, about, of any Python object
 
 
 class Answers:
-    """What came out while one exercise was checked, which has an end."""
+    """A budget of memory for what comes out while one exercise is checked."""
 
     def __init__(self) -> None:
         self.left = MAX_ANSWERS
 
     def plain(self, value: Any) -> Any:
-        """`value` without anything but numbers, arrays, short texts and containers of them.
+        """Return `value` with nothing but numbers, arrays, short texts and containers of them.
 
-        What there is no room for any more becomes an Opaque.
+        What exceeds the budget becomes an Opaque.
 
         Raises
         ------
@@ -66,7 +66,7 @@ class Answers:
 
 
 class Reference:
-    """A right function of `checks.py`, where a student's code calls it in place of its own wrong one."""
+    """A right function of `checks.py` that a student's code calls in place of its own wrong one."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -84,7 +84,7 @@ class Reference:
 
 
 def _leaves(value: Any) -> Iterator[np.ndarray]:
-    """The numbers and arrays in `value`, which may be a cache: a tuple, a list or a dictionary of them."""
+    """Yield the numbers and arrays in `value`, which may be a cache: a tuple, a list or a dictionary of them."""
     if isinstance(value, list | tuple | dict):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _leaves(item)
@@ -95,12 +95,12 @@ def _leaves(value: Any) -> Iterator[np.ndarray]:
 
 
 def call(probe: Probe | Reference, args: list[Any], kwargs: dict[Any, Any]) -> Any:
-    """What `probe` gives on arguments of the student's, which are plain already.
+    """Call `probe` with arguments of the student's, which are plain data already.
 
     Raises
     ------
     Exception
-        Whatever the probe and NumPy make of them; the message is for the student.
+        Whatever the probe and NumPy raise; the message is for the student.
     """
     if isinstance(probe, Reference):
         with np.errstate(all="ignore"):

@@ -1,9 +1,8 @@
-"""IPython's hooks and Python's builtins as they were, while a test cell is run.
+"""Restore IPython's hooks and Python's builtins while a test cell runs.
 
-A plain test cell is run in the student's own interpreter and scored by what it shows, as
-nbgrader does.  That can be no defence against whoever takes the interpreter over; it ends
-the tricks of one line: a transformer that drops every `assert`, a hook that shows the full
-score, an `isinstance` that always agrees.
+A test cell without a check runs in the student's own interpreter and is scored by its outputs, as nbgrader does it.
+This is no defence against a program that takes over the interpreter.  It stops tricks of one line: a transformer
+that drops every `assert`, a hook that shows the full score, an `isinstance` that is always true.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from typing import Any
 from IPython.core.inputtransformer2 import TransformerManager
 from IPython.core.interactiveshell import InteractiveShell
 
-# What a shell asks for every cell, each an object with methods and entries of its own.
+# What a shell uses for every cell, each an object with methods and entries of its own.
 PARTS = ("display_formatter", "displayhook", "display_pub", "display_trap", "events", "compile")
 PRINTERS = ("singleton_printers", "type_printers", "deferred_printers")
 TRANSFORMERS = ("ast_transformers", "input_transformers_post", "input_transformer_manager")
 
 
 class Hooks:
-    """What `shell` and this interpreter run around a cell, as it is now."""
+    """The present state of all that `shell` and this interpreter run around a cell."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         from matplotlib_inline.backend_inline import flush_figures  # which looks for a shell when it is imported
@@ -43,7 +42,7 @@ class Hooks:
 
     @contextlib.contextmanager
     def as_they_were(self) -> Iterator[None]:
-        """While this lasts, no hook of the notebook's is asked; those that a notebook may well have come back."""
+        """Run no hook of the notebook's; at the end, restore those that a notebook may well have."""
         self._restore_methods()
         shell, events, text = self.shell, self.parts["events"], self.text
         own = {name: getattr(shell, name) for name in TRANSFORMERS}
@@ -83,6 +82,6 @@ class Hooks:
 
 
 def _uncover(one: Any) -> None:
-    """Remove from an object what hides a method of its class."""
+    """Remove attributes of an object that hide methods of its class."""
     for name in [name for name in vars(one) if callable(getattr(type(one), name, None))]:
         del vars(one)[name]

@@ -1,10 +1,10 @@
-"""HTML from students, made safe for the browser of whoever reads it.
+"""Make HTML of students safe for the browsers of others.
 
 Outputs are cleaned when they are kept (:mod:`autograder.wall.outputs`), Markdown when a page is
-made: `nbgrader_config.py` puts :func:`markdown2html` and :func:`clean` in the place of nbconvert's
-filters of these names, for feedback pages and formgrader alike.
-nh3 parses as browsers do and writes anew only what is listed here: no scripts, no forms, nothing
-that is fetched from elsewhere, nothing that could lie over the page or pass for a part of it.
+made: `nbgrader_config.py` replaces nbconvert's filters of these names by :func:`markdown2html` and
+:func:`clean`, for feedback pages and formgrader alike.
+nh3 parses as browsers do and writes only what is listed here: no scripts, no forms, nothing that is
+fetched from elsewhere, nothing that could cover the page or look like a part of it.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ STYLES = {
     *("padding", "padding-bottom", "padding-left", "padding-right", "padding-top", "stroke", "stroke-width"),
     *("text-align", "text-decoration", "text-indent", "vertical-align", "white-space", "width", "word-break"),
 }
-# A class is what the page's own styles and scripts make of it: these mean no harm.
+# What a class does depends on the page's own styles and scripts: these are harmless.
 CLASSES = {"dataframe", "anchor-link", "highlight", *STANDARD_TYPES.values()}
 PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml);base64,[A-Za-z0-9+/=\s]*")
 LINK = re.compile(r"(https?://|mailto:)[^\s]*", re.IGNORECASE)
-# No function but a colour, no negative length (it lies over what stands before), no escapes.
+# No function but a colour, no negative length (it would cover what comes before), no escapes.
 STYLE = re.compile(r"(?:rgba?\(|hsla?\(|(?<!\d)-(?![\d.])|[^(\\@-])*", re.IGNORECASE)
-PREFIX = "in-notebook-"  # an id must be none of the page's own
+PREFIX = "in-notebook-"  # an id must differ from those of the page
 
 # HTML's rules for what is not closed copy and compare: what could cost seconds is not cleaned but shown as text.
 COPIED = re.compile(r"<(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)\b", re.IGNORECASE)
@@ -82,7 +82,7 @@ log = logging.getLogger(__name__)
 
 
 def clean(text: Any) -> str:
-    """HTML that shows what `text` shows, and does nothing.
+    """Return HTML that shows what `text` shows, and does nothing.
 
     >>> clean("<p onclick='f()'>1 <b>2<script>f()</script>")
     '<p>1 <b>2</b></p>'
@@ -105,7 +105,7 @@ def clean(text: Any) -> str:
 
 
 def as_text(text: str) -> str:
-    """The beginning of `text`, shown as it is written."""
+    """Return HTML that shows the beginning of `text` as it is written."""
     return f"<p>{NOT_RENDERED}</p><pre>{html.escape(text[:MAX_SHOWN])}</pre>"
 
 
@@ -119,7 +119,7 @@ def _too_involved(text: str) -> bool:
 
 
 def _attribute(tag: str, name: str, value: str) -> str | None:
-    """The value that an attribute has in the end, or None for none."""
+    """Return the cleaned value of an attribute, or None to remove it."""
     match name:
         case "class":
             return " ".join(word for word in value.split() if word in CLASSES) or None
@@ -141,14 +141,14 @@ def _attribute(tag: str, name: str, value: str) -> str | None:
 
 @pass_context
 def markdown2html(context: Any, source: str) -> str:
-    """In place of nbconvert's filter: the same HTML, cleaned."""
+    """Return the HTML of nbconvert's filter, cleaned."""
     page = context.get("resources", {})
     started = time.monotonic()
     if len(source) > MAX_MARKDOWN or page.get(SPENT, 0.0) > MAX_PAGE_SECONDS:
         return as_text(source)
     try:
         return clean(_exporter().markdown2html(context, source))
-    except Exception as error:  # whatever a renderer makes of it, one cell must not cost the page
+    except Exception as error:  # whatever a renderer raises: one cell must not cost the page
         log.warning("Markdown is shown as text, for it could not be rendered: %s", error)
         return as_text(source)
     finally:

@@ -1,4 +1,4 @@
-"""The wire: length-prefixed messages of JSON and npy over one socket.
+"""Send and receive length-prefixed messages of JSON and npy over one socket.
 
 A frame is a header of three unsigned 32-bit integers (the length of the JSON text, the
 number of arrays, the length of all of them), the JSON text, the arrays' lengths, and the
@@ -30,11 +30,11 @@ MAX_CONTAINERS = 300_000  # lists and objects in the JSON text: each is far larg
 
 
 class ProtocolError(Exception):
-    """The other side sent what no honest one would send."""
+    """The other side sent what no honest process sends."""
 
 
 class Closed(Exception):
-    """The other side has gone."""
+    """The other side has closed the socket."""
 
 
 class Late(Exception):
@@ -43,7 +43,7 @@ class Late(Exception):
 
 @dataclass
 class Channel:
-    """Sends and receives messages; `receive` gives each field's values decoded."""
+    """One end of a socket; `receive` returns the fields decoded."""
 
     sock: socket.socket
 
@@ -58,7 +58,7 @@ class Channel:
             If the other side does not read, or is gone.
         """
         tree, arrays = encode(fields)
-        # Half of a surrogate pair, which a Python string can hold, is nothing that UTF-8 can.
+        # A Python string can hold half of a surrogate pair, and UTF-8 cannot.
         text = json.dumps([kind, tree], allow_nan=False, ensure_ascii=False).encode("utf-8", "replace")
         _require_size(len(text), len(arrays), sum(array.nbytes for array in arrays))
         blobs = [to_npy(array) for array in arrays]
@@ -73,7 +73,7 @@ class Channel:
             raise Closed from None
 
     def receive(self, deadline: float | None = None) -> tuple[str, dict[str, Any]]:
-        """The next message: its kind and its fields.
+        """Receive the next message: its kind and its fields.
 
         Raises
         ------
@@ -117,7 +117,7 @@ def _require_size(text: int, arrays: int, total: int) -> None:
 
 
 def _left(deadline: float | None) -> float | None:
-    """Seconds until `deadline`; a deadline that has passed is late, even if data waits."""
+    """Return the seconds until `deadline`; a deadline that has passed is late, even if data waits."""
     if deadline is None:
         return None
     left = deadline - time.monotonic()
@@ -127,7 +127,7 @@ def _left(deadline: float | None) -> float | None:
 
 
 class _Arrays(Sequence[np.ndarray]):
-    """The arrays of a message, each to be had once: a list of a thousand times the same one costs nothing to send."""
+    """The arrays of a message, each of which can be taken once: many references to one would cost nothing to send."""
 
     def __init__(self, arrays: list[np.ndarray]) -> None:
         self.left: list[np.ndarray | None] = [*arrays]
@@ -166,7 +166,7 @@ def _require_few_containers(text: bytes) -> None:
 
 
 def field(fields: dict[str, Any], name: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
-    """The field `name`, which must be of type `kind`; missing or None gives `default`, if there is one."""
+    """Return the field `name`, which must be of type `kind`; if it is missing or None, `default`, if there is one."""
     value = fields.get(name)
     if value is None and default is not None:
         return default

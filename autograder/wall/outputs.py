@@ -1,8 +1,7 @@
-"""The outputs of cells, as a notebook can hold them.
+"""Keep the outputs of cells, in the form that a notebook can hold.
 
-What comes out of a student's process is an output only if nbformat would say so, and only
-as long as there is not too much of it.  It is shown in the browsers of others, so HTML is
-cleaned and what else a page might run is not kept.
+What a student's process sends is kept only if it is an output as nbformat describes it, and only up to a size.  It
+is shown in the browsers of others, so HTML is cleaned, and nothing else that a page might run is kept.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class Output(TypedDict, total=False):
 
 
 class Outputs:
-    """What the cells of one process show.  `cell` is the list of the running cell's outputs."""
+    """The outputs of the cells of one process; `cell` has those of the running cell."""
 
     def __init__(self) -> None:
         self.cell: list[Output] = []
@@ -67,13 +66,13 @@ class Outputs:
         if self.clear_before_next:
             self._clear()
         data = output.get("data", {})
-        if "text/html" in data and not self.full:  # cleaning takes its time
+        if "text/html" in data and not self.full:  # cleaning takes time
             data["text/html"] = clean(data["text/html"])
         size = _size(output)
         room = min(MAX_OF_CELL, MAX_OF_NOTEBOOK - self.size_of_others) - self.size_of_cell
         if self.full or size > room or len(self.cell) >= MAX_OUTPUTS:
             self._note_too_much()
-            if kind == "error" and self.cell[-1]["output_type"] != "error":  # why the cell stopped is told all the same
+            if kind == "error" and self.cell[-1]["output_type"] != "error":  # the reason is kept
                 message = output["evalue"][:MAX_LAST_WORDS]
                 self.cell.append(_of(kind, ename=output["ename"][:100], evalue=message, traceback=[message]))
             return
@@ -106,7 +105,7 @@ class Outputs:
 
 
 def _valid(kind: Any, sent: Mapping[str, Any]) -> Output | None:
-    """The output as nbformat describes it, of the fields that have the right type; None if there are none."""
+    """Return the output as nbformat describes it, with the fields that have the right type; None if it is no output."""
     if kind == "stream":
         name, text = sent.get("name"), sent.get("text")
         return _of(kind, name=name, text=text) if name in ("stdout", "stderr") and isinstance(text, str) else None

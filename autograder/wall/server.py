@@ -1,4 +1,4 @@
-"""The trusted side of the fork server: starts it behind the wall, orders notebooks from it, ends them."""
+"""Start fork servers behind the wall, from the trusted side; let them fork notebooks, and end these."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEPT = 4  # servers of different walls that this process keeps
 
 
 class ServerDied(RuntimeError):
-    """A fork server has ended, and with it the notebooks that were running: none of them is to blame."""
+    """A fork server has ended, and with it the notebooks that were running; none of them is the cause."""
 
 
 @dataclass(frozen=True)
@@ -97,16 +97,16 @@ class Server:
 
     @property
     def alive(self) -> bool:
-        """Whether it can still be ordered from."""
+        """Whether it still runs."""
         return self.process.poll() is None
 
     def close(self) -> None:
-        """End it, and all notebooks that are forks of it."""
+        """End the server, and all notebooks that are forks of it."""
         self.opened.close()
 
     @contextlib.contextmanager
     def fork(self, order: Mapping[str, Any], channel: int, errors: int) -> Iterator[Forked]:
-        """A new notebook's process, which serves on `channel` and writes its last words to `errors`; and its end.
+        """Start a notebook's process, which serves on `channel` and writes errors to `errors`; end it afterwards.
 
         Raises
         ------
@@ -151,11 +151,11 @@ class Forked:
     def __init__(self, server: Server, pid: int, ends: int, report: socket.socket) -> None:
         self.server = server
         self.pid = pid
-        self.ends = ends  # a descriptor of the process, which no other process can come to mean
+        self.ends = ends  # a descriptor of the process, which can never mean another one
         self.report = report
 
     def wait(self, seconds: float) -> End | None:
-        """How it ended, or None if that is not known within `seconds`."""
+        """Return how it ended, or None if that is not known within `seconds`."""
         self.report.settimeout(seconds)
         try:
             said = self.report.recv(MAX_REPORT)
@@ -164,7 +164,7 @@ class Forked:
         return End(**json.loads(said)) if said else None
 
     def kill(self) -> None:
-        """End it, and wait until it is gone."""
+        """End the process, and wait until it is gone."""
         with contextlib.suppress(ProcessLookupError):
             if not self.server.walled:
                 os.killpg(self.pid, signal.SIGKILL)
