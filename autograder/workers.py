@@ -1,4 +1,4 @@
-"""Where submissions are graded: in processes of this machine, or on a Dask cluster."""
+"""Run functions in processes of this machine, or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from .errors import Refused
 
 
 class Workers(Protocol):
-    """What runs functions somewhere else, so many at a time."""
+    """Runs functions elsewhere, `count` at a time."""
 
     @property
     def count(self) -> int:
-        """How many at a time."""
+        """The number of functions that run at a time."""
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
-        """Begin `function(*args)` and give its future."""
+        """Start `function(*args)` and return its future."""
 
     def restart(self) -> None:
-        """End whatever runs, and begin anew; futures that were given before are lost."""
+        """End whatever runs, and start again; earlier futures are lost."""
 
 
 def lost(problem: BaseException | None) -> bool:
-    """Whether a future failed with its worker, which says nothing about what it worked on."""
+    """Return whether a future failed with its worker, which says nothing about the task."""
     return isinstance(problem, BrokenExecutor | CancelledError) or type(problem).__name__ in (
         "KilledWorker",  # Dask's, after several workers in a row
         "ServerDied",
@@ -40,7 +40,7 @@ def lost(problem: BaseException | None) -> bool:
 
 
 def end_with(process: int) -> None:
-    """Let this process end when `process` does, however that ends."""
+    """End this process when `process` ends, in whatever way."""
     ends = os.pidfd_open(process)
 
     def wait() -> None:

@@ -1,8 +1,8 @@
 """The wall between a grader and a student's code.
 
-Out here: `sandbox` (what bubblewrap lets be seen), `server` (orders notebooks), `box` (drives one),
-`guard` and `outputs` (what is kept of what comes out).  In there: `forkserver` (warm, forks),
+The trusted side: `sandbox` (what bubblewrap shows), `server` (has notebooks forked), `box` (drives one),
+`guard` and `outputs` (what is kept of what comes out).  Behind the wall: `forkserver` (warm, forks),
 `namespaces` (keeps forks apart), `inside` (runs the cells), `stubs` (in place of the gradient checker).
-`messages` is the wire between them.
+`messages` carries what passes between them.
 Nothing here is secret: a student may read all of it and gain nothing.
 """

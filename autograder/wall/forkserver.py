@@ -1,4 +1,4 @@
-"""The warm process behind the wall: it has loaded everything once, and every notebook runs in a fork of it.
+"""A warm process behind the wall: it has imported everything once, and every notebook runs in a fork of it.
 
 It never runs a student's code.  For each order (a message with three descriptors) it forks
 
@@ -35,7 +35,7 @@ from . import namespaces
 from .inside import Inside, prepare
 from .messages import Channel
 
-# What notebooks import, so that none of them has to wait for it.
+# What notebooks import, so that none of them has to wait.
 WARM = (
     *("matplotlib.pyplot", "matplotlib_inline.backend_inline", "matplotlib.backends.backend_agg"),
     *("numpy.linalg", "numpy.random", "numpy.testing", "ipywidgets", "asyncio", "concurrent.futures", "unittest"),
@@ -57,11 +57,11 @@ def main(descriptor: int) -> None:
             importlib.import_module(name)
     rehearse(inside)
     calls = namespaces.make_filter() if setting["walled"] else None
-    # What is here now is never garbage, and looking at it again would copy it in every fork.
+    # Nothing that exists now is ever garbage, and a look at it by the collector would copy it in every fork.
     gc.collect()
     gc.freeze()
     control.send(b"ready")
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # how a notebook ended is its warden's to say
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # its warden reports how a notebook ended
     while True:
         order, descriptors, _, _ = socket.recv_fds(control, MAX_ORDER, 3)
         if not order:
@@ -74,7 +74,7 @@ def main(descriptor: int) -> None:
 
 
 def rehearse(inside: Inside) -> None:
-    """Draw a small picture: what Matplotlib makes when it first needs it (fonts, its parser) is there in every fork."""
+    """Draw a small picture, so that what Matplotlib makes on first use (fonts, its parser) is there in every fork."""
     figure = Figure()
     figure.subplots().set(title="a", xlabel="$x$", xticks=[0], yticks=[0])
     figure.savefig(io.BytesIO(), format="png")
@@ -83,7 +83,7 @@ def rehearse(inside: Inside) -> None:
 
 
 def _warden(inside: Inside, calls: Any, order: dict[str, Any], channel: int, errors: int, told: int) -> NoReturn:
-    """Begin a notebook and tell how it ends, on the socket `told`."""
+    """Start a notebook and report on the socket `told` how it ends."""
     report = socket.socket(fileno=told)
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -109,7 +109,7 @@ def _warden(inside: Inside, calls: Any, order: dict[str, Any], channel: int, err
 
 
 def _init(inside: Inside, calls: Any, order: dict[str, Any], channel: int, errors: int) -> NoReturn:
-    """The first process of a notebook: builds its surroundings, starts it, and ends with it."""
+    """Be the first process of a notebook: build its surroundings, start it, and end with it."""
     status = 1
     try:
         os.setsid()
@@ -139,7 +139,7 @@ def _init(inside: Inside, calls: Any, order: dict[str, Any], channel: int, error
 
 
 def _notebook(inside: Inside, calls: Any, channel: int) -> NoReturn:
-    """What runs the student's code."""
+    """Run the student's code."""
     os.nice(5)  # whatever it does, its warden is heard
     for descriptor in range(3, 256):
         if descriptor != channel:
@@ -155,7 +155,7 @@ def _notebook(inside: Inside, calls: Any, channel: int) -> NoReturn:
 
 
 def _reap(notebook: int) -> int:
-    """Wait for the notebook's end, and for orphans until then; gives its status as a shell does."""
+    """Wait for the notebook's end, and for orphans until then; return its status as a shell gives it."""
     while True:
         with contextlib.suppress(ChildProcessError, InterruptedError):
             ended, status = os.wait()
@@ -168,7 +168,7 @@ def _reap(notebook: int) -> int:
 
 
 def _watch(first: int, ends: int, processes: int, order: dict[str, Any]) -> str | None:
-    """Wait for the end of the process `first`; if it uses too much, end it and give the reason."""
+    """Wait for the end of the process `first`; if it uses too much, end it and return the reason."""
     poller = select.poll()
     poller.register(ends, select.POLLIN)
     while not poller.poll(WATCH_MS):
@@ -186,7 +186,7 @@ def _too_much(first: int, processes: int, order: dict[str, Any]) -> str | None:
         return f"it had {threads} processes and threads; {order['processes']} are allowed"
     if sum(pages for _, _, pages in family) * os.sysconf("SC_PAGESIZE") < order["memory"]:
         return None
-    # What forks share was counted for each of them; this counts it once, and takes longer.
+    # Memory that forks share was counted for each of them; this counts it once, and takes longer.
     used = sum(_own_memory(number, processes) for number, _, _ in family)
     if used > order["memory"]:
         return f"all its processes together used more than {order['memory'] >> 20} MB of memory"
@@ -194,7 +194,7 @@ def _too_much(first: int, processes: int, order: dict[str, Any]) -> str | None:
 
 
 def _family(first: int, processes: int) -> Iterator[tuple[int, int, int]]:
-    """The descendants of `first`: number, threads, and pages in memory."""
+    """Yield the descendants of `first`: number, threads, and pages in memory."""
     children: dict[int, list[tuple[int, int, int]]] = {}
     for name in os.listdir(processes):
         if name.isdigit():
@@ -210,7 +210,7 @@ def _family(first: int, processes: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _own_memory(number: int, processes: int) -> int:
-    """Bytes of memory of a process, of what it shares its share."""
+    """Return the bytes of memory of a process, with its part of what it shares."""
     with contextlib.suppress(OSError, StopIteration, ValueError):
         lines = _read(f"{number}/smaps_rollup", processes).splitlines()
         return 1024 * int(next(line.split()[1] for line in lines if line.startswith("Pss:")))

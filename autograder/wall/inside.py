@@ -1,8 +1,7 @@
-"""What runs behind the wall: a shell like a notebook's kernel, driven over one socket.
+"""Run a notebook behind the wall: a shell like a notebook's kernel, driven over one socket.
 
-It runs the cells that it is told to run, sends their outputs, and makes the calls that a
-check asks for.  It knows no expected result, so a student's code that takes this process
-over entirely can still do no more than answer calls.
+It runs the cells that it is told to run, sends their outputs, and makes the calls that a check asks for.  It knows
+no expected result, so a student's code that takes over this process can still only answer calls.
 
 Messages in: file, limits, run, case, step, answer, verdict.
 Messages out: ready, output, check, result, call, done.
@@ -49,14 +48,14 @@ MAX_FLUSHED = 2**24  # … and in all messages of one flush: more than is kept o
 
 
 class Timeout(BaseException):
-    """The time for a cell or a call is over.  Not an Exception, so that a student's `except` lets it pass."""
+    """The time for a cell or a call is over.  It is no Exception, so that a student's `except` does not catch it."""
 
     def _render_traceback_(self) -> list[str]:
         return [*describe(self).where, f"Timeout: {self}"]
 
 
 class Inside:
-    """The shell, the socket, and which cell is running."""
+    """The shell, the socket, and the state of the running cell."""
 
     channel: Channel
     process: int
@@ -72,7 +71,7 @@ class Inside:
         answer_with(self.examine)
 
     def main(self, channel: Channel) -> NoReturn:
-        """Serve on `channel` until the other side is done, and end this process."""
+        """Serve on `channel` until the other side closes it, and end this process."""
         status = 1
         try:
             self.channel, self.process = channel, os.getpid()
@@ -111,9 +110,9 @@ class Inside:
                 error = result.error_before_exec or result.error_in_exec
                 if error is not None and not self.error_shown:  # IPython can be told not to show any
                     self.show_error(type(error), error, traceback.format_exception(error))
-            except Timeout as late:  # a second one, while IPython was busy showing the first
+            except Timeout as late:  # a second one, while IPython was showing the first
                 self.show_error(Timeout, late, [str(late)])
-            except Exception as error:  # IPython itself, on what the student's code has done to it
+            except Exception as error:  # raised by IPython itself, which the student's code has changed
                 self.show_error(type(error), error, traceback.format_exception(error))
         if os.getpid() != self.process:
             os._exit(0)  # a child that the cell has forked; its parent goes on
@@ -123,7 +122,7 @@ class Inside:
 
     @contextlib.contextmanager
     def whole_messages(self) -> Iterator[None]:
-        """A message is not cut in two, neither by Timeout, which waits until it is through, nor by another thread."""
+        """Keep messages whole: Timeout and other threads wait until a message is sent."""
         with self.lock:
             before = self.in_message
             self.in_message = before or threading.current_thread() is threading.main_thread()
@@ -136,7 +135,7 @@ class Inside:
 
     def send(self, kind: str, **fields: Any) -> None:
         if os.getpid() != self.process:
-            return  # what a forked child has to say is not heard
+            return  # a forked child has no say
         with self.whole_messages():
             self.channel.send(kind, **fields)
 
@@ -147,7 +146,7 @@ class Inside:
     # -- checks -------------------------------------------------------------------------
 
     def examine(self, name: str, functions: tuple[Any, ...]) -> float:
-        """Stands in for the public cases: the grader asks, this process answers."""
+        """Take the place of the public cases: the grader asks, and this process answers."""
         if not self.cell_is_check:
             print(f"check({name!r}, …) counts only in its own cell.")
             return 0.0
@@ -169,7 +168,7 @@ class Inside:
 
     @contextlib.contextmanager
     def _in_place(self, stand_ins: dict[str, Any]) -> Iterator[None]:
-        """While this lasts, the notebook's names mean these."""
+        """Give the notebook's names these meanings for a while."""
         names = self.shell.user_ns
         own = {name: names[name] for name in stand_ins if name in names}
         names.update(stand_ins)
@@ -214,7 +213,7 @@ class Inside:
             self.send("output", output=output)
 
     def send_bundle(self, output_type: str, data: dict[str, Any], display_id: str | None = None) -> None:
-        """Send one value in the forms in which it can be shown."""
+        """Send one value in all forms in which it can be shown."""
         texts = {str(mime): _text(value) for mime, value in data.items()}
         for mime, text in texts.items():
             if isinstance(text, str) and len(text) > MAX_TEXT:
@@ -267,7 +266,7 @@ class Inside:
 
 
 class Walled(Session):
-    """A session in which a function argument is answered on the other side of the wall."""
+    """A session in which calls of a function argument are answered on the other side of the wall."""
 
     def __init__(self, inside: Inside, functions: dict[str, Any]) -> None:
         super().__init__(functions)
@@ -280,7 +279,7 @@ class Walled(Session):
         return functools.partial(self._call_out, "") if isinstance(value, Callback) else super()._argument(value)
 
     def stand_in(self, name: str, value: Any) -> Any:
-        """What takes the place of the notebook's `name`: `ShippedCode`, or a function that is answered outside."""
+        """Make what takes the place of the notebook's `name`: shipped code, or a function that is answered outside."""
         return functools.partial(self._call_out, name) if isinstance(value, Callback) else self._argument(value)
 
     def _call_out(self, called: str, /, *args: Any, **kwargs: Any) -> Any:
@@ -336,7 +335,7 @@ class Stream(io.TextIOBase):
 
 
 def make_shell(inside: Inside) -> InteractiveShell:
-    """An IPython shell whose outputs become messages."""
+    """Make an IPython shell whose outputs become messages."""
 
     class Publisher(DisplayPublisher):  # type: ignore[misc]
         def publish(  # type: ignore[no-untyped-def]
@@ -356,19 +355,19 @@ def make_shell(inside: Inside) -> InteractiveShell:
             inside.send_bundle("execute_result", format_dict)
 
         def finish_displayhook(self) -> None:
-            pass  # IPython would end the terminal's line here
+            pass  # here IPython would end the terminal's line
 
     class Shell(InteractiveShell):  # type: ignore[misc]
         def _showtraceback(self, etype: Any, evalue: Any, stb: Sequence[str]) -> None:
             inside.show_error(etype, evalue, stb)
 
         def enable_gui(self, gui: Any = None) -> None:
-            pass  # nothing here has windows; `%matplotlib inline` asks all the same
+            pass  # there are no windows here, but `%matplotlib inline` asks for them
 
         def ask_exit(self) -> None:
             raise SystemExit
 
-    config = Config(HistoryManager={"enabled": False})  # a database of what was typed serves nobody here
+    config = Config(HistoryManager={"enabled": False})  # nobody needs a database of what was typed here
     return Shell.instance(config=config, displayhook_class=Hook, display_pub_class=Publisher)
 
 
@@ -382,7 +381,7 @@ def _text(value: Any) -> Any:
 
 
 class Forbidden(importlib.abc.MetaPathFinder):
-    """Says why a module is missing.  That it is missing does not depend on this."""
+    """Says why a module is missing; it is missing without this too."""
 
     def __init__(self, reasons: Mapping[str, str]) -> None:
         self.reasons = reasons
@@ -394,9 +393,9 @@ class Forbidden(importlib.abc.MetaPathFinder):
 
 
 def put_file(name: str, content: Any) -> None:
-    """Lay out one of the submission's files."""
+    """Write one of the submission's files."""
     path = Path.cwd() / name
-    # One that has no place here (a name too long, a full disk) is missed by the cell that opens it, and told there.
+    # A file that cannot be written here (a name too long, a full disk) fails in the cell that opens it.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.tobytes())
@@ -420,7 +419,7 @@ def prepare(forbidden: Mapping[str, str], withheld: Sequence[str]) -> None:
 
 
 def set_limits(memory: int, cpu_seconds: int, processes: int) -> None:
-    """Set the limits that nothing in this process can lift again."""
+    """Set limits that nothing in this process can raise again."""
     for limit, value in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, cpu_seconds),

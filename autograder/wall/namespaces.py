@@ -1,6 +1,6 @@
-"""The kernel's walls between one notebook and the next, for which Python 3.11 has no names.
+"""The kernel's walls between notebooks: system calls that Python 3.11 has no functions for.
 
-All of it is done by processes of the grader and of the wall itself, before a line of a student's runs in them.
+Processes of the grader and of the wall call them before any line of a student's code runs there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 4, 24
 CAPABILITY_VERSION_3 = 0x20080522
 
-# What no exercise needs, and what break-outs are made of.
+# System calls that no exercise needs and that break-outs are made of.
 REFUSED_CALLS = (
     *("unshare", "setns", "mount", "umount2", "pivot_root", "chroot"),
     *("open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr"),
@@ -49,7 +49,7 @@ def isolate() -> None:
     _require(_libc.unshare(NEWUSER | NEWNS | NEWIPC | NEWPID | NEWUTS | NEWNET))
     for name, line in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
         Path(f"/proc/self/{name}").write_text(line)
-    with socket.socket() as any_socket:  # the new network has one interface, to itself, which is down
+    with socket.socket() as any_socket:  # the new network has one interface, the loopback, which is down
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
 
 
@@ -59,18 +59,18 @@ def mount_empty(place: str, size: int) -> None:
 
 
 def mount_proc() -> None:
-    """A `/proc` that shows this PID namespace alone; where the kernel does not allow one, an empty folder."""
+    """Mount a `/proc` that shows this PID namespace alone, or an empty folder where the kernel allows none."""
     try:
         _mount("proc", "/proc", NOSUID | NODEV | NOEXEC)
     except OSError:
         _mount("tmpfs", "/proc", NOSUID | NODEV | NOEXEC, "size=4k,mode=0555")
         return
-    with contextlib.suppress(OSError):  # not every kernel lets this be said here; seccomp says it too
+    with contextlib.suppress(OSError):  # not every kernel allows this; seccomp forbids it too
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
 
 
 def drop_capabilities() -> None:
-    """Give up every capability, so that no program that is started can get one back."""
+    """Drop all capabilities, so that no program that is started can get one back."""
     number = 0
     while _libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0) == 0:
         number += 1
@@ -79,14 +79,14 @@ def drop_capabilities() -> None:
 
 
 def die_with_parent() -> None:
-    """Let this process be killed when its parent ends, and be out of reach of others of the same user."""
+    """Have this process killed when its parent ends, and keep others of the same user from reaching it."""
     _require(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
     _require(_libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 
 
 def make_filter() -> Any:
-    """The filter of system calls under which students' code runs; `load()` puts it in force."""
-    import pyseccomp  # needs libseccomp, which only those miss who grade
+    """Make the filter of system calls under which students' code runs; `load()` puts it in force."""
+    import pyseccomp  # needs libseccomp, which only graders have
 
     calls = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     refused = pyseccomp.ERRNO(errno.EPERM)
