@@ -91,15 +91,15 @@ def _proved(failing: list[Verdict], explanations: dict[str, tuple[str, ...]]) ->
     Only the first under each name counts, and for each part of the points only its first failing case, since one cause
     can show in many ways.
     """
-    told: set[str] = set()
+    named: set[str] = set()
     began: dict[str, str] = {}
     for verdict in failing:
         explanation = explanations.get(verdict.name)
-        if not verdict.code or verdict.name in told:
+        if not verdict.code or verdict.name in named:
             continue
         if explanation and (_fits(verdict, explanation) or verdict.code == "not-finite"):
             continue
-        told.add(verdict.name)
+        named.add(verdict.name)
         if began.setdefault(verdict.part, verdict.case) == verdict.case:
             yield verdict.code, f"{verdict.name} {verdict.message}"
 
@@ -117,49 +117,39 @@ def _explanations(exercise: Exercise, looked_at: dict[str, list[Verdict]]) -> di
     explanations: dict[str, tuple[str, ...]] = {}
     for candidates in ([(code,) for code in codes], list(combinations(exercise.mistakes, 2))):
         left = [name for name in looked_at if name not in explanations]
-        explained = {
-            name: [explanation for explanation in candidates if _explains(explanation, looked_at[name])]
-            for name in left
-        }
-        common = next(
-            (
-                explanation
-                for explanation in candidates
-                if left and all(explanation in explained[name] for name in left)
-            ),
-            None,
-        )
-        explanations |= {name: common or told[0] for name, told in explained.items() if told}
+        fitting = {name: [mistakes for mistakes in candidates if _explain(mistakes, looked_at[name])] for name in left}
+        common = next((mistakes for mistakes in candidates if left and all(mistakes in fitting[n] for n in left)), None)
+        explanations |= {name: common or fits[0] for name, fits in fitting.items() if fits}
     return {name: explanations.get(name, ()) for name in looked_at}
 
 
-def _explains(explanation: tuple[str, ...], verdicts: list[Verdict]) -> bool:
-    """Return whether the mistakes in `explanation` together give every value, and each of them changes a wrong one.
+def _explain(mistakes: tuple[str, ...], verdicts: list[Verdict]) -> bool:
+    """Return whether the mistakes together give every value, and each of them changes a wrong one.
 
     A value with a mistake that its comparison proves (an overflow, a shape) may disagree; but less than half of the
-    values may be of this kind, and the explanation must then change a value of another kind.
+    values may be of this kind, and the mistakes must then change a value of another kind.
     """
     others = 0
-    its_doing = []
+    changed = []
     for verdict in verdicts:
-        if _fits(verdict, explanation):
+        if _fits(verdict, mistakes):
             if not verdict.ok:
-                its_doing.append(verdict)
+                changed.append(verdict)
         elif verdict.code:
             others += 1
         else:
             return False
-    if not all(any(_gives(verdict, code) is not None for verdict in its_doing) for code in explanation):
+    if not all(any(_gives(verdict, code) is not None for verdict in changed) for code in mistakes):
         return False
     if not others:
-        return bool(its_doing)
-    return 2 * others < len(verdicts) and not all(verdict.code for verdict in its_doing)
+        return bool(changed)
+    return 2 * others < len(verdicts) and not all(verdict.code for verdict in changed)
 
 
-def _fits(verdict: Verdict, explanation: tuple[str, ...]) -> bool:
+def _fits(verdict: Verdict, mistakes: tuple[str, ...]) -> bool:
     assert verdict.expected is not None
     row = bool(verdict.expected.options.get("row"))
-    values = [value for value in (_gives(verdict, code) for code in explanation) if value is not None]
+    values = [value for value in (_gives(verdict, code) for code in mistakes) if value is not None]
     if not values:
         return verdict.ok  # a mistake without a result for this value does not change it
     if len(values) == 1:

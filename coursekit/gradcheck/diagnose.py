@@ -28,7 +28,7 @@ from .faults import faults
 from .known_losses import as_known_loss
 from .numeric import Scalar
 from .problem import Problem
-from .recording import Fault
+from .recording import Fault, Recording
 
 LEFT = 1e-3  # the share of the difference that a mistake may leave unexplained, in norm
 PATIENCE = 1.0  # seconds for faults, and again for pairs of them
@@ -112,29 +112,17 @@ def explain(problem: Problem, scalar: Scalar, wrongs: Sequence[Wrong], arranged:
     return diagnose(exact, context)
 
 
-GOOD = (False, 1)
 LONGEST = 2  # mistakes at once; more of them could explain anything by chance
+FEW = 3  # entries; fewer may agree with a pair of mistakes by chance
 
 
 def diagnose(wrongs: Sequence[Wrong], context: Context) -> list[Finding]:
     """Return the fewest mistakes that explain the wrong gradients; a gradient without an explanation has no finding."""
     explanations = {wrong.name: list(_simple(wrong, context)) for wrong in wrongs}
-    if context.record is not None and any(_best(told) > GOOD for told in explanations.values()):
-        until = perf_counter() + PATIENCE
-        effects = []
-        for fault in faults(context.record):
-            effects.append((fault, context.record.gradients(fault)))
-            if perf_counter() > until:
-                break
+    if context.record is not None and any(_best(known) > (False, 1) for known in explanations.values()):
+        effects = _effects(context.record)
         for wrong in wrongs:
-            columns = [
-                Candidate(
-                    (Finding(fault.code, fault.message),), gradients[wrong.name], context.record.penalty[wrong.name]
-                )
-                for fault, gradients in effects
-                if not np.array_equal(gradients[wrong.name], context.record.data[wrong.name])
-            ]
-            explanations[wrong.name] += _scaled(wrong, columns, context)
+            explanations[wrong.name] += _one_fault(wrong, context, effects)
         until = perf_counter() + PATIENCE
         for wrong in wrongs:
             if _best(explanations[wrong.name]) > (False, LONGEST) and min(context.sizes, default=FEW) >= FEW:
@@ -146,51 +134,48 @@ def diagnose(wrongs: Sequence[Wrong], context: Context) -> list[Finding]:
 
 def _one_factor(wrongs: Sequence[Wrong]) -> list[Finding]:
     """Return the factor that all parameters share; one small parameter alone could not prove it."""
-    got = np.concatenate([wrong.got[wrong.usable] for wrong in wrongs]) if wrongs else np.zeros(0)
-    right = np.concatenate([wrong.right[wrong.usable] for wrong in wrongs]) if wrongs else np.zeros(0)
+    if len(wrongs) < 2:
+        return []
+    got = np.concatenate([wrong.got[wrong.usable] for wrong in wrongs])
+    right = np.concatenate([wrong.right[wrong.usable] for wrong in wrongs])
     factor = _coefficient(got, right)
     left, difference = np.linalg.norm(got - factor * right), np.linalg.norm(got - right)
-    if len(wrongs) < 2 or np.count_nonzero(right) < 4 or not factor or left > LEFT * difference:
+    if np.count_nonzero(right) < 4 or not factor or left > LEFT * difference:
         return []
     share = float(1 - (left / difference) ** 2)
     of = tuple(wrong.name for wrong in wrongs)
     return [replace(claim, explains=share, of=of) for claim in of_factor(factor, {}, "The gradient")]
 
 
-FEW = 3  # entries; fewer may agree with a pair of mistakes by chance
-
-
 def _fewest(explanations: dict[str, list[Explanation]], entries: dict[str, int]) -> list[Finding]:
     """Choose one explanation for each parameter: the shortest, and of these one that other parameters share."""
-    shortest = {
-        name: [
-            explanation
-            for explanation in told
-            if explanation.rank == _best(told) and len(explanation.claims) <= LONGEST
-        ]
-        for name, told in explanations.items()
-    }
+    shortest = {name: _shortest(known) for name, known in explanations.items()}
     counts = Counter(
-        key for told in shortest.values() for key in {_key(c) for explanation in told for c in explanation.claims}
+        key for known in shortest.values() for key in {_key(claim) for one in known for claim in one.claims}
     )
     found: dict[Any, Finding] = {}
-    for name, told in shortest.items():
-        if not told:
+    for name, known in shortest.items():
+        if not known:
             continue
-        explanation = max(told, key=lambda explanation: min(counts[_key(claim)] for claim in explanation.claims))
-        claims, share = explanation.claims, explanation.share
-        if len(claims) > 1 and entries[name] < FEW and all(counts[_key(claim)] < 2 for claim in claims):
+        chosen = max(known, key=lambda one: min(counts[_key(claim)] for claim in one.claims))
+        alone = all(counts[_key(claim)] < 2 for claim in chosen.claims)
+        if len(chosen.claims) > 1 and entries[name] < FEW and alone:
             continue
-        for claim in claims:
-            before = found.get(_key(claim), replace(claim, explains=share))
-            found[_key(claim)] = replace(before, explains=min(share, before.explains or 0), of=(*before.of, name))
+        for claim in chosen.claims:
+            before = found.get(_key(claim), replace(claim, explains=chosen.share))
+            share = min(chosen.share, before.explains or 0)
+            found[_key(claim)] = replace(before, explains=share, of=(*before.of, name))
     return list(found.values())
 
 
-def _best(told: Sequence[Explanation]) -> tuple[bool, int]:
-    return min(
-        (explanation.rank for explanation in told if len(explanation.claims) <= LONGEST), default=(True, LONGEST + 1)
-    )
+def _shortest(known: Sequence[Explanation]) -> list[Explanation]:
+    best = _best(known)
+    return [one for one in known if one.rank == best and len(one.claims) <= LONGEST]
+
+
+def _best(known: Sequence[Explanation]) -> tuple[bool, int]:
+    """Return the rank of the best explanation."""
+    return min((one.rank for one in known if len(one.claims) <= LONGEST), default=(True, LONGEST + 1))
 
 
 def _key(claim: Finding) -> tuple[str, str]:
@@ -200,44 +185,67 @@ def _key(claim: Finding) -> tuple[str, str]:
 # --- One parameter --------------------------------------------------------------------------------------
 
 
-def _simple(wrong: Wrong, context: Context) -> Iterator[Explanation]:
+def _simple(wrong: Wrong, context: Context) -> list[Explanation]:
+    """Return the explanations without a fault: factors, other orders of the entries, other functions."""
     record, name = context.record, wrong.name
     penalty = record.penalty[name] if record is not None else context.penalties.get(name)
     data = record.data[name] if record is not None else wrong.right - (0 if penalty is None else penalty)
-    columns = [Candidate((), data, penalty)]
-    columns += [Candidate((claim,), d[name], p.get(name)) for claim, d, p in context.variants]
-    yield from _scaled(wrong, columns, context)
+    candidates = [Candidate((), data, penalty)]
+    candidates += [Candidate((claim,), d[name], p.get(name)) for claim, d, p in context.variants]
+    return _explained_by(candidates, wrong, context)
 
 
-def _scaled(wrong: Wrong, columns: Iterable[Candidate], context: Context) -> list[Explanation]:
-    told: list[Explanation] = []
-    for column in columns:
-        for arranged in _arrangements(column, wrong):
-            told.extend(_proportions(wrong, arranged, context))
-    return told
+def _explained_by(candidates: Iterable[Candidate], wrong: Wrong, context: Context) -> list[Explanation]:
+    return [
+        explanation
+        for candidate in candidates
+        for arranged in _arrangements(candidate, wrong)
+        for explanation in _proportions(wrong, arranged, context)
+    ]
 
 
-def _two_faults(
-    wrong: Wrong, context: Context, effects: Sequence[tuple[Fault, dict[str, Array]]], until: float
-) -> list[Explanation]:
+Effects = Sequence[tuple[Fault, dict[str, Array]]]  # faults, and the gradients with them
+
+
+def _effects(record: Recording) -> Effects:
+    """Return the gradients with each possible fault, as many as there is time for."""
+    until = perf_counter() + PATIENCE
+    effects = []
+    for fault in faults(record):
+        effects.append((fault, record.gradients(fault)))
+        if perf_counter() > until:
+            break
+    return effects
+
+
+def _one_fault(wrong: Wrong, context: Context, effects: Effects) -> list[Explanation]:
     record = context.record
     assert record is not None
-    felt = [fault for fault, gradients in effects if not np.array_equal(gradients[wrong.name], record.data[wrong.name])]
-    told: list[Explanation] = []
+    candidates = [
+        Candidate((Finding(fault.code, fault.message),), gradients[wrong.name], record.penalty[wrong.name])
+        for fault, gradients in effects
+        if not np.array_equal(gradients[wrong.name], record.data[wrong.name])
+    ]
+    return _explained_by(candidates, wrong, context)
+
+
+def _two_faults(wrong: Wrong, context: Context, effects: Effects, until: float) -> list[Explanation]:
+    record, name = context.record, wrong.name
+    assert record is not None
+    felt = [fault for fault, gradients in effects if not np.array_equal(gradients[name], record.data[name])]
+    explanations: list[Explanation] = []
     for first, second in combinations(felt, 2):
         if first.code == second.code:
             continue
         if perf_counter() > until:
             break
         claims = Finding(first.code, first.message), Finding(second.code, second.message)
-        gradient = record.gradients(first.and_also(second))[wrong.name]
-        told.extend(
-            _proportions(wrong, Candidate(claims, gradient, record.penalty[wrong.name]), context, as_it_is=True)
-        )
-    return told
+        candidate = Candidate(claims, record.gradients(first.and_also(second))[name], record.penalty[name])
+        explanations += _proportions(wrong, candidate, context, as_it_is=True)
+    return explanations
 
 
-# --- The same numbers, otherwise arranged ---------------------------------------------------------------------
+# --- The same numbers in another order ---------------------------------------------------------------------
 
 TRANSPOSED = Finding("transposed", "Rows and columns are exchanged: the gradient is transposed.")
 

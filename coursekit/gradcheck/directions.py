@@ -41,7 +41,7 @@ def compare_along(
     for key, x in problem.point.items():
         if got[key].shape != x.shape:
             text = f"The gradient has shape {got[key].shape} and the parameter {x.shape}: they must be the same."
-            claims = dict.fromkeys([*findings, Finding("wrong-shape", text, None, (key,))])
+            claims = dict.fromkeys([*findings, Finding("wrong-shape", text, of=(key,))])
             return GradientReport(False, 1.0, tuple(claims), (ParameterReport(key, x.shape, None, got[key]),))
     error_in = _errors(problem, scalar, got, directions)
     tolerance = 1e-3 if takes_float32(problem, got) else 1e-6
@@ -58,9 +58,9 @@ def compare_along(
         off = off or [max(errors, key=lambda key: errors[key])]
     compared, wrongs = _beside_the_engine(problem, scalar, got, errors, off)
     findings += explain(problem, scalar, wrongs)
-    told = {key for finding in findings for key in finding.of}
+    named = {key for finding in findings for key in finding.of}
     text = f"Along {directions} random directions its slope is not that of the function; why, is not clear."
-    findings += [Finding("unknown", text, None, (key,)) for key in off if key not in told]
+    findings += [Finding("unknown", text, of=(key,)) for key in off if key not in named]
     ok = not off and not findings
     return GradientReport(ok, max(errors.values(), default=0.0), tuple(dict.fromkeys(findings)), tuple(compared))
 

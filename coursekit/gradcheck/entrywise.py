@@ -124,7 +124,7 @@ def _compare_one(problem: Problem, key: str, got: Array, measured: Measured, pre
         return replace(part, findings=(overflowed(problem, key, infinite, got),))
     if not right.any() and not measured.kinks.any():
         text = f"The function does not change when {key} moves. Does it use {key}, or round its result?"
-        return replace(part, findings=(Finding("unknown", text, None, (key,)),))
+        return replace(part, findings=(Finding("unknown", text, of=(key,)),))
     if is_rounded(got, measured):
         rounded = Finding("integer-input", ROUNDED, 1.0, (key,))
         if got.dtype.kind in "iu":
@@ -154,20 +154,20 @@ def _explanations(
     """Return further findings, so that each wrong gradient has at least one, together with the `known` ones."""
     arranged = {part.compared.name: part.arranged for part in parts if part.arranged}
     findings = [*known, *explain(problem, scalar, [part.wrong for part in parts if part.wrong], arranged)]
-    told = _told(findings)
+    named = _named_in(findings)
     for key, claims in arranged.items():
         codes = {claim.code for claim in claims}
-        if key not in told or not any(finding.code in codes for finding in findings):
+        if key not in named or not any(finding.code in codes for finding in findings):
             findings += [replace(claim, of=(key,)) for claim in claims]
-    told = _told(finding for finding in findings if finding.code not in REMARKS)
-    findings += [finding for key, finding in rounded.items() if key not in told]
-    told |= set(rounded)
+    named = _named_in(finding for finding in findings if finding.code not in REMARKS)
+    findings += [finding for key, finding in rounded.items() if key not in named]
+    named |= set(rounded)
     wrong = [part.compared for part in parts if not part.compared.ok]
-    findings += [_unexplained(one) for one in wrong if one.name not in told]
+    findings += [_unexplained(one) for one in wrong if one.name not in named]
     return findings[len(known) :]
 
 
-def _told(findings: Iterable[Finding]) -> set[str]:
+def _named_in(findings: Iterable[Finding]) -> set[str]:
     return {key for finding in findings for key in finding.of}
 
 
@@ -178,9 +178,9 @@ def _once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def _unexplained(one: ParameterReport) -> Finding:
     """Return the finding on a gradient that no known mistake explains: where it is wrong."""
     if one.wrong is None or one.got is None or one.right is None:
-        return Finding("unknown", "It cannot be compared.", None, (one.name,))
+        return Finding("unknown", "It cannot be compared.", of=(one.name,))
     text = f"{entries_are(one.wrong)} wrong{_place(one.wrong)}; no known mistake explains it."
-    return Finding("unknown", text, None, (one.name,))
+    return Finding("unknown", text, of=(one.name,))
 
 
 def _place(wrong: Array) -> str:

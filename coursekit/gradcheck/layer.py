@@ -115,8 +115,8 @@ def _not_proportional(key: str, once: Array, twice: Array, none: Array) -> Findi
         return None
     if once.shape == twice.shape and np.allclose(once, twice, rtol=1e-6):
         text = "The upstream gradient is ignored: the result is the same whatever comes from above."
-        return Finding("upstream-ignored", text, None, (key,))
+        return Finding("upstream-ignored", text, of=(key,))
     if np.any(none) or not np.allclose(twice, 2 * once, rtol=1e-4, atol=1e-6 * np.max(np.abs(once))):
         text = "The gradient is not proportional to the upstream gradient: it must be multiplied by it, once."
-        return Finding("not-linear", text, None, (key,))
+        return Finding("not-linear", text, of=(key,))
     return None

@@ -97,17 +97,17 @@ def remarks_on(key: str, got: Array, measured: Measured, single: bool) -> list[F
             f"The function has a kink here (in {int(there.sum())} of {there.size} entries): it has no derivative, and "
             "every number between its slopes is as right as any other. The gradient is one of them."
         )
-        remarks.append(Finding("kink", text, None, (key,)))
+        remarks.append(Finding("kink", text, of=(key,)))
     norm, hidden = float(np.linalg.norm(measured.gradient)), float(np.linalg.norm(measured.slack))
     if hidden > 1e-3 * norm > 0 and np.any(got):
         text = (
             "The function's values are so large beside its gradient that rounding hides errors of "
             f"{100 * hidden / norm:.2g} %. Leave out what is constant in it."
         )
-        remarks.append(Finding("imprecise", text, None, (key,)))
+        remarks.append(Finding("imprecise", text, of=(key,)))
     if single and not measured.close(got.astype(float), TOLERANCE).all():
         text = "Right as far as float32 goes: it has 7 digits. For a sharper test use float64."
-        remarks.append(Finding("float32", text, None, (key,)))
+        remarks.append(Finding("float32", text, of=(key,)))
     return remarks
 
 

@@ -105,11 +105,11 @@ class GradientReport(Renderable):
 
     def section(self) -> Section:
         blocks: list[Block] = [Found(finding, code_style="white-space:nowrap") for finding in self.findings]
-        for one in self._told():
+        for one in self._shown():
             blocks += _numbers(one)
         return Section(RIGHT if self.ok else WRONG, self.headline(), tuple(blocks))
 
-    def _told(self) -> tuple[ParameterReport, ...]:
+    def _shown(self) -> tuple[ParameterReport, ...]:
         """Return the parameters to show: all, or none if everything is right."""
         return () if all(one.ok for one in self.compared) else self.compared
 
