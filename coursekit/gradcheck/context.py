@@ -84,22 +84,20 @@ def sizes_in(problem: Problem) -> dict[int, str]:
     sizes: dict[int, str] = {}
     for key, array in [*arrays_in_sight(problem.raw, problem.args), *problem.point.items()]:
         for axis, n in enumerate(np.shape(array)):
-            what = (
-                ("rows", "columns")[axis]
-                if np.ndim(array) == 2
-                else "entries"
-                if np.ndim(array) == 1
-                else f"axis {axis}"
-            )
             if n > 2:
-                sizes.setdefault(
-                    n, f"{n} is the number of {what} of {key}" if "axis" not in what else f"{n} is {what} of {key}"
-                )
+                sizes.setdefault(n, f"{n} is {_counted(np.ndim(array), axis)} of {key}")
     if problem.upstream is not None:
         for n in np.shape(problem.upstream):
             if n > 2:
                 sizes.setdefault(n, f"{n} is a length of the result")
     return sizes
+
+
+def _counted(ndim: int, axis: int) -> str:
+    """Return what the length of an axis counts."""
+    if ndim > 2:
+        return f"axis {axis}"
+    return f"the number of {('rows', 'columns')[axis] if ndim == 2 else 'entries'}"
 
 
 def penalties_of(problem: Problem, scalar: Scalar) -> dict[str, Array]:
