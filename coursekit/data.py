@@ -23,7 +23,8 @@ import numbers
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from coursekit._typing import Array
 
 __all__ = ["Digits", "digit_images", "load_digits", "spirals"]
 
@@ -42,12 +43,12 @@ class Digits(NamedTuple):
         The digit in each row, 0 to 9, int64.
     """
 
-    X_train: NDArray[np.float64]
-    y_train: NDArray[np.int64]
-    X_val: NDArray[np.float64]
-    y_val: NDArray[np.int64]
-    X_test: NDArray[np.float64]
-    y_test: NDArray[np.int64]
+    X_train: Array
+    y_train: Array
+    X_val: Array
+    y_val: Array
+    X_test: Array
+    y_test: Array
 
 
 def load_digits(*, bias: bool = True, seed: int = 0) -> Digits:
@@ -96,7 +97,7 @@ def load_digits(*, bias: bool = True, seed: int = 0) -> Digits:
     return Digits(X[train], y[train], X[val], y[val], X[test], y[test])
 
 
-def digit_images() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def digit_images() -> tuple[Array, Array]:
     """Return all digits as 8×8 images, as they were scanned.
 
     Returns
@@ -130,7 +131,7 @@ def spirals(
     num_classes: int = 3,
     noise: float = 0.2,
     rng: int | np.random.Generator = 0,
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+) -> tuple[Array, Array]:
     """Draw points on the arms of a spiral, one arm per class.
 
     A linear classifier gets about half of them right, a network with one
@@ -177,7 +178,7 @@ def spirals(
 
 
 @functools.cache
-def _stored_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _stored_digits() -> tuple[Array, Array]:
     """Read the file once.  The arrays are read-only, because all callers share them."""
     stored = importlib.resources.files("coursekit") / "_data" / "digits.npz"
     with stored.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
