@@ -12,7 +12,7 @@ PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
 .PHONY: demo test quick lint pins clean wall
 
 demo: $(RUN) wall          ## grade a class of sample submissions from end to end
-	@$(BIN)/python -m autograder.demo
+	@$(BIN)/python tests/students/demo.py
 
 test: $(DEV) wall          ## all tests
 	$(PYTEST)

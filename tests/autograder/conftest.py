@@ -8,9 +8,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from demo import make_course
 from tiny import make
 
-from autograder import demo
 from autograder.course import Course
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ def one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Course:
-    return demo.make_course(tmp_path_factory.mktemp("released") / "course", ["linear_classifiers"])
+    return make_course(tmp_path_factory.mktemp("released") / "course", ["linear_classifiers"])
 
 
 @pytest.fixture

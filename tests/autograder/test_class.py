@@ -6,12 +6,13 @@ import re
 import shutil
 from pathlib import Path
 
+import demo
 import pytest
 from in_class import SLUG, nbgrader, scores
 from nbgrader.api import Gradebook
+from programs import demo_class
 from rich.console import Console
 
-from autograder import demo, samples
 from autograder.course import Course
 from autograder.feedback import feedback
 from autograder.records import read_all
@@ -21,8 +22,8 @@ from autograder.summary import class_summary
 # One worker grades the class that most of these look at.
 pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow]
 
-SAMPLES = samples.SAMPLES[SLUG]
-LIMITS = samples.LIMITS[SLUG]
+CLASS = demo_class(SLUG)
+LIMITS = demo.LIMITS[SLUG]
 
 
 # -- the demo class, both ways ------------------------------------------------------------------
@@ -32,16 +33,16 @@ LIMITS = samples.LIMITS[SLUG]
 def graded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Course, dict[str, dict]]:
     """The demo's class of twelve, graded by `autograder grade`, and its records by student."""
     course = demo.make_course(tmp_path_factory.mktemp("class") / "course", [SLUG])
-    for sample in SAMPLES:
-        demo.hand_in(course, SLUG, sample)
+    for student in CLASS:
+        demo.hand_in(course, SLUG, student)
     records = ClassRun(course, SLUG, LIMITS).run()
     return course, {record["student"]: record for record in records}
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.student)
-def test_every_sample_gets_the_scores_and_the_findings_that_it_deserves(graded, sample) -> None:
+@pytest.mark.parametrize("student", CLASS, ids=lambda student: student.name)
+def test_every_student_gets_the_scores_and_the_findings_that_are_deserved(graded, student) -> None:
     course, records = graded
-    assert demo.differences(sample, demo.full_marks(course, SLUG), records[sample.student]) == []
+    assert demo.differences(student, demo.full_marks(course, SLUG), records[student.name]) == []
 
 
 def test_a_submission_that_replaces_check_patches_numpy_and_prints_floats_gets_nothing(graded) -> None:
@@ -62,7 +63,7 @@ def test_nbgrader_autograde_gives_the_same_scores(graded, tmp_path: Path) -> Non
     assert "for student 'ivo'" in done.stderr
     assert "Traceback" not in done.stdout
     assert scores(other) == scores(course)
-    assert len(scores(other)) == 13 * len(SAMPLES)
+    assert len(scores(other)) == 13 * len(CLASS)
 
 
 def test_the_readme_shows_what_is_printed_of_the_class(graded, repository: Path) -> None:
@@ -79,7 +80,7 @@ def test_the_readme_shows_what_is_printed_of_the_class(graded, repository: Path)
 def test_feedback_says_what_was_found(graded) -> None:
     course, _ = graded
     pages = {page.parent.parent.name: page.read_text() for page in feedback(course, SLUG)}
-    assert sorted(pages) == sorted(sample.student for sample in SAMPLES)
+    assert sorted(pages) == sorted(student.name for student in CLASS)
     assert "The sum over the examples is not divided by their number N." in pages["cleo"]
     assert "Is there an endless loop?" in pages["gus"]
     assert "rename the notebook" in pages["ivo"]

@@ -11,11 +11,11 @@ from pathlib import Path
 import nbformat
 import pytest
 import stock_scores
+from demo import make_course
 from nbgrader.api import Gradebook
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
-from autograder import demo
 from autograder.run import ClassRun, Course
 
 pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow]
@@ -104,7 +104,7 @@ RESULTS = {  # how a test cell ends, and what it is worth
 
 def plain_course(root: Path, repository: Path) -> Course:
     """A course with the assignment `plain`: a test cell for each of RESULTS, and no checks."""
-    course = demo.make_course(root, [], repository)
+    course = make_course(root, [], repository)
     imports = nbformat.v4.new_code_cell("import logging, sys, warnings\n\nimport numpy as np", id="imports")
     about = {"grade": True, "solution": False, "locked": True, "task": False, "points": POINTS, "schema_version": 3}
     tests = [
