@@ -13,22 +13,21 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import io
 import os
 import sys
-import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 if __name__ == "__main__":
-    # BLAS reads these when numpy gets imported; the students' solutions are in the tests.
+    # BLAS reads these when numpy gets imported; the programs are with the tests.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
-    sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir, "autograder"))
+    sys.path.insert(0, os.path.join(os.path.dirname(__file__), os.pardir, "students"))
 
-from assessed import REPOSITORY, Assessed
+from assessed import Assessed, assessed, codes
+from programs import SLUGS, first, right, wrong
 
 from coursekit.checks.judge import examine
 from coursekit.checks.report import Report
@@ -68,54 +67,28 @@ class Row:
     bank_named: Tally = field(default_factory=Tally)
 
 
-def written_by_students(slug: str) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, tuple[str, str]]]]:
-    """The right solutions of `slug` and its mistakes as source code with the code to be named, by exercise."""
-    tests = importlib.import_module(f"test_{slug}")
-    right = {
-        name: {title: textwrap.dedent(source) for title, source in ways.items()} for name, ways in tests.WRITTEN.items()
-    }
-    return right, {name: dict(_mistakes(stories, right[name])) for name, stories in tests.WRONG.items()}
-
-
-def _mistakes(stories: Any, right: dict[str, str]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Sources with codes: given as they are, or as replacements in one of the right solutions."""
-    base = next(iter(right.values()))
-    if isinstance(stories, tuple):
-        base, stories = right[stories[0]], stories[1]
-    for title, story in stories.items():
-        if isinstance(story[0], str) and isinstance(story[1], str) and len(story) == 2:
-            yield title, (textwrap.dedent(story[0]), story[1])
-            continue
-        edits, codes = (story[0], story[1]) if not isinstance(story[0], str) else (((story[0], story[1]),), story[2])
-        source = base + "\n"
-        for old, new in edits:
-            source = source.replace(old, new)
-        yield title, (source, codes[0] if codes else "")
-
-
 def judged(slug: str) -> Iterator[Row]:
     """A row for each exercise of `slug`."""
-    assessed = Assessed(slug)
-    right, wrong = written_by_students(slug)
-    for name in assessed.assignment.described:
+    about = assessed(slug)
+    for name in about.assignment.described:
         row = Row(name)
-        for title, source in right.get(name, {}).items():
-            row.right.add(all(assessed.graded(name, source, one).passed for one in STUDENTS), title)
-        for title, (source, code) in wrong.get(name, {}).items():
-            reports = [assessed.graded(name, source, one) for one in STUDENTS]
-            row.rejected.add(all(report.score < report.points for report in reports), title)
-            if code:
-                row.named.add(all(code.partition("/")[0] in codes(report) for report in reports), title)
-        exercise = assessed.exercise(name, STUDENTS[0])
+        for program in right(slug)[name].values():
+            row.right.add(all(about.graded(name, program.source, one).passed for one in STUDENTS), program.title)
+        for program in wrong(slug)[name].values():
+            reports = [about.graded(name, program.source, one) for one in STUDENTS]
+            row.rejected.add(all(report.score < report.points for report in reports), program.title)
+            for code in program.says[0][:1]:
+                row.named.add(all(code in codes(report) for report in reports), program.title)
+        exercise = about.exercise(name, STUDENTS[0])
         expected = [item for made in exercise.cases for step in made.steps for item in step.expected]
         if all(item.compare in VALUES for item in expected):
             for code in dict.fromkeys(code for item in expected for code in item.mistakes):
                 reports = [
-                    assessed.answers(name, one, lambda item, code=code: item.mistakes.get(code, item.value))
+                    about.answers(name, one, lambda item, code=code: item.mistakes.get(code, item.value))
                     for one in STUDENTS
                     if any(
                         code in item.mistakes
-                        for made in assessed.exercise(name, one).cases
+                        for made in about.exercise(name, one).cases
                         for step in made.steps
                         for item in step.expected
                     )
@@ -125,16 +98,12 @@ def judged(slug: str) -> Iterator[Row]:
         yield row
 
 
-def codes(report: Report) -> list[str]:
-    return [finding.code for finding in report.findings]
-
-
 # -- who hands in no answer -----------------------------------------------------------------------
 
 
 def behaviours(slug: str) -> dict[str, Counter[str]]:
     """What is found, over all exercises of `slug`, if every call does this."""
-    assessed = Assessed(slug)
+    about = assessed(slug)
 
     def returning(value: Any) -> Callable[[Any], StepOutcome]:
         return lambda step: StepOutcome(returned=value(step) if callable(value) else value)
@@ -153,8 +122,8 @@ def behaviours(slug: str) -> dict[str, Counter[str]]:
     found = {}
     for title, way in ways.items():
         counter: Counter[str] = Counter()
-        for name in assessed.assignment.described:
-            exercise = assessed.exercise(name, STUDENTS[0])
+        for name in about.assignment.described:
+            exercise = about.exercise(name, STUDENTS[0])
 
             def run(made: Any, way: Callable[[Any], StepOutcome] = way) -> list[StepOutcome]:
                 outcomes = []
@@ -169,9 +138,9 @@ def behaviours(slug: str) -> dict[str, Counter[str]]:
             assert report.score == 0, (slug, name, title)
         found[title] = counter
     noisy: Counter[str] = Counter()
-    for name, ways_of in written_by_students(slug)[0].items():
-        source = next(iter(ways_of.values()))
-        noisy["full marks" if _noisily(assessed, name, source).passed else "not full marks"] += 1
+    for name in about.assignment.described:
+        source = first(slug, name).source
+        noisy["full marks" if _noisily(about, name, source).passed else "not full marks"] += 1
     return found | {"right, but prints and warns": noisy}
 
 
@@ -187,8 +156,8 @@ def _noisy(function):
 """
 
 
-def _noisily(assessed: Assessed, name: str, source: str) -> Report:
-    exercise = assessed.exercise(name, STUDENTS[0])
+def _noisily(about: Assessed, name: str, source: str) -> Report:
+    exercise = about.exercise(name, STUDENTS[0])
     names = list(exercise.functions)
     wrapped = "".join(f"\n{function} = _noisy({function})" for function in names if f"class {function}" not in source)
     namespace: dict[str, Any] = {"__name__": "__main__"}
@@ -206,8 +175,7 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="WORD", help="only assignments whose name holds this word")
     parser.add_argument("--show", action="store_true", help="list what missed")
     arguments = parser.parse_args()
-    slugs = [path.parent.name for path in sorted((REPOSITORY / "solutions").glob("*/checks.py"))]
-    slugs = [slug for slug in slugs if arguments.only in slug]
+    slugs = [slug for slug in sorted(SLUGS) if arguments.only in slug]
     missed = []
     print(
         "| exercise | right, accepted | mistakes in code, rejected | named | mistakes of the bank, rejected | named |"
