@@ -3,8 +3,9 @@
     python tests/benchmarks/records.py BEFORE AFTER
 
 prints in what they differ: the submissions, the status and score of each, and of each exercise its status, score,
-points, findings and the verdict on every case.  Run `make demo` on both sides of a change and keep the folder
-`demo-course` of the first.  Every course draws its own cases, so numbers in titles and messages are left out.
+points, findings and the verdict on every case.  Run `AUTOGRADER_SECRET=same make demo` on both sides of a change and
+keep the folder `demo-course` of the first.  Without the same secret each side draws cases of its own: numbers in
+titles and messages are left out, but the verdict on a case with other numbers may differ by chance.
 """
 
 from __future__ import annotations

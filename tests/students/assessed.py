@@ -43,11 +43,9 @@ class Assessed:
         """Report on `source`, a cell that defines the functions of the exercise `name`; see `examined`."""
         namespace = defined(source)
         functions = {function: namespace[function] for function in self.assignment.described[name].functions}
-        return self.examined(name, functions, student, source, leave_out)
+        return self.examined(name, functions, student, leave_out)
 
-    def examined(
-        self, name: str, functions: Mapping[str, Any], student: str, source: str | None = None, leave_out: int = 0
-    ) -> Report:
+    def examined(self, name: str, functions: Mapping[str, Any], student: str, leave_out: int = 0) -> Report:
         """Report on `functions`, by name, on the student's cases but for the last `leave_out`."""
         exercise = self.exercise(name, student)
         exercise = replace(exercise, cases=exercise.cases[: len(exercise.cases) - leave_out])
