@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from autograder import spec
+from autograder.answers import with_read_mistakes
 from autograder.bundle import Bundle
 from autograder.mistakes import instead, sign, zero
 from autograder.spec import (
@@ -121,6 +122,23 @@ def test_a_mistake_that_cannot_be_computed_is_refused_too() -> None:
     broken = Mistake("broken", "", lambda right, args: {"result": args["no such argument"]})
     with pytest.raises(Refused, match="its cases cannot be made: KeyError"):
         described([broken]).make("double", np.random.default_rng(0))
+
+
+def test_what_mistakes_give_is_computed_only_where_something_is_wrong() -> None:
+    broken = Mistake("broken", "", lambda right, args: {"result": args["no such argument"]})
+    exercise = described([broken]).make("double", np.random.default_rng(0), lazy_mistakes=True)
+    assert examine(exercise, lambda made: run_case(made, {"double": lambda x: 2 * x})).passed
+    with pytest.raises(Refused, match="tiny/double: its cases cannot be made: KeyError"):
+        examine(exercise, lambda made: run_case(made, {"double": lambda x: 3 * x}))
+
+
+def test_only_what_mistakes_give_that_was_read_is_stored() -> None:
+    exercise = described([sign("result")]).make("double", np.random.default_rng(0), lazy_mistakes=True)
+    first, _ = with_read_mistakes(exercise).cases
+    assert first.steps[0].expected[0].mistakes == {}
+    assert not examine(exercise, lambda made: run_case(made, {"double": lambda x: -2 * x})).passed
+    first, _ = with_read_mistakes(exercise).cases
+    assert set(first.steps[0].expected[0].mistakes) == {"sign"}
 
 
 def test_two_mistakes_with_one_code_are_refused() -> None:
