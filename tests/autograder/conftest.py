@@ -1,4 +1,4 @@
-"""Courses to test with: each in a folder of its own, made from the repository."""
+"""Fixtures: courses made from the repository, each in a folder of its own."""
 
 from __future__ import annotations
 
@@ -58,6 +58,6 @@ def tiny(tmp_path: Path, made: Course) -> Course:
 
 @pytest.fixture
 def short(solution: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The solution without its demonstrations: the exercises, their checks, and what they import."""
+    """The solution without its demonstrations: only exercises, checks and imports."""
     keep = [cell for cell in solution.cells if cell.metadata.get("nbgrader") or cell.id == "setup"]
     return nbformat.v4.new_notebook(cells=keep, metadata=solution.metadata)

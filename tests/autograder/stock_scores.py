@@ -73,7 +73,7 @@ def make_source(root: Path, assignment: str) -> None:
 
 
 def hand_in(root: Path, assignment: str) -> list[str]:
-    """Hand in everything for an assignment that has been released; gives the students."""
+    """Hand in everything for an assignment that has been released; return the students."""
     source, submissions = CLASSES[assignment]
     handed_in = {"source": source, "released": root / "release" / assignment / f"{assignment}.ipynb"}
     for path in submissions:
@@ -95,7 +95,7 @@ def configuration(root: Path) -> Config:
 
 
 def scores(config: Config, assignment: str, student: str) -> Scores:
-    """What the gradebook holds of a submission."""
+    """Return the scores of a submission in the gradebook."""
     url = f"sqlite:///{config.CourseDirectory.root}/gradebook.db"
     with Gradebook(url, "same") as gradebook:
         notebook = gradebook.find_submission_notebook(assignment, assignment, student)
@@ -103,7 +103,7 @@ def scores(config: Config, assignment: str, student: str) -> Scores:
 
 
 def graded(config: Config) -> Iterator[tuple[str, str, Scores | None]]:
-    """Assignment by assignment and student by student, through nbgrader; None for what it could not grade."""
+    """Grade everything with nbgrader; return the scores by assignment and student, None for what it could not grade."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # nbgrader calls alembic
     api, root = NbGraderAPI(config=config), Path(config.CourseDirectory.root)
     for assignment in CLASSES:

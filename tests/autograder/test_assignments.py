@@ -1,4 +1,4 @@
-"""What holds for every assignment of the course; what is special about one is in a file of its own."""
+"""Properties that every assignment of the course has."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def test_a_worker_that_is_killed_in_a_large_class_costs_no_grade(
 
 
 def pids_of(cluster: Any) -> list[int]:
-    """The processes that do the work."""
+    """Return the ids of the cluster's worker processes."""
     from distributed import Client
 
     with Client(cluster, set_as_default=False) as client:
@@ -86,7 +86,7 @@ def test_a_scheduler_that_is_not_there_is_told_in_one_line(tiny: Course) -> None
 
 @pytest.fixture
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a database of a server that this test starts."""
+    """Start a database server; yield the URL of a database in it."""
     pytest.importorskip("psycopg")
     folder = Path("/tmp") / f"pg-{os.getpid()}"  # the path of a socket must be short
     program = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))), None)

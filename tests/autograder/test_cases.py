@@ -1,4 +1,4 @@
-"""Where cases come from: fresh for every student, the same for the same student, and a secret that is kept."""
+"""Cases are fresh for every student and the same for the same student, and the secret is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A class from end to end: graded by `autograder grade` and by nbgrader, and what bad input does to it."""
+"""A class graded from end to end by `autograder grade` and by nbgrader, and the effect of bad input."""
 
 from __future__ import annotations
 

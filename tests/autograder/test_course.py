@@ -1,4 +1,4 @@
-"""A course folder is what nbgrader makes of its configuration, and is refused if that leaves out the wall."""
+"""A course folder follows nbgrader's configuration, and is refused if that leaves out the wall."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fork server: notebooks that share a warm parent share nothing else, and what ends it costs no grade."""
+"""Notebooks that share a warm parent share nothing else, and the end of the fork server costs no grade."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ def printed(box, code):
 
 
 def the_server():
-    """The server that notebooks of this process come from."""
+    """Return the fork server of this process."""
     with Box(LIMITS, Setup()) as box:
         return box.process.server
 

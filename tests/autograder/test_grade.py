@@ -1,4 +1,4 @@
-"""grade(): what a submission earns is what its functions really do, whatever else its cells try."""
+"""A submission earns points for what its functions do, whatever else its cells try."""
 
 import json
 
@@ -74,7 +74,7 @@ def cell(code, grade_id, **settings):
 
 
 def notebook(first="", **solutions):
-    """A notebook with a first cell, and for each exercise a solution cell and its check cell."""
+    """Make a notebook with a first cell, and for each exercise a solution cell and its check cell."""
     cells = [nbformat.v4.new_markdown_cell("# Tiny", id="title"), nbformat.v4.new_code_cell(first, id="first")]
     for name, right in RIGHT.items():
         cells.append(cell(solutions.get(name, right), name))
@@ -90,7 +90,7 @@ def bundle(checks):
 
 
 def graded(nb, limits=LIMITS, setup=None, checks=CHECKS, files=None):
-    """The graded submission; whatever was in it, the outcome must be a valid notebook and a record that adds up."""
+    """Grade a submission; in any case the result is a valid notebook and a record whose scores add up."""
     result = grade(
         Submission("ada", "tiny", "tiny", json.dumps(nb), files or {}), bundle(checks), SECRET, limits, setup
     )
@@ -137,7 +137,7 @@ def outputs(result, grade_id):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """Who does not stop when the time is over is ended soon."""
+    """End a process soon that does not stop when its time is over."""
     monkeypatch.setattr(box, "GRACE", 0.5)
 
 

@@ -1,4 +1,4 @@
-"""A plain test cell is run with IPython's own hooks, and the notebook's come back after it."""
+"""A test cell runs with IPython's own hooks, and the notebook's are restored after it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ builtins.sorted = lambda values: [3]
 
 
 def run(*cells: str | tuple[str, float]) -> tuple[list[list[dict[str, Any]]], dict[str, float]]:
-    """The outputs of each cell, and the scores of those that come with points."""
+    """Run cells; return the outputs of each, and the scores of those that are given with points."""
     nb = nbformat.v4.new_notebook()
     for number, cell in enumerate(cells):
         source, points = cell if isinstance(cell, tuple) else (cell, 0.0)

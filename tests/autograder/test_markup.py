@@ -1,4 +1,4 @@
-"""HTML of students: what the course itself shows stays as it is, the rest does nothing, and none of it takes long."""
+"""In HTML of students, what the course shows is kept, the rest is harmless, and nothing takes long."""
 
 import re
 import time

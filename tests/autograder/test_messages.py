@@ -1,4 +1,4 @@
-"""The wire: whatever comes, `receive` gives a message or one of three errors, in time."""
+"""Whatever bytes come, `receive` returns a message or raises one of three errors, in time."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from coursekit.checks.codec import Opaque, to_npy
 
 @pytest.fixture
 def pair():
-    """Our end as a channel, theirs as the bare socket."""
+    """Yield our end as a channel, and theirs as a bare socket."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         yield Channel(ours), theirs
@@ -28,14 +28,14 @@ def soon(seconds=5.0):
 
 
 def frame(text, arrays=()):
-    """The bytes of a message, its JSON and its arrays given as they are."""
+    """Make the bytes of a message from its JSON and arrays, unchanged."""
     text = text if isinstance(text, bytes) else json.dumps(text).encode()
     sizes = b"".join(LENGTH.pack(len(blob)) for blob in arrays)
     return HEADER.pack(len(text), len(arrays), sum(map(len, arrays))) + text + sizes + b"".join(arrays)
 
 
 def received(pair, data):
-    """What comes of `data` when the other side sends it and closes."""
+    """Receive `data` that the other side sends before it closes."""
     ours, theirs = pair
 
     def send():

@@ -1,4 +1,4 @@
-"""What is released is what `autograder release` makes: no solution in it, the public cases beside it."""
+"""A release has no solutions, and the public cases lie beside it."""
 
 from __future__ import annotations
 

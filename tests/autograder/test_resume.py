@@ -1,4 +1,4 @@
-"""Nothing is lost, and nothing is done twice: what is graded again and what is not, and what interruptions cost."""
+"""Nothing is lost and nothing is done twice: what is graded again, and what an interruption costs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow]
 
 
 def when_run(here: Course) -> dict[str, str]:
-    """What each graded notebook printed while it was run."""
+    """Return what each graded notebook printed when it ran."""
     found = {}
     for student in STUDENTS:
         path = here.folder("autograded", student, SLUG) / f"{SLUG}.ipynb"
@@ -242,7 +242,7 @@ def test_a_course_that_was_moved_is_not_graded_again(tiny: Course, tmp_path: Pat
 
 @pytest.fixture
 def killed_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Course, int], int]]:
-    """Lets the coordinator die at the nth of its steps that write; gives how many there were."""
+    """A run whose coordinator dies at the nth step that writes; it returns the number of steps."""
     steps: list[str] = []
     dies = [0]
 
@@ -286,7 +286,7 @@ def killed_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Course, int
 
 
 class Here:
-    """Workers of this very process, for runs of which only the coordinator matters."""
+    """Workers in this process, for tests of the coordinator alone."""
 
     count = 1
 
@@ -339,7 +339,7 @@ def test_what_the_gradebook_speaks_of_is_on_the_disk_before_it_says_so(tiny: Cou
 
 
 def of_session(number: int) -> list[str]:
-    """The processes that were started by the one with this number, which is the first of its session."""
+    """Return the processes of a session, by the number of its first one."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -371,7 +371,7 @@ def test_kill_9_costs_nothing(tiny: Course) -> None:
 
 
 def pids(pool: workers._Processes) -> list[int]:
-    """The processes of a pool, once there is one."""
+    """Return the process ids of a pool."""
     assert until(lambda: bool(pool.crew.workers))
     return [worker.process.pid for worker in pool.crew.workers]
 

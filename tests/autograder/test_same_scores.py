@@ -1,4 +1,4 @@
-"""Honest notebooks get from us what nbgrader gives them, cell by cell: those that its wheel ships.
+"""The notebooks that nbgrader's wheel ships get the scores that nbgrader gives, cell by cell.
 
 And where nbgrader is wrong on purpose of nobody, they get what is right.
 """
@@ -38,7 +38,7 @@ c.CourseDirectory.course_id = "same"
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Config:
-    """This repository's, in a new course whose folders have nbgrader's own names."""
+    """This repository's configuration, in a new course whose folders have nbgrader's own names."""
     root = tmp_path_factory.mktemp("same")
     text = (repository / "nbgrader_config.py").read_text(encoding="utf-8")
     (root / "nbgrader_config.py").write_text(text + FOLDERS, encoding="utf-8")

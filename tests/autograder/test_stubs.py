@@ -1,4 +1,4 @@
-"""Behind the wall there is no gradient checker: it would answer `numerical_gradient`.  A stand-in says so."""
+"""Behind the wall there is no gradient checker, which would answer `numerical_gradient`; a stub says so."""
 
 from __future__ import annotations
 

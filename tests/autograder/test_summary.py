@@ -1,4 +1,4 @@
-"""What the instructor reads after the table: which mistakes the class makes, and how often."""
+"""The summary tells the instructor which mistakes the class makes, and how often."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_a_damaged_record_is_named_with_what_to_do(folder: Path, capsys) -> None
 
 
 class Weighed(dict):
-    """A record of which one can tell whether it is still in the memory."""
+    """A record that tells whether it is still in memory."""
 
 
 def test_a_summary_keeps_none_of_the_records_it_has_read() -> None:

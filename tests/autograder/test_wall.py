@@ -1,4 +1,4 @@
-"""The wall: what a notebook can do behind it, what it cannot, and how its process ends."""
+"""What a notebook can and cannot do behind the wall, and how its process ends."""
 
 import contextlib
 import json
@@ -44,7 +44,7 @@ FORBIDDEN = {
 
 @pytest.fixture(scope="module")
 def box():
-    """One process for all cells that leave it as it was."""
+    """A process for all cells that leave it unchanged."""
     files = {"data.txt": b"of the submission", "deep/er/x.npy": b"123"}
     with Box(LIMITS, Setup(forbidden=FORBIDDEN, hide=(REPOSITORY,)), files) as box:
         yield box
@@ -52,12 +52,12 @@ def box():
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """Who does not stop when the time is over is ended soon."""
+    """End a process soon that does not stop when its time is over."""
     monkeypatch.setattr(box_module, "GRACE", 0.5)
 
 
 def shown(box, code):
-    """The outputs of a cell, which must be ones that a notebook can hold."""
+    """Run a cell and return its outputs, which must be valid in a notebook."""
     cells = json.loads(json.dumps(box.run_cell(7, code)))
     for output in cells:
         if output["output_type"] == "execute_result":
@@ -68,21 +68,21 @@ def shown(box, code):
 
 
 def printed(box, code):
-    """What a cell prints; it must not do anything else."""
+    """Return what a cell prints; it must have no other output."""
     found = shown(box, code)
     assert all(output["output_type"] == "stream" for output in found), found
     return "".join(output["text"] for output in found)
 
 
 def error(box, code):
-    """The name and the text of the error that a cell ends with."""
+    """Return the name and the message of the error that ends a cell."""
     last = shown(box, code)[-1]
     assert last["output_type"] == "error", last
     return last["ename"], last["evalue"]
 
 
 def ended(code, limits=SHORT):
-    """Why the process that runs `code` ends."""
+    """Return why the process that runs `code` ends."""
     with Box(limits, Setup()) as box, pytest.raises(BoxDied) as death:
         box.run_cell(0, code)
     return death.value
@@ -477,7 +477,7 @@ def test_what_was_shown_before_the_end_is_not_lost():
 
 
 def processes_with(marker):
-    """The processes, anywhere on this machine, with `marker` in their command line."""
+    """Return the processes on this machine with `marker` in their command line."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():
@@ -556,7 +556,7 @@ def test_a_wall_that_cannot_be_built_is_not_blamed_on_a_student(monkeypatch):
 
 
 class Gone:
-    """In place of a process: one that has ended well."""
+    """A stub of a process that has ended well."""
 
     def wait(self, timeout=None):
         return 0
@@ -582,7 +582,7 @@ RESULT = {"returned": 1.0, "failure": None, "changed": {}, "notes": []}
 
 @contextlib.contextmanager
 def saying(forger, *messages):
-    """While this lasts, `messages`, given as kinds and fields, are sent as fast as they are read."""
+    """Send `messages`, given as kinds and fields, as fast as they are read."""
     box, channel = forger
 
     def send():
@@ -602,7 +602,7 @@ def saying(forger, *messages):
 
 
 def outcome_of(forger, *messages):
-    """What the trusted side makes of `messages`."""
+    """Return what the trusted side does with `messages`."""
     with saying(forger, *messages):
         (outcome,) = forger[0].run_case(CASE, ("f",))
     return outcome

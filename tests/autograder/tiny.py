@@ -1,4 +1,4 @@
-"""A course with one tiny assignment, for tests of what happens around the grading."""
+"""A course with one tiny assignment, for tests of planning, recording and resuming."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def hand_in(here: Course, student: str, nb: nbformat.NotebookNode) -> None:
 
 
 def make(root: Path, repository: Path, students: tuple[str, ...] = STUDENTS, config: str = "") -> Course:
-    """The course in the new folder `root`, with a class of which cleo has a mistake; `config` is added to its own."""
+    """Make the course in the new folder `root`, with a class where cleo has a mistake; append `config` to its own."""
     source = root / "solutions" / SLUG
     source.mkdir(parents=True)
     (root / "nbgrader_config.py").write_text((repository / "nbgrader_config.py").read_text() + config)
@@ -81,7 +81,7 @@ def make(root: Path, repository: Path, students: tuple[str, ...] = STUDENTS, con
 
 
 def scores(here: Course) -> dict[tuple[str, str], tuple[float, float]]:
-    """By student and cell: the automatic score and the score with what was changed by hand."""
+    """Return, by student and cell, the automatic score and the score with manual changes."""
     with Gradebook(here.db_url) as gradebook_:
         return {
             (submission.student.id, grade.name): (grade.auto_score, grade.score)
@@ -99,7 +99,7 @@ RIGHT = {
 
 
 def lose_patience(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a run wait for three seconds only until it takes its workers, of this `kind`, to be lost: once."""
+    """Let a run give up its workers, of this `kind`, after three seconds, but only the first time."""
     usual, honest = dispatch.MAX_LATENESS, kind.restart
 
     def restart(self) -> None:
