@@ -1,4 +1,4 @@
-"""Layers, and what goes wrong with them: `gradient` gets the upstream gradient `dout`, and gives one for each input."""
+"""Layers and their known mistakes. A layer's `gradient` takes the upstream gradient `dout`, its last argument."""
 
 import numpy as np
 
@@ -23,7 +23,10 @@ from .subject import SIZES, Subject
 
 
 def elementwise(name, forward, slope, *mistakes, square=False, large=False):
-    """An activation with its `slope`; if `square`, the small case has an x that can be transposed unseen."""
+    """Make a subject of an activation and its derivative.
+
+    With `square`, x is square in the small case: its shape hides a transpose.
+    """
 
     def gradient(x, dout):
         return {"dx": dout * slope(x)}
@@ -251,7 +254,7 @@ def maxout(x, W1, b1, W2, b2):
 
 
 def first_is_larger(x, W1, b1, W2, b2):
-    """Where the first of the two comes through (N, H)."""
+    """Where the first of the two maps is the larger one (N, H)."""
     return x @ W1 + b1 > x @ W2 + b2
 
 
@@ -279,7 +282,7 @@ def maxout_arguments(rng, size):
 
 
 def through_first(args):
-    """The upstream gradient of maxout's first map, example by example (N, H)."""
+    """The upstream gradient of maxout's first map, one row for each example (N, H)."""
     inputs = {name: value for name, value in args.items() if name != "dout"}
     return args["dout"] * first_is_larger(**inputs)
 

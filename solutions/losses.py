@@ -1,8 +1,8 @@
-"""The SVM's loss and the softmax loss, and what goes wrong with them.
+"""The SVM loss and the softmax loss, and their known mistakes.
 
-Arguments `W, X, y, reg` and results `loss` and `dW` are those of CS231n. With S = XW the scores (N, C), all
-that differs between two such losses is the gradient of the scores: dW = Xᵀ · ∂L/∂S. So a mistake is mostly
-a formula of the scores and of the labels as rows of zeros with a one (`onehot`).
+Arguments `W, X, y, reg` and results `loss` and `dW` are those of CS231n. Two such losses
+differ only in the gradient of the scores S = XW (N, C), because dW = Xᵀ · ∂L/∂S. So most mistakes are formulas of
+the scores and of the one-hot labels.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from .subject import SIZES, Subject, of_gradient
 
 
 def svm_loss(W, X, y, reg, margin=1.0, hinge=np.maximum, compare=np.subtract):
-    """The multiclass SVM loss, averaged over the examples, plus reg·ΣW²; its parts can be exchanged."""
+    """The multiclass SVM loss, averaged over the examples, plus reg·ΣW². Its keyword parameters are steps."""
     scores = X @ W
     correct = scores[np.arange(len(y)), y]
     others = 1.0 * (np.arange(W.shape[1]) != y[:, None])
@@ -33,7 +33,7 @@ def softmax_loss(W, X, y, reg):
 
 
 def without_correct_class(W, X, y, reg):
-    """`softmax_loss` with the other classes alone in the denominator."""
+    """`softmax_loss` without the correct class in the denominator."""
     logits = X @ W
     shifted = logits - np.max(logits, axis=1, keepdims=True)
     correct = shifted[np.arange(len(y)), y]
@@ -42,7 +42,7 @@ def without_correct_class(W, X, y, reg):
 
 
 def svm_scores_gradient(scores, onehot, margin=1.0):
-    """∂/∂S of the summed SVM loss (N, C): 1 for each violated margin, and for the correct class minus their number."""
+    """∂/∂S of the summed SVM loss (N, C): 1 for each violated margin, minus their number for the correct class."""
     violated = (1 - onehot) * (scores - row_sums(scores * onehot) + margin > 0)
     return violated - row_sums(violated) * onehot
 
@@ -53,12 +53,12 @@ def softmax_scores_gradient(scores, onehot):
 
 
 def probabilities(scores):
-    """Softmax of each row."""
+    """The softmax of each row."""
     return normalised(exponentials(scores))
 
 
 def exponentials(scores):
-    """exp of the scores, each row shifted so that its largest gives 1."""
+    """exp of the scores after the largest of each row is subtracted."""
     return np.exp(scores - scores.max(axis=1, keepdims=True))
 
 
@@ -68,12 +68,12 @@ def row_sums(S):
 
 
 def normalised(e):
-    """Rows that add up to 1."""
+    """Divide each row by its sum."""
     return e / row_sums(e)
 
 
 def gradient_of(scores_gradient):
-    """`dW` (D, C) of an averaged and regularised loss, from ``scores_gradient(scores, onehot)`` = N · ∂L/∂S."""
+    """Compute `dW` (D, C) of an averaged and regularised loss from ``scores_gradient(scores, onehot)`` = N · ∂L/∂S."""
     return Stepwise(
         {
             "scores": lambda X, W: X @ W,
@@ -91,7 +91,7 @@ SVM_GRADIENT, SOFTMAX_GRADIENT = gradient_of(svm_scores_gradient), gradient_of(s
 
 
 def regularised(code, message, form, *only):
-    """``form(whole, part, n)`` in place of each result, or `only` of some: `part` of it is the regulariser's."""
+    """Put ``form(whole, part, n)`` in place of each result, or of `only` some; `part` is the regulariser's."""
 
     def gives(right, args):
         parts, n = _regularizer(args), len(args["X"])
@@ -101,7 +101,7 @@ def regularised(code, message, form, *only):
 
 
 def regularizer_unweighted():
-    """ΣW² in place of reg·ΣW²."""
+    """Put ΣW² in place of reg·ΣW²."""
 
     def gives(right, args):
         missing = _regularizer({**args, "reg": 1 - args["reg"]})
@@ -111,7 +111,7 @@ def regularizer_unweighted():
 
 
 def absolute_regularizer(*weights):
-    """The gradient of the regulariser with |W| for W."""
+    """Put |W| in place of W in the gradient of the regulariser."""
 
     def gives(right, args):
         return {f"d{w}": right[f"d{w}"] + 2 * args["reg"] * (np.abs(args[w]) - args[w]) for w in weights}
@@ -181,7 +181,7 @@ REGULARIZED = (
 
 
 def averaged_inside(evaluate):
-    """The sums divided by N inside the loop over examples; `evaluate` is the right loss with its gradient."""
+    """Divide the sums by N inside the loop over the examples; `evaluate` is the right loss with its gradient."""
 
     def gives(right, args):
         W, X, y = args["W"], args["X"], args["y"]
@@ -200,14 +200,14 @@ OFF_BY_ONE = "The labels are off by one: they count from 0, so y[i] is the colum
 
 
 def label_shift(evaluate):
-    """The class before the label in place of the label's own, as if labels counted from 1."""
+    """Take the class before the correct one, as if labels counted from 1."""
     return instead(
         "label-shift", OFF_BY_ONE, lambda W, X, y, reg: evaluate(W, X, (y - 1) % W.shape[1], reg), "loss", "dW"
     )
 
 
 def _regularizer(args):
-    """The regulariser's part of each result: of the loss, and of the gradient of each matrix of weights."""
+    """What the regulariser adds to the loss, and to the gradient of each matrix of weights."""
     weights, reg = {name: w for name, w in args.items() if name[0] in "Ww"}, args["reg"]
     penalty = float(reg * sum(np.sum(w * w) for w in weights.values()))
     return {"loss": penalty, **{f"d{name}": 2 * reg * w for name, w in weights.items()}}
@@ -217,7 +217,7 @@ def _regularizer(args):
 
 
 def added_to_correct_class(factor):
-    """`dW` with ``factor(scores, onehot)`` (N, 1) times each example added to its correct class's column."""
+    """Add ``factor(scores, onehot)`` (N, 1) times each example to the column of its correct class in `dW`."""
 
     def gives(right, args):
         W, X, y = args["W"], args["X"], args["y"]
@@ -233,7 +233,7 @@ def over_margin(scores, onehot):
 
 
 def wrong_svm(*names, half=False, **form):
-    """The `names` of what `svm_loss` with `form` gives; `half` of its data loss."""
+    """Compute the results `names` with other steps of `svm_loss`; with `half`, of half the data loss."""
     evaluate = value_and_gradient(lambda W, X, y, reg: svm_loss(W, X, y, reg, **form))
 
     def gives(right, args):
@@ -306,7 +306,7 @@ def log_of_zero(right, args):
 
 
 def correct_class_score(shift):
-    """How much the loss grows if no correct class's score is taken from it: the scores as they are, or shifted."""
+    """Leave the correct class's score out of the loss: the score as it is, or shifted by the row's maximum."""
 
     def gives(right, args):
         logits = args["X"] @ args["W"]
@@ -370,14 +370,14 @@ SOFTMAX = (
     ),
     averaged_inside(value_and_gradient(softmax_loss)),
     label_shift(value_and_gradient(softmax_loss)),
-    # Known by the cases in which they show, not by what they give there.
+    # Named by the cases in which they show, not by the values that they give.
     Mistake("unstable", OVERFLOW, lambda right, args: {}),
     Mistake("one-maximum-for-all", ONE_MAXIMUM, lambda right, args: {}),
 )
 
 # -- the predicted class ----------------------------------------------------------------------
 
-# Code, message, and what is made of the scores (N, C) in place of the place of each row's largest.
+# Code, message, and a wrong choice from the scores (N, C), where argmax(axis=1) is right.
 CHOICES = (
     (
         "scores-not-labels",
@@ -420,12 +420,12 @@ def large_examples(rng):
 
 
 def relabelled(step, scores_gradient):
-    """`scores_gradient` with every label moved by `step` classes."""
+    """Shift every label by `step` classes."""
     return lambda scores, onehot: scores_gradient(scores, np.roll(onehot, step, axis=1))
 
 
 def last_row(scores_gradient):
-    """`scores_gradient` of the last example alone."""
+    """Keep the gradient of the last example alone."""
     return lambda scores, onehot: scores_gradient(scores, onehot) * (np.arange(len(scores)) == len(scores) - 1)[:, None]
 
 

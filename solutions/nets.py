@@ -1,4 +1,4 @@
-"""Networks and small circuits, and what goes wrong with them: masks, biases, and values that are used twice."""
+"""Networks and small circuits, and their known mistakes: masks, biases, and values that are used twice."""
 
 import numpy as np
 
@@ -67,7 +67,7 @@ def two_layer_arguments(rng, size):
 
 
 def large_two_layer_arguments(rng):
-    """Scores near ±1000 and 0: two hidden units for each feature hand it on, one where it is positive."""
+    """Scores near ±1000 and 0: each feature has two hidden units, one for each sign."""
     W, X, y, reg = large_examples(rng).values()
     both = np.hstack([np.eye(len(W)), -np.eye(len(W))])
     b1, b2 = 0.1 * rng.normal(size=2 * len(W)), rng.normal(size=W.shape[1])
@@ -75,7 +75,7 @@ def large_two_layer_arguments(rng):
 
 
 def on_biases(form, factor, *names):
-    """``factor * reg * b`` added to the gradients of the biases `names`."""
+    """Add ``factor * reg * b`` to the gradients of the biases `names`."""
     return Mistake(
         f"regularizer-on-bias/{form}",
         "The biases are not regularised: only the weights are in reg·(ΣW1² + ΣW2²).",
@@ -84,7 +84,7 @@ def on_biases(form, factor, *names):
 
 
 def rows(step):
-    """What `step` gives, example by example."""
+    """Return a function of the arguments that gives the result of `step`, one row for each example."""
     one = Stepwise(TWO_LAYER_STEPS, step)
     return lambda args: one(**args)[step]
 
@@ -345,7 +345,7 @@ SHARED_INPUT = Subject(
 
 
 def diamond(x, w):
-    """u = w·x, f = Σ tanh(u)·u²: two ways from u to f, and one of them uses u twice; x (n,), w (1,) used n times."""
+    """u = w·x, f = Σ tanh(u)·u²: two paths from u to f, one of which uses u twice; x (n,), w (1,) is used n times."""
     u = w * x
     return np.sum(np.tanh(u) * (u * u))
 

@@ -1,4 +1,4 @@
-"""Logistic regression and least squares of one output, and what goes wrong with their gradients."""
+"""Logistic regression and least squares with one output, and the known mistakes in their gradients."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What a gradient checker is tried on: a function, its gradient by hand, and the ways to get that wrong."""
+"""A subject: a function, its gradient by hand, and the mistakes that students make in that gradient."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZES = ({"N": 2, "D": 3, "C": 4, "H": 5}, {"N": 11, "D": 6, "C": 3, "H": 5}, {"
 
 @dataclass(frozen=True)
 class Subject:
-    """A function with its gradient and what students make of it.
+    """A function, its gradient by hand, and the known mistakes in it.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Subject:
     large: Callable[[np.random.Generator], dict[str, Any]] | None = None
 
     def draw(self, rng: np.random.Generator, size: int | None) -> Results:
-        """Arguments of `size`, for None the large ones; for a layer with a random `dout`."""
+        """Draw arguments of `size`, or the large ones for None; those of a layer have a random `dout`."""
         if size is not None:
             args = self.arguments(rng, size)
         elif self.large is not None:
@@ -56,7 +56,7 @@ class Subject:
 
 
 def of_gradient(mistakes: Iterable[Mistake], codes: Mapping[str, str]) -> tuple[Mistake, ...]:
-    """Those of an assignment's `mistakes` that `codes` lists, under its names, without what they make of the loss."""
+    """Pick the `mistakes` that `codes` lists, under their new codes, and keep what they make of the gradient alone."""
     known = {mistake.code: mistake for mistake in mistakes}
 
     def one(mistake: Mistake, code: str) -> Mistake:

@@ -102,7 +102,7 @@ def new_context():
 
 
 def describe_function(name, parts, gradients, uses):
-    """The exercise `name`: `gradients` are what backward returns; `uses(rng)` yields titles and arguments by name.
+    """Describe the exercise `name`: backward returns `gradients`; `uses(rng)` yields titles and arguments by name.
 
     All uses of a case are begun before the first gradient is asked for.
     """
@@ -380,7 +380,7 @@ def accuracy_on_moons(MLP):
 
 
 def two_moons(rng, n=100):
-    """So far inside one another that no straight line gets 95 % of them right."""
+    """Two half circles, interlocked so far that no straight line gets 95 % of the points right."""
     t, labels = np.pi * (np.arange(n) + rng.random(n)) / n, np.where(np.arange(n) % 2 == 0, 1.0, -1.0)
     X = np.column_stack([np.where(labels > 0, np.cos(t), 1 - np.cos(t)), labels * np.sin(t) + 0.7 * (labels < 0)])
     return (X + 0.05 * rng.normal(size=X.shape)).tolist(), labels.tolist()

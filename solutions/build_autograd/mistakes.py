@@ -12,7 +12,7 @@ from .value import Value
 
 
 class ComputationalGraph:
-    """Nodes are (name, gate, inputs), sorted; the last is the loss."""
+    """A graph of gates. Nodes are (name, gate, inputs), sorted; the last is the loss."""
 
     def __init__(self, nodes):
         self.nodes = self.in_order(nodes)
@@ -30,7 +30,7 @@ class ComputationalGraph:
         return self.values[self.output()[0]]
 
     def restart(self):
-        """What forward does first: nothing."""
+        """Prepare a forward pass: nothing needs to be done."""
 
     def output(self):
         return self.nodes[-1]
@@ -76,7 +76,7 @@ def forget(self):
 
 
 def leftover(self):
-    """The gradients that the backward pass before has left."""
+    """Start from the gradients that the last backward pass left."""
     self.left = {**dict.fromkeys(self.values, 0.0), **getattr(self, "left", {}), self.nodes[-1][0]: 1.0}
     return self.left
 
@@ -133,7 +133,7 @@ GRAPH = (
 
 
 class MLP:
-    """Every neuron is a list of weights and a bias; tanh after every layer but the last."""
+    """A network. Every neuron is a list of weights and a bias; tanh follows every layer but the last."""
 
     number = Value
 
@@ -172,7 +172,7 @@ class MLP:
 
 
 class WrongMLP(MLP):
-    """Nobody need train it: its mistake shows before."""
+    """A network with a mistake that shows without training it."""
 
     untrained = True
 
@@ -185,7 +185,7 @@ def without_bias(weights, bias, x):
 
 
 def detached(self, x):
-    """A call that computes with the numbers, and wraps the result."""
+    """Call the network, and wrap its numbers in new values."""
     out = MLP.__call__(self, x)
     return [self.number(one.value) for one in out] if isinstance(out, list) else self.number(out.value)
 
@@ -247,7 +247,7 @@ NETWORK = (
 
 
 class Function:
-    """A function with a context, which keeps the output z and the inputs: `output` and `gradients` are its rule."""
+    """A function whose context keeps the output z and the inputs; `output` and `gradients` are its rule."""
 
     @classmethod
     def forward(cls, ctx, *inputs):
@@ -300,7 +300,7 @@ FUNCTIONS = {function.__name__: function for function in (Multiply, Sigmoid, Mat
 
 
 def wrong_functions(function, *ways):
-    """The mistakes of all functions, and those given by (code, message, gradients)."""
+    """Return the mistakes common to all functions, and those given by (code, message, gradients)."""
     reference, right = Stepwise(function, runs=function.__name__), function.gradients
     shared = type("Shared", (), {})
     ignored = "The upstream gradient `grad` does not come in: multiply the local slope by it."

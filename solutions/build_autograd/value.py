@@ -1,4 +1,4 @@
-"""A right `Value`, and the ways in which students get it wrong: each has one step exchanged, a method or a rule."""
+"""A right `Value`, and its known mistakes: in each, one step is exchanged, a method or a rule."""
 
 import numpy as np
 
@@ -7,9 +7,12 @@ from autograder.spec import Mistake
 
 
 class Value:
-    """A number that keeps its inputs and the slope by each. A student's process may get this text: it stands alone."""
+    """A number that keeps its inputs, and its derivative with respect to each.
 
-    # operation -> its inputs in; the result out, and then the slope by each input
+    The source of this class may run in a student's process, so it uses NumPy alone.
+    """
+
+    # operation -> function of its inputs: the result, and its derivative with respect to each input
     rules = {  # noqa: RUF012
         "+": lambda x, y: (x + y, 1.0, 1.0),
         "-": lambda x, y: (x - y, 1.0, -1.0),
@@ -29,7 +32,7 @@ class Value:
         self.inputs, self.slopes, self.operation = tuple(inputs), tuple(slopes), operation
 
     def made(self, operation, *given):
-        """The result of an operation on values and plain numbers."""
+        """Apply an operation to values and plain numbers."""
         inputs = [one if isinstance(one, type(self)) else type(self)(one) for one in given]
         z, *slopes = self.rules[operation](*(one.value for one in inputs))
         return type(self)(z, self.kept(inputs), slopes, operation)
@@ -84,7 +87,7 @@ class Value:
         return self.made("relu", self)
 
     def order(self):
-        """All that this was computed from, and itself, each once, inputs first."""
+        """List all that this was computed from, and itself: each once, inputs first."""
         order = []
         seen = set()
         stack = [(self, False)]
@@ -99,7 +102,7 @@ class Value:
         return order
 
     def visits(self):
-        """The nodes whose turn it is to pass on what they have, in this order."""
+        """Give the nodes in the order in which they pass on their gradients."""
         return reversed(self.order())
 
     def backward(self):
@@ -127,7 +130,7 @@ class Value:
 
 
 class Wrong(Value):
-    """A mistake that shows in short programs: nobody need wait for it in long ones."""
+    """A value with a mistake that shows in short programs; longer ones are not tried."""
 
     longest = 1000
 
@@ -140,7 +143,7 @@ def overwrite(self, gradient):
 
 
 def order_from_the_right(self):
-    """:meth:`Value.order` with the inputs of each node in reverse order."""
+    """Do what `Value.order` does, with the inputs of each node in reverse order."""
     order, seen, stack = [], set(), [(self, False)]
     while stack:
         node, ready = stack.pop()
@@ -154,7 +157,7 @@ def order_from_the_right(self):
 
 
 def every_path(self):
-    """Each node once for every path that leads to it: as from a recursion without a set of the nodes it has seen."""
+    """Visit each node once for every path that leads to it, as a recursion without a set of visited nodes does."""
     found, stack = [], [(self, False)]
     while stack:
         node, ready = stack.pop()
@@ -167,7 +170,7 @@ def every_path(self):
 
 
 def recursive(turn):
-    """Visits that pass on what has come so far, and then ask each input to do the same, at once."""
+    """Return visits that pass on the gradient received so far, and go on to the inputs at once."""
 
     def visits(self):
         stack = [self]
@@ -180,7 +183,7 @@ def recursive(turn):
 
 
 def depth_first(turn):
-    """Visits to each node once, as soon as it is met: before all that use it have passed on theirs."""
+    """Return visits to each node as soon as it is met, before all its users have passed on their gradients."""
 
     def visits(self):
         seen, stack = set(), [self]
@@ -209,14 +212,14 @@ def nothing(self):
 
 
 def add_to_itself(self):
-    """A backward pass that sets nothing back to 0, and adds 1 to the gradient of the result."""
+    """Add to the old gradients, also to that of the result."""
     before = self.grad
     Value.backward(self)
     self.grad = before + 1.0
 
 
 def add_to_all(self):
-    """A right backward pass, added to the gradients of the one before."""
+    """Add the right gradients to those of the last backward pass."""
     before = [(node, node.grad) for node in self.order()]
     Value.backward(self)
     for node, grad in before:
@@ -251,7 +254,7 @@ OVERWRITTEN = "A value that is used twice receives two gradients: add them up, w
 
 
 def slope(code, message, operation, rule):
-    """One operation with another rule."""
+    """Give one operation another rule."""
     return WRONG.mistake(code, message, rules={**Value.rules, operation: rule})
 
 

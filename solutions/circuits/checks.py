@@ -28,7 +28,7 @@ assignment = Assignment("circuits")
 
 
 def draw(rng, *names, low=12, high=40):
-    """A number for each name: one decimal, no two of the same size, none 0 or ±1; to be worked out by hand."""
+    """Draw a number for each name, to be worked out by hand: one decimal, all of different size, none 0 or ±1."""
     sizes = rng.choice(np.arange(low, high), len(names), replace=False) / 10
     return dict(zip(names, (sizes * rng.choice([-1, 1], len(names))).tolist(), strict=True))
 
@@ -141,7 +141,7 @@ def numerical_derivative_cases(rng):
 
 
 def passes(nodes, args):
-    """All values of a circuit, whose last node is the output, and the derivative of that by each of them.
+    """Compute all values of a circuit, and the derivative of its output, the last node, with respect to each.
 
     `nodes` has each node as a function of the nodes that its arguments are named after.
     """
@@ -163,7 +163,7 @@ def passes(nodes, args):
 
 
 def numbered(rng, first, *special, low=12, high=40):
-    """The lecture's numbers, three others, and others in which some are `special`."""
+    """Yield the lecture's numbers, three others, and others in which some are `special`."""
     yield "the lecture's numbers", first
     for _ in range(3):
         yield "other numbers", draw(rng, *first, low=low, high=high)
@@ -256,7 +256,7 @@ def any_two(rng):
 
 
 def both(rng, first=1, second=-1):
-    """A small x and a large y, with these signs."""
+    """Draw a small x and a large y with these signs."""
     return {"x": first * float(rng.integers(12, 25) / 10), "y": second * float(rng.integers(26, 40) / 10)}
 
 

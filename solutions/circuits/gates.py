@@ -1,4 +1,4 @@
-"""What goes wrong with the gates of `circuits`: their memory, and their rules forwards and backwards."""
+"""Known mistakes in the gates of `circuits`: in what they keep, in their output, in their gradients."""
 
 from autograder.mistakes import Stepwise
 
@@ -6,7 +6,7 @@ from autograder.mistakes import Stepwise
 
 
 class Gate:
-    """A gate that keeps its inputs: what differs between gates are `output` and `gradients`, the local rules."""
+    """A gate that keeps its inputs; `output` and `gradients` are its local rules."""
 
     kept = ()
 
@@ -27,7 +27,7 @@ def _gate(name, output, gradients):
 
 
 def pick(x, y, dz):
-    """All of dz for the larger input."""
+    """Give all of dz to the larger input."""
     return (dz, 0.0) if x >= y else (0.0, dz)
 
 
@@ -38,7 +38,7 @@ COPY = _gate("CopyGate", lambda x: (x, x), lambda x, da, db: da + db)
 
 
 def memory(gate):
-    """What goes wrong with keeping the inputs."""
+    """Return the mistakes in keeping the inputs."""
     return (
         gate.mistake(
             "kept-in-class",

@@ -1,4 +1,4 @@
-"""What goes wrong in `circuits`: each circuit by hand, forwards and backwards, with wrong local gradients.
+"""Known mistakes in `circuits`: each circuit by hand, forwards and backwards, with one step exchanged.
 
 A circuit is a list of steps: the nodes, and then ``d<node>``, the gradient of the output with respect to each node.
 """
@@ -11,7 +11,7 @@ from autograder.mistakes import Stepwise, instead
 
 
 def start_mistakes(circuit, value):
-    """What goes wrong at the output, whose value is called `value`."""
+    """Return the mistakes at the output, the node `value`."""
 
     def starting(code, message, start):
         return circuit.mistake(code, message, **{f"d{value}": start})
@@ -149,7 +149,7 @@ SIGMOID_STEPS = {
 }
 SIGMOID = Stepwise(SIGMOID_STEPS, "values", "grads")
 
-# In order of how much they change.
+# Mistakes that change least come first.
 SIGMOID_MISTAKES = (
     SIGMOID.mistake(
         "bias-times-itself", "w2 is added, not multiplied: its gradient is that of dot.", dw2=lambda ddot, w2: ddot * w2

@@ -38,7 +38,7 @@ def layer(W):
 
 
 def functions(rng):
-    """A title, a function and a point; none of them has a constant Hessian."""
+    """Yield a title, a function and a point; no function has a constant Hessian."""
     B = rng.normal(size=(3, 4))
     yield "x₀² x₁, as by hand", shipped(by_hand), np.array([3.0, 5.0])
     yield "a quartic of 4 entries", shipped(quartic, a=rng.uniform(0.5, 2, 4), B=B), rng.normal(size=4)
@@ -66,7 +66,7 @@ def hvp_cases(rng):
     for title, f, x in functions(rng):
         v = np.array([1.0, 0.0]) if f.name == "by_hand" else 2 * rng.normal(size=x.shape)
         yield case(title, "hvp", {"f": f, "x": x, "v": v}, {"Hv": FROM_REFERENCE})
-    # What repeats can be kept in a small file.
+    # Repeated numbers, so that the file stays small.
     x, v = (np.tile(rng.integers(-15, 16, 50) / 10, 4000) for _ in range(2))
     valley = shipped(rosenbrock, c=float(rng.integers(2, 9)))
     title = "200,000 entries, of which H would take 298 GiB"
@@ -128,7 +128,7 @@ for layer, W, b in zip(network.layers[::2], weights, biases):
 
 
 def network(rng, sizes, activation):
-    """A frozen network of coursekit.nn."""
+    """Draw a frozen network of coursekit.nn."""
     pairs = list(itertools.pairwise(sizes))
     weights = [rng.normal(size=pair) * 1.5 / np.sqrt(pair[0]) for pair in pairs]
     biases = [0.3 * rng.normal(size=outputs) for _, outputs in pairs]
@@ -137,7 +137,7 @@ def network(rng, sizes, activation):
 
 
 def judged(name, start, network, body, part, share, **constants):
-    """The result `name` by the height of the objective `body` there: at least `share` of what the reference gains."""
+    """Judge the result `name` by the objective `body` there: at least `share` of what the reference gains."""
     objective = ShippedCode(
         "objective", NETWORK + "\n\ndef objective(x):\n    " + body, {**network.constants, **constants}
     )
@@ -146,14 +146,14 @@ def judged(name, start, network, body, part, share, **constants):
 
 
 def rise(item, search, args):
-    """How high the objective of `item` rises by a search, and where it ends."""
+    """Return how far a search raises the objective of `item`, and where it ends."""
     objective = item.options["objective"].make()
     end = objective(search(*(value.make() if isinstance(value, ShippedCode) else value for value in args.values())))
     return end - objective(item.options["start"]), end
 
 
 def suitable(draw, search, low, high, gain, as_good=(), too_low=()):
-    """What `draw()` gives, drawn anew until `search` gains enough and ends between `low` and `high`.
+    """Draw with `draw()` until `search` gains enough and ends between `low` and `high`.
 
     The searches `as_good` then reach what is asked for with room to spare, and those `too_low` clearly do not.
     """
@@ -224,7 +224,7 @@ def visualise_unit_cases(rng):
 
     def draw(sizes, activation, layer):
         model, x0 = network(rng, sizes, activation), rng.normal(size=sizes[0])
-        unit = int(np.argmax(model.make()[: layer + 1](x0)))  # awake, if it is a ReLU
+        unit = int(np.argmax(model.make()[: layer + 1](x0)))  # active, if it is a ReLU
         return one(model, layer, unit, x0, float(rng.uniform(0.2, 0.4)))
 
     line = {"sizes": [2, 1], "activation": "ReLU", "weights": [np.array([[2.0], [-1.0]])], "biases": [np.array([0.3])]}

@@ -1,6 +1,6 @@
-"""What goes wrong in `differentiable_programming`: with second derivatives, with momentum, with ascent on inputs.
+"""Known mistakes in `differentiable_programming`: second derivatives, momentum, gradient ascent on inputs.
 
-The functions that are varied here are the right ones of its `checks.py`, as long as nothing is varied.
+With no step exchanged, the functions here are those of `checks.py`.
 """
 
 import numpy as np
@@ -57,7 +57,7 @@ HVP = [
 
 
 def penalty(f, w, of=lambda g: np.sum(g**2)):
-    """A number made of the gradient of f at w, and the gradient of that."""
+    """Compute a number from the gradient of f at w, and the gradient of that number."""
     return value_and_grad(lambda w: of(grad(f)(w)))(w)
 
 
@@ -285,7 +285,7 @@ def visualise(
     weight=lambda reg: reg,
     of=lambda h, unit: h[unit],
 ):
-    """An image that excites a unit: its activation, less reg · ‖x‖², climbed from x0."""
+    """Climb the activation of a unit, minus reg · ‖x‖², from x0."""
 
     def objective(x):
         return of(model[: layer + 1](x), unit) - weight(reg) * penalty(x)
@@ -342,7 +342,7 @@ def cosine(e, t):
 
 
 def nearness(e, t):
-    """As good as the cosine: minus the distance of the two, both of length 1."""
+    """Minus the distance of the two after scaling to length 1: as good as the cosine."""
     return -np.sqrt(np.sum((e / np.sqrt(np.sum(e**2)) - t / np.sqrt(np.sum(t**2))) ** 2))
 
 

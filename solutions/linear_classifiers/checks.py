@@ -78,7 +78,7 @@ STABLE = "stable for large scores"
 
 
 def loss_cases(rng, target, loss):
-    """Cases that every averaged and regularised loss must pass: one example, few, more features than examples, …"""
+    """Yield cases for an averaged and regularised loss: one example, few, more features than examples, …"""
     evaluate = value_and_gradient(loss)
 
     def one(title, W, X, y, reg=0.0, **options):
@@ -88,7 +88,7 @@ def loss_cases(rng, target, loss):
         return case(title, target, args, result, **{"parts": parts, **options})
 
     W, X = rng.normal(size=(4, 3)), rng.normal(size=(5, 4))
-    W = -W if np.all(W > 0) else W  # of weights that are all positive, |W| would be right
+    W = -W if np.all(W > 0) else W  # if all weights were positive, |W| would be right
     y = rng.permutation([0, 1, 2, 0, 1])
     yield one("one example", W, X[:1], y[:1])
     yield one("5 examples, 4 features, 3 classes", W, X, y)
@@ -105,7 +105,7 @@ def loss_cases(rng, target, loss):
         rows = np.array([[1000.0], [0.0], [-1000.0]]) + rng.normal(size=(3, 4))
         apart, wide = rng.uniform(-600, -500, size=(3, 4)), rng.uniform(-1000, -100, size=(3, 4))
         apart[:, 2], wide[:, 1] = rng.uniform(290, 300, size=3), rng.uniform(900, 1000, size=3)
-        # In this order each finds what those before it let through; only of the first two is the cause certain.
+        # Each case finds what those before it let through; only for the first two is the cause certain.
         for phrase, scores, code in (
             ("scores near +1000", high, "unstable"),
             ("scores near +1000 in one row and near −1000 in another", rows, "one-maximum-for-all"),
@@ -216,7 +216,7 @@ def inverse_sqrt_decay_cases(rng):
     "train", parts={"first weights": 2, "minibatches": 3, "updates": 3, "loss history": 1, "only rng": 1}
 )
 def train_cases(rng):
-    """Judged by what `train` asks of the loss function that it is given, so no loss of the student's is involved."""
+    """Judge `train` by its calls of a loss function that it is given: the student's own loss does not matter."""
 
     def look(name, value, part, compare, **options):
         return Expected(name, value, part, compare=compare, where="step", options=options)

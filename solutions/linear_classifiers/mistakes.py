@@ -1,4 +1,4 @@
-"""What goes wrong around linear classifiers: checking gradients, learning rates, and picking the predicted class.
+"""Known mistakes around linear classifiers: checking gradients, learning rates, and the predicted class.
 
 The losses themselves, the SVM's and softmax, are in ``losses.py``.
 """
@@ -13,7 +13,7 @@ from ..losses import CHOICES
 
 
 def difference_quotient(f, x, h=1e-5, *, up=1.0, down=1.0, over=2.0, where=None):
-    """(f(x + up·h) − f(x − down·h)) / (over·h), in each entry; or moved in the entries `where` at once."""
+    """(f(x + up·h) − f(x − down·h)) / (over·h) for each entry of x, or with the entries `where` moved at once."""
     gradient = np.zeros_like(x)
     for i in np.ndindex(x.shape):
         above, below = x.copy(), x.copy()
@@ -127,7 +127,7 @@ STEP_DECAY = (
 
 
 def half_cosine(t, T, lr0, periods=1.0, side=1.0):
-    """From lr0 to 0 along half a cosine."""
+    """Decay from lr0 to 0 along half a cosine."""
     return 0.5 * lr0 * (1 + side * np.cos(periods * np.pi * t / T))
 
 
@@ -135,12 +135,12 @@ COSINE = Stepwise(half_cosine, "rate")
 
 
 def straight_line(t, T, lr0):
-    """From lr0 to 0 along a straight line."""
+    """Decay from lr0 to 0 along a straight line."""
     return lr0 * (1 - t / T)
 
 
 def one_step_off(formula):
-    """The schedule `formula` as if time began or ended a step earlier or later."""
+    """Start or end the schedule `formula` one step early or late."""
     message = "This is one step off: t runs from 0, where the rate is lr0, to T, where it is 0."
     return tuple(
         _rate(f"off-by-one/{form}", message, lambda t, T, lr0, a=a, b=b: formula(t + a, T + b, lr0))

@@ -81,7 +81,7 @@ def bce_loss_cases(rng):
 
 
 def data_sets(rng):
-    """Titles, examples X and labels y."""
+    """Yield titles, examples X and labels y."""
     X = rng.normal(size=(6, 3))
     y = np.array([1, *rng.permutation([0, 0, 0, 1, 1])])
     yield "6 examples, 3 features", X, y
@@ -97,7 +97,7 @@ def by(value, forward):
 
 
 def logistic_backward(w, X, y):
-    """Each gradient by differentiating what comes after its node."""
+    """Compute each gradient by differentiating what comes after its node."""
     y_hat = sigmoid(X @ w)
     return {
         "loss": bce_loss(y_hat, y),
@@ -129,7 +129,7 @@ def logistic_backward_cases(rng):
 
 
 def bowl(rng, curvatures, slowest=None):
-    """A valley of the given curvatures, in directions drawn at random or, of the first, along `slowest`."""
+    """A quadratic with the given curvatures; the direction of the first is `slowest`, the others are random."""
     D = len(curvatures)
     start = rng.normal(size=(D, D)) if slowest is None else np.column_stack([slowest, rng.normal(size=(D, D - 1))])
     Q = np.linalg.qr(start)[0]
@@ -137,7 +137,7 @@ def bowl(rng, curvatures, slowest=None):
 
 
 def logistic(rng, N=12, D=2):
-    """A logistic regression that no line separates: every input is there with both labels, and some more."""
+    """A logistic regression that no line separates: most inputs are there with both labels."""
     Z = rng.normal(size=(N // 3, D))
     return Probe("logistic", {"X": np.vstack([Z, Z, rng.normal(size=Z.shape)]), "y": np.arange(N) // (N // 3) % 2})
 
@@ -190,7 +190,7 @@ def backtracking_line_search_cases(rng):
         return case(title, "backtracking_line_search", args, {"alpha": search(**args)}, parts=part)
 
     def skew(g, longest=3):
-        """A direction that goes down, and is not minus the gradient."""
+        """A descent direction that is not minus the gradient."""
         return -g * rng.uniform(0.3, longest, size=len(g))
 
     steep, w = bowl(rng, [3.0, 8.0, 15.0]), 3 * rng.normal(size=3)
@@ -200,7 +200,7 @@ def backtracking_line_search_cases(rng):
     yield one("a flat bowl, where the first try is good", flat, v, -flat(v)[1])
     f, u = logistic(rng, N=30), 2 * rng.normal(size=2)
     yield one("logistic regression", f, u, -5 * f(u)[1])
-    # So gentle that a condition which forgets α can hold, too: an endless loop would say less.
+    # So flat that a condition without α can hold too: an endless loop would tell less.
     gentle, x = bowl(rng, [0.3, 0.4, 0.5]), 3 * rng.normal(size=3)
     yield one("c = 0.6", gentle, x, -gentle(x)[1], alpha0=8.0, rho=0.9, c=0.6)
     yield one("c = 0.7, along another direction", gentle, x, skew(gentle(x)[1], 1), alpha0=30.0, rho=0.85, c=0.7)
@@ -234,7 +234,7 @@ INFORMATION = {"parts": {"value": 3, "0 log 0": 1}}
 
 
 def distributions(rng):
-    """Titles, p, q and the part of the points."""
+    """Yield titles, p, q and the part of the points."""
     for title, p in (("a coin", np.array([0.9, 0.1])), ("a fair coin", np.array([0.5, 0.5]))):
         q = rng.uniform(0.2, 0.4)
         yield title, p, np.array([q, 1 - q]), "value"

@@ -1,4 +1,4 @@
-"""What goes wrong on the way downhill: gradient descent, and the backtracking line search."""
+"""Known mistakes in gradient descent and in the backtracking line search."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def descend(
 ):
     """Gradient descent as the notebook has it: the last w, and the value before each step.
 
-    With `further`, so many more steps than the stopping rules allow.
+    It may take `further` steps more than `max_iters`.
     """
     w, values = w0, []
     for _ in range(max_iters + further):
@@ -36,7 +36,7 @@ DESCEND = Stepwise(descend, "w", "history")
 
 
 def of_descent(code, message, change):
-    """``change(w, history, *args)`` of the right results."""
+    """Change the right results: ``change(w, history, *args)``."""
     return DESCEND.instead(code, message, lambda *args: change(*descend(*args), *args))
 
 
@@ -135,7 +135,7 @@ def search(
     promised=lambda alpha, alpha0, slope: alpha * slope,
     tries=200,
 ):
-    """The backtracking line search, with what it asks for open to be something else; `tries` limits it."""
+    """The backtracking line search with at most `tries` tries; `along` and `promised` are steps of its condition."""
     value, gradient = f(w)
     alpha = alpha0
     for _ in range(tries):
@@ -150,7 +150,7 @@ LINE_SEARCH = Stepwise(search, "alpha")
 
 
 def other_search(code, message, formula):
-    """``formula(f, w, direction, alpha0, rho, c)`` in place of the step length."""
+    """Put ``formula(f, w, direction, alpha0, rho, c)`` in place of the step length."""
 
     def with_defaults(f, w, d, alpha0=1.0, rho=0.5, c=1e-4):
         return formula(f, w, d, alpha0, rho, c)

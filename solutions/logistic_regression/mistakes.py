@@ -1,4 +1,4 @@
-"""Logistic regression by hand, its loss, a network of one hidden layer, and ways downhill: what goes wrong with each.
+"""Known mistakes in `logistic_regression`: the sigmoid, its loss, information, and two networks by hand.
 
 As in the course: w (D,), X (N, D), y (N,) of zeros and ones; losses are summed over the examples.
 """
@@ -26,7 +26,7 @@ def bce(y_hat, y):
 
 
 def table(name, rows):
-    """Mistakes in the one result `name`: code, message and formula of the arguments."""
+    """Make mistakes in the one result `name` from rows of code, message and formula of the arguments."""
     return tuple(instead(code, message, formula, name) for code, message, formula in rows)
 
 
@@ -108,18 +108,18 @@ BCE = table(
 
 
 def nats(p, q):
-    """−Σ p log q over the outcomes with p > 0: the cross entropy, and of p and p the entropy."""
+    """−Σ p log q over the outcomes with p > 0: the cross entropy, or for q = p the entropy."""
     happens = p > 0
     return -np.sum(p[happens] * np.log(q[happens]))
 
 
 def kl(p, q):
-    """How much the cross entropy is above the entropy."""
+    """The cross entropy minus the entropy."""
     return nats(p, q) - nats(p, p)
 
 
 def information(name, right, *rows):
-    """`rows` as a :func:`table`, and what goes wrong with all three quantities."""
+    """Make mistakes of `rows`, and those that all three quantities have in common."""
 
     def without_mask(*args):
         logarithms_of = args if name == "kl_divergence" else args[-1:]

@@ -1,6 +1,6 @@
-"""What is graded in `matmul_backward`: what is right, in which cases, and what counts for which points.
+"""What is graded in `matmul_backward`: references, cases and known mistakes.
 
-A backward pass is stated by its forward one: the gradients of sum(upstream · output) come from the engine.
+A backward pass is stated by its forward pass: the engine gives the gradients of sum(upstream · output).
 """
 
 import numpy as np
@@ -109,7 +109,7 @@ LECTURE_DY = np.array([[2.0, 3.0, -3.0, 9.0], [-8.0, 1.0, 4.0, 6.0]])
 
 
 def matrices(rng):
-    """Titles with shapes N, D, M; in the last no shape tells what is transposed."""
+    """Yield titles with shapes N, D, M; in the last case no shape shows a transpose."""
     yield "2 examples, 3 features, 4 outputs", (2, 3, 4)
     yield "one example", (1, 3, 2)
     yield "more examples than features", (5, 2, 3)
@@ -151,7 +151,7 @@ def matmul_backward_cases(rng):
 
 
 def affine_inputs(rng):
-    """Titles with x (N, d1, …, dk), w (D, M) and b (M,), and the part that they count for."""
+    """Yield titles with x (N, d1, …, dk), w (D, M) and b (M,), and the part that they count for."""
     for title, shape, M, part in (
         ("4 examples, 3 features, 2 outputs", (4, 3), 2, "rows"),
         ("one example", (1, 3), 4, "rows"),

@@ -1,4 +1,4 @@
-"""What goes wrong in `matmul_backward`, by exercise: Jacobians, matrix products, the affine layer, broadcasting."""
+"""Known mistakes in `matmul_backward`, by exercise: Jacobians, matrix products, the affine layer, broadcasting."""
 
 import itertools
 
@@ -254,12 +254,12 @@ LINEAR_BACKWARD_ROW = (
 
 
 def front(grad, shape):
-    """The axes that broadcasting has put in front."""
+    """The axes that broadcasting added in front."""
     return tuple(range(grad.ndim - len(shape)))
 
 
 def stretched(grad, shape):
-    """The axes that broadcasting has stretched from length 1."""
+    """The axes that broadcasting stretched from length 1."""
     return tuple(k for k in range(-len(shape), 0) if shape[k] == 1)
 
 
@@ -309,7 +309,7 @@ UNBROADCAST = (
 
 
 def chain_flops(dims, mode):
-    """The Jacobians (D0, D1), (D1, D2), …, (Dk−1, Dk) and the vector (Dk,), multiplied from the right or the left."""
+    """Count the multiplications of (D0, D1) · (D1, D2) ⋯ (Dk−1, Dk) · (Dk,), from the right or from the left."""
     if mode == "reverse":
         return sum(a * b for a, b in itertools.pairwise(dims))
     return sum(dims[0] * a * b for a, b in zip(dims[1:], (*dims[2:], 1), strict=True))

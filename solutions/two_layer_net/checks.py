@@ -83,7 +83,7 @@ def sigmoid_backward(dout, out):
 
 
 def gradients(forward, inputs, dout):
-    """Of Σ dout · forward(inputs), by each of the inputs."""
+    """Compute the gradients of Σ dout · forward(inputs) with respect to each input."""
 
     def gradient(name):
         return value_and_gradient(lambda x: np.sum(forward(*{**inputs, name: x}.values()) * dout))(inputs[name])[1]
@@ -92,7 +92,7 @@ def gradients(forward, inputs, dout):
 
 
 def through_layer(title, name, forward, inputs, rng, parts, **options):
-    """A case that runs a layer forwards and, with the student's own cache, backwards."""
+    """Make a case that runs a layer forwards and, with the student's own cache, backwards."""
     out = forward(*inputs.values())
     dout = rng.normal(size=np.shape(out))
     there, back = {"out": out, "cache": ANYTHING}, {"dout": dout, "cache": Ref("forward", 1)}
@@ -234,7 +234,7 @@ def with_right_loss(net):
 
 
 def new(sizes):
-    """The step that makes a network; it is looked at so that an error in it is shown."""
+    """The step that makes a network; its result is looked at so that an error in it is shown."""
     return call("TwoLayerNet", sizes, {"the network": ANYTHING}, parts="params", save_as="net")
 
 
@@ -274,7 +274,7 @@ def start_cases(rng):
             if name[0] == "b":
                 steps.append(evaluate(f'net.params["{name}"]', {name: np.zeros(shape)}, parts="params"))
                 continue
-            # Rounded so coarsely that chance does not come in: 1 is twice the spread, or a mean half of std off.
+            # Rounded so coarsely that chance does not matter: 1 means twice the spread, or a mean off by std/2.
             of_std = f'np.{{}}(net.params["{name}"]) / {std or 1e-4}'
             spread = f"np.round(np.log2({of_std.format('std')} + 1e-9))"
             steps.append(evaluate(spread, {f"log2 of {name}'s spread/std": 0.0}, parts="params"))
@@ -326,7 +326,7 @@ def training(args, right, save_as=None):
 
 
 def training_cases(rng):
-    """Where all examples are alike a run has one right result, whatever is drawn; else it is judged by what it does."""
+    """Yield runs on equal examples, which have one right result whatever is drawn, and runs judged by what they do."""
     shapes = {"W1": (3, 4), "b1": (4,), "W2": (4, 3), "b2": (3,)}
     params = {name: rng.normal(size=shape) for name, shape in shapes.items()}
     x = rng.normal(size=3)
@@ -346,7 +346,7 @@ def training_cases(rng):
         steps.append(evaluate("net.params", {"params": dict.fromkeys(PARAMS, FROM_REFERENCE)}, parts="train"))
         yield Case(title, tuple(steps))
 
-    # The rate may drop at the first or the last iteration of an epoch, so two ways are right, and all between them.
+    # The rate may drop at the first or the last iteration of an epoch: both are right, and all between them.
     args = alike(12, 10, 3, 0.3)
     runs = []
     for first in (True, False):

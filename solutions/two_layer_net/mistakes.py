@@ -1,6 +1,6 @@
-"""What goes wrong in `two_layer_net`: features, layers as pairs forward and backward, the net as a class.
+"""Known mistakes in `two_layer_net`: features, layers as pairs of functions, three layers, training.
 
-Of the networks every step can be done otherwise.
+Those of the network as a class are in `net.py`.
 """
 
 import numpy as np
@@ -69,7 +69,7 @@ POLAR_FEATURES = (
 
 
 def pair(layer):
-    """The layer's forward, whose cache is its inputs, and its backward by hand: a tuple unless there is one input."""
+    """Return a layer's forward, whose cache is its inputs, and its backward by hand (a tuple for several inputs)."""
 
     def forward(*inputs):
         return layer.forward(*inputs), inputs
@@ -78,7 +78,7 @@ def pair(layer):
 
 
 def mistaken_backward(layer):
-    """The bank's mistakes in the gradient of `layer`, made by a backward that follows the right forward."""
+    """Make the known mistakes in the gradient of `layer` in its backward function; the forward function is right."""
 
     def one(number, mistake):
         assert mistake.gives is not None
@@ -100,7 +100,7 @@ def _backward(layer, gives):
 
 
 def _forwards(layer, code, message, formula):
-    """A mistake in the forward pass of a layer alone: what comes back is right."""
+    """Make a mistake in the forward function of a layer; its backward function is right."""
 
     def forward(*inputs):
         return formula(*inputs), inputs
@@ -163,7 +163,7 @@ FORWARDS = {
 
 
 def mistaken_layer(layer):
-    """What is known to go wrong with `layer`, forwards and backwards."""
+    """Return all known mistakes in `layer`, forwards and backwards."""
     return (*(_forwards(layer, *mistake) for mistake in FORWARDS[layer.name]), *mistaken_backward(layer))
 
 
@@ -184,7 +184,7 @@ THREE_LAYERS = Stepwise(
 
 
 def _without(*names):
-    """The parameters with some of them zero."""
+    """Return the step that sets some parameters to zero."""
     return lambda params: {**params, **{name: np.zeros_like(params[name]) for name in names}}
 
 
@@ -234,7 +234,7 @@ def train_sigmoid_net(
     rates=lambda lr: (lr, lr),
     early=False,
 ):
-    """Gradient descent on Σ(σ(x w1) w2 − y)² by hand, with each step open to be done otherwise."""
+    """Gradient descent on Σ(σ(x w1) w2 − y)² by hand. Its keyword parameters are steps."""
     losses = []
     first, second = rates(lr)
     for _ in range(num_iters):

@@ -1,4 +1,4 @@
-"""What goes wrong with the class `TwoLayerNet`: its first weights, its loss, its predictions, its training."""
+"""Known mistakes in the class `TwoLayerNet`: its first weights, its loss, its predictions, its training."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ..nets import TWO_LAYER_NET
 
 
 class Net:
-    """Affine, ReLU, affine, softmax loss: the right one, and what the wrong ones inherit from."""
+    """The right network: affine, ReLU, affine, softmax loss. Its methods are the steps that mistakes exchange."""
 
     def __init__(self, input_size, hidden_size, output_size, std=1e-4):
         D, H, C = input_size, hidden_size, output_size
@@ -105,7 +105,7 @@ NET = Stepwise(Net, runs="TwoLayerNet")
 
 
 def spoilt(mistake):
-    """A net whose loss and gradients are the right ones with a mistake of the bank made in them."""
+    """Make a known mistake in the right loss and gradients of a network."""
     gives = mistake.gives
     assert gives is not None
 
@@ -126,7 +126,7 @@ def _chosen(mistakes, *codes):
 
 
 def _with(**factors):
-    """The parameters as they are used in the forward pass, some of them times a factor."""
+    """Return the step that multiplies some parameters by a factor in the forward pass."""
     return lambda self: {name: factors.get(name, 1.0) * value for name, value in self.params.items()}
 
 

@@ -21,7 +21,7 @@ LECTURE = {
 
 
 def networks(rng):
-    """A title, and a network with its input and target: the lecture's first, then others of all shapes."""
+    """Yield a title, and a network with its input and target: first the lecture's, then others of all shapes."""
     yield "the lecture's network", dict(LECTURE)
     for title, inputs, hidden in (
         ("another of 2 inputs and 2 hidden units", 2, 2),
@@ -78,7 +78,7 @@ def loss_cases(rng):
 
 
 def gradients(W0, W1, x0, y):
-    """Each by differentiating the rest of the network by that node; a gradient by W is turned to the row layout."""
+    """Differentiate the rest of the network with respect to each node; turn a gradient of W to the row layout."""
     x1, x2, x3 = forward(W0, W1, x0)
 
     def by(node, rest):

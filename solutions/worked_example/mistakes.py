@@ -1,4 +1,4 @@
-"""What goes wrong in `worked_example`: a network of two layers by hand, its update, and its training.
+"""Known mistakes in `worked_example`: a network of two layers by hand, its update, and its training.
 
 x1 = W0 x0, x2 = tanh x1, x3 = W1 x2, L = ½(x3 − y)². Gradients are row vectors, so dL_dW has the shape of Wᵀ.
 """
@@ -91,7 +91,7 @@ def _laid_out_as_W(form, *names):
     return changed(f"transposed/{form}", message, np.transpose, *names)
 
 
-# In order of how much they change: where one gradient alone is wrong, the mistake that is made there is named.
+# Mistakes that change least come first, so that one wrong gradient alone gets its own mistake named.
 BACKWARD = (
     BACK.mistake(
         "upstream-ignored/W0",
@@ -244,7 +244,7 @@ def _input_first(W0, W1, x0, y, eta):
 
 
 def _new_W1_in_backward(W0, W1, x0, y, eta):
-    """W1 is updated as soon as its gradient is there, and the gradient of W0 then goes through the new W1."""
+    """Update W1 as soon as its gradient is there, so that the gradient of W0 goes through the new W1."""
     new = both(W0, W1, x0, y, eta)[1]
     late = Stepwise(BACK.changed(dL_dx2=lambda dL_dx3: dL_dx3 * new), "dL_dW0")
     return update(W0, late(W0=W0, W1=W1, x0=x0, y=y)["dL_dW0"], eta), new
