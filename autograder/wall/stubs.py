@@ -27,7 +27,7 @@ class NoReport:
     def headline(self) -> str:
         return SENTENCE
 
-    text = html = __repr__ = headline
+    section = text = html = __repr__ = headline
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/plain": SENTENCE}
