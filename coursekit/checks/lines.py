@@ -107,8 +107,15 @@ def _students_frame(frame: FrameType | None) -> FrameType | None:
 
 
 def _line(filename: str, number: int, times: int) -> Line:
-    source = linecache.getline(filename, number).strip() or f"line {number}"
-    return Line(f"{number} {filename}", source, times)
+    return Line(f"{number} {filename}", source_of(filename, number) or f"line {number}", times)
+
+
+def source_of(filename: str, number: int) -> str:
+    """Return a line of source, or nothing where it is not known.
+
+    Code of `exec` has the filename "<string>". Since Python 3.13 so has that of ``python -c``, whose source is known.
+    """
+    return "" if filename == "<string>" else linecache.getline(filename, number).strip()
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from coursekit._typing import Array
 
 from .cases import Case, Step
 from .codec import Generator, Ref, decode, encode
-from .lines import Line, count_lines, is_students
+from .lines import Line, count_lines, is_students, source_of
 from .probes import Probe, ProbeCall
 from .shipped import CASE, ShippedCode
 
@@ -184,8 +184,9 @@ def describe(error: BaseException) -> Failure:
     trace = traceback.extract_tb(error.__traceback__)
     frames = [frame for frame in trace if is_students(frame.filename)]
     where = tuple(
-        f"in {frame.name}, line {frame.lineno}" + (f": {frame.line}" if frame.line else "")
+        f"in {frame.name}, line {frame.lineno}" + (f": {source}" if source else "")
         for frame in frames[:2] + frames[2:][-4:]
+        for source in [source_of(frame.filename, frame.lineno or 0)]
     )
     try:
         message = str(error)[:1000]

@@ -166,6 +166,7 @@ def test_it_grades_and_no_module_of_it_is_behind_the_wall(split: Course) -> None
     assert not {"checks.py", "mistakes.py", "numbers.py", "shared.py", "lower.py"} & set(re.findall(r"\w+\.py", graded))
 
 
+@pytest.mark.slow
 @pytest.mark.needs("bwrap")
 def test_a_change_in_a_shared_module_is_noticed(split: Course) -> None:
     ClassRun(split, SLUG, students=["ada"]).run()

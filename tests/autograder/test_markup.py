@@ -99,6 +99,7 @@ def test_what_is_no_text_and_no_picture_goes(html, left):
     assert clean(found) == found or "in-notebook" in found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "html",
     [

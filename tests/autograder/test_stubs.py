@@ -18,6 +18,8 @@ from autograder.wall.box import Box, Limits
 from autograder.wall.sandbox import Setup
 from coursekit.gradcheck import GradientReport
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits(cell_seconds=10, call_seconds=10, notebook_seconds=60)
 FORBIDDEN = Assignment("any").forbidden
 SLUG = "linear_classifiers"

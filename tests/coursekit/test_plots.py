@@ -16,6 +16,8 @@ import pytest
 from coursekit import plots
 from coursekit.data import digit_images, spirals
 
+pytestmark = pytest.mark.slow
+
 DIVERGED = [2.0, 5.0, float("inf"), float("nan")]
 
 

@@ -23,6 +23,7 @@ def chain(x, length):
     return x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [300_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 def test_a_long_chain_needs_no_deep_stack(length):
     x = parameter(2.0)
@@ -32,6 +33,7 @@ def test_a_long_chain_needs_no_deep_stack(length):
     del y  # freeing it does not recurse either
 
 
+@pytest.mark.slow
 def test_the_second_derivative_through_a_long_chain():
     def f(x):
         for _ in range(10_000):
@@ -178,6 +180,7 @@ def test_a_reference_cycle_would_be_noticed():
     assert survivors(lambda tensor: setattr(tensor.node, "gradient", tensor))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize(
     "compute",

@@ -272,6 +272,7 @@ def chain(n):
     return x, y
 
 
+@pytest.mark.slow
 def test_a_chain_of_a_million_operations():
     x, y = chain(1_000_000)
     assert y.value == 1_000_000
@@ -279,6 +280,7 @@ def test_a_chain_of_a_million_operations():
     assert (x.grad, y.grad) == (0.5, 0.5)
 
 
+@pytest.mark.slow
 def test_dropping_a_chain_of_a_million_operations_needs_no_deep_stack():
     def living():
         return sum(isinstance(o, Value) for o in gc.get_objects())

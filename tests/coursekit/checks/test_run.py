@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable
@@ -310,3 +311,16 @@ def test_a_cache_that_was_not_returned_is_a_failure_in_words(returned: Any) -> N
     assert outcomes[0].failure is None
     assert outcomes[1].failure is not None
     assert outcomes[1].failure.message == "the call before this one has to return at least 2 values"
+
+
+def test_code_of_exec_shows_no_source_of_another_program() -> None:
+    # `python -c` and `exec` both call their file "<string>", and Python 3.13 knows the source of the first.
+    code = """
+from coursekit.checks.cases import Case, Step
+from coursekit.checks.run import run_case
+namespace = {}
+exec("def f():\\n    return 1 / 0", namespace)
+print(run_case(Case("c", (Step("f", ()),)), namespace)[0].failure.where)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "('in f, line 2',)\n"

@@ -50,6 +50,7 @@ def test_a_gradient_that_is_wrong_by_a_twentieth_of_a_percent_is_rejected_withou
     assert codes(report) == ["unknown"]
 
 
+@pytest.mark.slow
 def test_one_entry_of_ten_thousand_that_is_wrong_by_a_percent_is_found() -> None:
     big = RNG.normal(size=(100, 100))
     gradient = np.cos(big)

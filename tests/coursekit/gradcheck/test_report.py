@@ -73,6 +73,7 @@ def test_an_entry_that_is_little_wrong_is_not_white() -> None:
     assert sorted(map(float, strengths))[-2:] == [0.15, 1.0]
 
 
+@pytest.mark.slow
 def test_a_large_map_is_drawn_in_blocks() -> None:
     big = np.random.default_rng(0).normal(size=(100, 40))
     gradient = 3 * big**2

@@ -149,6 +149,7 @@ def program_of(steps):
     return f
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(STEPS, st.integers(0, 1000))
 def test_random_programs_agree_with_the_engine(steps, seed):

@@ -96,6 +96,7 @@ def test_a_function_of_values_that_returns_no_value_is_refused():
         graph(lambda x: 3.0, Value(1.0))
 
 
+@pytest.mark.slow
 def test_a_long_chain_needs_no_recursion():
     def f(x):
         for _ in range(3000):

@@ -70,6 +70,7 @@ def test_arguments_are_never_written_to(label, which):
     assert_same(program(*args), wanted, label, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["Fortran", "every other entry", "backwards"])
 @pytest.mark.parametrize("label", PROGRAMS)
 def test_arguments_may_lie_in_memory_as_they_like(label, order):
