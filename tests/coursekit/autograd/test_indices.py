@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from coursekit.autograd import Tensor, grad, hvp
 
+pytestmark = pytest.mark.slow
+
 
 @st.composite
 def indices(draw, shape):

@@ -8,6 +8,8 @@ from engine_helpers import _plainly, parameter
 
 from coursekit.autograd import Tensor
 
+pytestmark = pytest.mark.slow
+
 # They write files, change global state, or make arrays without using the values of their argument.
 NOT_CALLED = {
     "save", "savez", "savez_compressed", "savetxt", "load", "loadtxt", "genfromtxt", "fromfile", "fromregex", "memmap",

@@ -7,6 +7,8 @@ from graph_helpers import PROGRAMS, SEEDS, names, parameter, unary_plus
 from coursekit.autograd import Tensor
 from coursekit.tracing import graph
 
+pytestmark = pytest.mark.slow
+
 # --- Values and gradients of every node ------------------------------------------------------------
 
 

@@ -9,6 +9,8 @@ from coursekit.autograd import (
 )
 from coursekit.tracing import flat
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("label", SHARING)
 def test_programs_whose_gradients_are_views_agree_with_the_engine(label):
@@ -70,7 +72,6 @@ def test_arguments_are_never_written_to(label, which):
     assert_same(program(*args), wanted, label, rtol=0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("order", ["Fortran", "every other entry", "backwards"])
 @pytest.mark.parametrize("label", PROGRAMS)
 def test_arguments_may_lie_in_memory_as_they_like(label, order):
