@@ -1,7 +1,8 @@
 """Draw cases: one public set, and fresh ones for every student.
 
-A student's cases are drawn from HMAC(course secret, assignment, student and code, exercise): nobody can predict
-them without the secret, not even from those of an earlier hand-in.
+A student's cases are drawn from HMAC(course secret, assignment, student and everything that was handed in, exercise):
+nobody can predict them without the secret, not even from those of an earlier hand-in.  Whoever changes nothing is
+graded on the same cases, and cannot have written down anything about them.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from traitlets import Float, Integer, Unicode
 from coursekit.checks.cases import to_files
 from coursekit.reporting import number
 
-from . import cases, records, spec
+from . import cases, fingerprint, records, spec
 from .bundle import Bundle
 from .conditioning import require_steady
 from .course import STATE
@@ -134,7 +134,8 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         about = resources["nbgrader"]
         course = course_of(self)
         student, slug = about["student"], about["assignment"]
-        files = files_in(Path(course.format_path(course.submitted_directory, student, slug)), course.ignore)
+        submitted = Path(course.format_path(course.submitted_directory, student, slug))
+        files = files_in(submitted, course.ignore)
         # As nbgrader does: what the instructor put beside the source takes the place of what the student handed in.
         own = files_in(Path(course.format_path(course.source_directory, ".", slug)), course.ignore)
         checks = checks_of(course, slug)
@@ -146,6 +147,7 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
             name=about["notebook"],
             content=json.dumps(nb),
             files=files,
+            handed_in=fingerprint.of_submission(submitted),
         )
 
     def remove_links(self, submission: Submission) -> None:

@@ -76,11 +76,6 @@ def checked(cell: Cell, exercises: Collection[str]) -> str | None:
     return name if name in exercises else None
 
 
-def code(cells: Iterable[Cell]) -> list[str]:
-    """Return the texts of all code cells."""
-    return [source(cell) for cell in cells if is_code(cell)]
-
-
 def kept(content: str, record: Record, names: Iterable[str]) -> Kept:
     """Return the results and outputs of the exercises `names` in a graded notebook (as JSON) and its record."""
     cells: dict[str, Cell] = {grade_id(cell): cell for cell in json.loads(content)["cells"]}

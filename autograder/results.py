@@ -53,13 +53,17 @@ class Record(TypedDict):
 
 @dataclass(frozen=True)
 class Submission:
-    """A student's notebook, sanitised by nbgrader, as JSON; and the files that belong beside it."""
+    """A student's notebook, sanitised by nbgrader, as JSON; and the files that belong beside it.
+
+    `handed_in` is a hash of everything that the student handed in: cases are drawn from it.
+    """
 
     student: str
     assignment: str
     name: str
     content: str
     files: Mapping[str, bytes] = field(default_factory=dict)
+    handed_in: str = ""
 
 
 @dataclass(frozen=True)

@@ -182,19 +182,79 @@ def test_links_and_pipes_beside_a_notebook_are_not_copied(tiny: Course, tmp_path
     assert sorted(path.name for path in graded.iterdir()) == ["own.txt", f"{SLUG}.ipynb"]
 
 
-def test_whoever_hands_in_other_code_gets_other_cases(tiny: Course) -> None:
-    def arguments() -> list[float]:
-        _, stored = cases.load(records.folder(tiny.root, SLUG, "ada"))
-        return [case.steps[0].args[0] for case in stored["double"].cases]
+def drawn(here: Course, student: str = "ada") -> list[float]:
+    """Return the arguments that a student was graded on."""
+    _, stored = cases.load(records.folder(here.root, SLUG, student))
+    return [case.steps[0].args[0] for exercise in stored.values() for case in exercise.cases]
 
+
+def other_code(folder: Path, nb: nbformat.NotebookNode) -> None:
+    nb.cells[-2].source = "def triple(x):\n    return x + x + x"
+
+
+def other_notes(folder: Path, nb: nbformat.NotebookNode) -> None:
+    (folder / "notes.json").write_text("{}")
+
+
+def other_content_of_the_notes(folder: Path, nb: nbformat.NotebookNode) -> None:
+    (folder / "notes.json").write_text('{"x": 1.5}')
+
+
+def other_name_of_the_notes(folder: Path, nb: nbformat.NotebookNode) -> None:
+    (folder / "notes.json").rename(folder / "Notes.json")
+
+
+def other_folder_of_the_notes(folder: Path, nb: nbformat.NotebookNode) -> None:
+    (folder / "more").mkdir()
+    (folder / "Notes.json").rename(folder / "more" / "Notes.json")
+
+
+def a_hidden_file(folder: Path, nb: nbformat.NotebookNode) -> None:
+    (folder / ".notes").write_text("[]")
+
+
+def other_prose(folder: Path, nb: nbformat.NotebookNode) -> None:
+    nb.cells.append(nbformat.v4.new_markdown_cell("x is 1.5", id="prose"))
+
+
+def other_metadata(folder: Path, nb: nbformat.NotebookNode) -> None:
+    nb.metadata["x"] = 1.5
+
+
+def another_notebook(folder: Path, nb: nbformat.NotebookNode) -> None:
+    nbformat.write(nbformat.v4.new_notebook(), folder / "other.ipynb")
+
+
+def test_whoever_hands_in_anything_else_gets_other_cases(tiny: Course) -> None:
+    """What stands in a file could be what the last cases printed: names and contents count, of all files."""
     ClassRun(tiny, SLUG).run()
-    first = arguments()
-    ClassRun(tiny, SLUG, again=True).run()
-    assert arguments() == first
-    hand_in(tiny, "ada", notebook("x + x + x"))
-    ClassRun(tiny, SLUG).run()
-    assert arguments() != first
+    seen = [drawn(tiny)]
+    nb, folder = notebook(), tiny.folder("submitted", "ada", SLUG)
+    for change in (
+        *(other_code, other_notes, other_content_of_the_notes, other_name_of_the_notes, other_folder_of_the_notes),
+        *(a_hidden_file, other_prose, other_metadata, another_notebook),
+    ):
+        change(folder, nb)
+        hand_in(tiny, "ada", nb)
+        ClassRun(tiny, SLUG).run()
+        assert drawn(tiny) not in seen, change.__name__
+        seen.append(drawn(tiny))
     assert scores(tiny) == RIGHT
+
+
+def test_the_same_hand_in_has_the_same_cases_however_it_is_graded(tiny: Course) -> None:
+    """Nothing can stand in it that an earlier grading has shown."""
+    (tiny.folder("submitted", "ada", SLUG) / "notes.json").write_text("{}")
+    ClassRun(tiny, SLUG).run()
+    first = drawn(tiny)
+    hand_in(tiny, "ada", notebook())  # once more, and nothing is different
+    ClassRun(tiny, SLUG).run()
+    assert drawn(tiny) == first
+    ClassRun(tiny, SLUG, again=True).run()
+    assert drawn(tiny) == first
+    command = [sys.executable, "-m", "nbgrader", "autograde", SLUG, "--student", "ada", "--force"]
+    subprocess.run(command, cwd=tiny.root, check=True)
+    assert drawn(tiny) == first
 
 
 def test_feedback_names_those_whom_it_has_no_page_for(tiny: Course, capsys) -> None:
