@@ -9,7 +9,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from coursekit.checks.cases import Case, Step
 from coursekit.checks.codec import Opaque
 from coursekit.checks.lines import MAX_LINES, Line
 from coursekit.checks.probes import Callback, Probe
-from coursekit.checks.run import Failure, StepOutcome
+from coursekit.checks.run import Failure, StepOutcome, changed
 from coursekit.checks.shipped import ShippedCode
 from coursekit.reporting import printable
 
@@ -191,9 +191,8 @@ class Box:
         while True:
             kind, fields = self._receive(deadline)
             if kind == "result":
-                outcome = self._outcome(fields, step)
+                outcome = self._outcome(fields, step, time.monotonic() - started)
                 outcome.calls = probes[0].calls if probes else []
-                outcome.seconds = time.monotonic() - started
                 return outcome
             called = answering.get(self._field(fields, "name", str)) if kind == "call" else None
             if called is None:
@@ -209,17 +208,26 @@ class Box:
             result, error = None, [type(problem).__name__, str(problem)[:500]]
         self._send("answer", result=result, error=error)
 
-    def _outcome(self, fields: dict[str, Any], step: Step) -> StepOutcome:
-        changed = self._plain(self._field(fields, "changed", dict))
-        arrays = [number for number, value in enumerate(step.args) if isinstance(value, np.ndarray)]
-        notes = self._field(fields, "notes", list)
+    def _outcome(self, fields: dict[str, Any], step: Step, seconds: float) -> StepOutcome:
+        """Return what came of `step`, which took `seconds`."""
+        failure = None if fields.get("failure") is None else self._failure(self._field(fields, "failure", list))
+        if failure and failure.kind == "Timeout" and seconds < self.limits.call_seconds:
+            failure = replace(failure, kind="Exception")  # the code has an exception of this name
         return StepOutcome(
             returned=self._plain(fields.get("returned")),
-            failure=None if fields.get("failure") is None else self._failure(self._field(fields, "failure", list)),
-            changed={n: Opaque("nothing") if changed[n] is None else changed[n] for n in arrays if n in changed},
-            notes=[note[:300] for note in notes[:5] if isinstance(note, str)],
+            failure=failure,
+            changed=self._changed(fields, step, failure),
+            notes=[note[:300] for note in self._field(fields, "notes", list)[:5] if isinstance(note, str)],
             lines=None if fields.get("lines") is None else self._lines(self._field(fields, "lines", list)),
+            seconds=seconds,
         )
+
+    def _changed(self, fields: dict[str, Any], step: Step, failure: Failure | None) -> dict[int, Any]:
+        sent = self._plain(self._field(fields, "arrays", dict))
+        positions = [number for number, value in enumerate(step.args) if isinstance(value, np.ndarray)]
+        # All arrays come back from a call, unless it failed.
+        missing = {} if failure or step.counted else dict.fromkeys(positions, Opaque("nothing"))
+        return changed(step, {**missing, **{number: sent[number] for number in positions if number in sent}})
 
     def _failure(self, sent: list[Any]) -> Failure:
         match sent:

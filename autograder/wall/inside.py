@@ -199,7 +199,7 @@ class Inside:
             "result",
             returned=outcome.returned,
             failure=failure and [failure.kind, failure.message, list(failure.where)],
-            changed=outcome.changed,
+            arrays=outcome.arrays,
             notes=outcome.notes,
             lines=outcome.lines,
         )

@@ -41,13 +41,15 @@ class Failure:
 class StepOutcome:
     """The outcome of one step.
 
-    `changed` holds the arguments that the call changed, by position, as they are
-    afterwards; `calls` the calls of a probe among the arguments; `notes` the warnings;
-    `lines` how often each line ran, if the step asks for it and it could be counted.
+    `arrays` holds the arrays among the arguments, by position, as they are after the call, and
+    `changed` those of them that are not what they were; `calls` the calls of a probe among the
+    arguments; `notes` the warnings; `lines` how often each line ran, if the step asks for it and it
+    could be counted.
     """
 
     returned: Any = None
     failure: Failure | None = None
+    arrays: dict[int, Any] = field(default_factory=dict)
     changed: dict[int, Any] = field(default_factory=dict)
     calls: list[ProbeCall] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -87,8 +89,8 @@ class Session:
         for position, (before, after) in enumerate(zip(step.args, given, strict=False)):
             if isinstance(after, Probe):
                 outcome.calls = after.calls
-            elif isinstance(before, np.ndarray) and not _same(before, after):
-                outcome.changed[position] = self._data(after)
+            elif isinstance(before, np.ndarray):
+                outcome.arrays[position] = self._data(after)
         return outcome
 
     def _count(self, step: Step) -> list[Line] | None:
@@ -152,10 +154,20 @@ def run_case(case: Case, functions: Mapping[str, Any]) -> list[StepOutcome]:
     session = Session(functions)
     outcomes = []
     for step in case.steps:
-        outcomes.append(session.run(step))
-        if outcomes[-1].failure:
+        outcome = session.run(step)
+        outcome.changed = changed(step, outcome.arrays)
+        outcomes.append(outcome)
+        if outcome.failure:
             break
     return outcomes
+
+
+def changed(step: Step, arrays: Mapping[int, Any]) -> dict[int, Any]:
+    """Return those of the `arrays`, the arguments of `step` after the call, that are not what they were before.
+
+    Who asks for the step compares, for the student's process could say that all is as it was.
+    """
+    return {position: after for position, after in arrays.items() if not _same(step.args[position], after)}
 
 
 @contextlib.contextmanager
@@ -196,6 +208,6 @@ def describe(error: BaseException) -> Failure:
 
 
 def _same(before: Array, after: Any) -> bool:
-    if (after.shape, after.dtype) != (before.shape, before.dtype):
+    if not isinstance(after, np.ndarray) or (after.shape, after.dtype) != (before.shape, before.dtype):
         return False
     return bool(np.array_equal(before, after, equal_nan=before.dtype.kind in "fc"))

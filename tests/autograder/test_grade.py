@@ -390,7 +390,7 @@ ATTACKS = {
         "    lines + ['check(\"double\", lambda x: 2 * x)'] if 'check(\"double' in ''.join(lines) else lines)"
     ),
     "a forged verdict": FIND + "channel.send('verdict', score=5.0); frame('verdict', [['score', 5.0]])",
-    "a forged result": FIND + "channel.send('result', returned=0.0, failure=None, changed={}, notes=[])",
+    "a forged result": FIND + "channel.send('result', returned=0.0, failure=None, arrays={}, notes=[])",
     "a forged end of the check cell": (
         FIND + "get_ipython().events.register('pre_run_cell', lambda *args:\n"
         "    [frame('done', [['number', n]]) for n in range(3, 5)] if inside.cell_is_check else None)"
@@ -405,7 +405,7 @@ ATTACKS = {
     ),
     "answers that are no data": (
         FIND + "from coursekit.checks.probes import Probe\n"
-        "def double(x):\n    channel.send('result', returned=Probe('wave'), failure=None, changed={}, notes=[])\n"
+        "def double(x):\n    channel.send('result', returned=Probe('wave'), failure=None, arrays={}, notes=[])\n"
     ),
     "raw bytes on the socket": FIND + "os.write(sockets[0], b'\\xff' * 1000)",
 }
@@ -630,6 +630,47 @@ def test_a_strange_result_is_wrong_and_nothing_worse(values):
     assert result.record["lost_cells"] == {}
 
 
+# -- arguments that have to stay as they are -------------------------------------------------------
+
+KEPT = """
+from autograder.spec import Assignment, Case, Expected, call
+
+assignment = Assignment("tiny")
+
+@assignment.exercise("double", parts={"value": 2, "x untouched": 3})
+def double_cases(rng):
+    x = rng.normal(size=4)
+    untouched = Expected("x after the call", x, "x untouched", compare="unchanged", where="argument 0")
+    yield Case("4 numbers", (call("double", {"x": x}, {"value": 2 * x}, also=[untouched]),))
+"""
+IN_PLACE = "def double(x):\n    x *= 2\n    return x\n"
+OUTCOME = "import numpy as np\nfrom coursekit.checks.run import StepOutcome\nStepOutcome.arrays = "
+LIES = {
+    "nothing": "",
+    "says that all is the same": "import coursekit.checks.run as run\nrun._same = run.changed = lambda *args: True\n",
+    "says that no array was there": OUTCOME + "property(lambda self: {}, lambda self, value: None)\n",
+    "sends something else": OUTCOME + "property(lambda self: {0: np.zeros(4)}, lambda self, value: None)\n",
+    "sends no array": OUTCOME + "property(lambda self: {0: 'as it was'}, lambda self, value: None)\n",
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_whether_an_argument_was_changed_is_not_the_students_word(lie):
+    result = graded(notebook(double=IN_PLACE + LIES[lie]), checks=KEPT)
+    assert scores(result)["double"] == 2
+    assert codes(result, "double") == ["input-modified"]
+
+
+def test_an_argument_that_stayed_as_it_was_earns_its_part():
+    assert scores(graded(notebook(), checks=KEPT))["double"] == 5
+
+
+def test_who_raises_what_is_called_a_timeout_has_an_error():
+    body = "def double(x):\n    class Timeout(Exception):\n        pass\n    raise Timeout('not finished')"
+    result = graded(notebook(double=body))
+    assert result.record["exercises"]["double"]["status"] == "error"
+
+
 # -- loops over the examples --------------------------------------------------------------------
 
 LOOPS = """
@@ -686,7 +727,7 @@ def test_who_takes_the_trace_function_away_earns_no_points_for_vectorising():
 def test_counts_of_lines_that_are_no_counts_end_the_notebook():
     finds = "import gc\nchannel = next(one for one in gc.get_objects() if type(one).__name__ == 'Channel')"
     forged = "[['a place', 'a line', 'often']]"
-    sends = f"channel.send('result', returned=2 * x, failure=None, changed={{}}, notes=[], lines={forged})"
+    sends = f"channel.send('result', returned=2 * x, failure=None, arrays={{}}, notes=[], lines={forged})"
     result = checked_for_loops(f"def double(x):\n    {sends}\n    return 2 * x", finds, "")
     assert scores(result)["double"] == 0
     assert "malformed count of lines" in str(result.record["lost_cells"])

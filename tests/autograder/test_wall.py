@@ -578,7 +578,7 @@ def forger():
 X = np.ones((2, 3))
 STEP = Step("f", (Probe("wave", {"a": X}), X), expected=(Expected("secret", 41.5, "hidden part", compare="labels"),))
 CASE = Case("a secret title", (STEP,))
-RESULT = {"returned": 1.0, "failure": None, "changed": {}, "notes": []}
+RESULT = {"returned": 1.0, "failure": None, "arrays": {}, "notes": []}
 
 
 @contextlib.contextmanager
@@ -621,7 +621,7 @@ def everything_sent(channel):
 
 def test_an_honest_result_is_taken(forger):
     outcome = outcome_of(
-        forger, ("call", {"name": "", "args": [2 * X], "kwargs": {}}), ("result", RESULT | {"changed": {1: 3 * X}})
+        forger, ("call", {"name": "", "args": [2 * X], "kwargs": {}}), ("result", RESULT | {"arrays": {1: 3 * X}})
     )
     assert outcome.returned == 1.0
     assert outcome.failure is None
@@ -643,8 +643,8 @@ def test_of_a_step_only_the_call_crosses(forger):
     ("kind", "fields"),
     [
         ("result", {}),
-        ("result", RESULT | {"changed": None}),
-        ("result", RESULT | {"changed": [1]}),
+        ("result", RESULT | {"arrays": None}),
+        ("result", RESULT | {"arrays": [1]}),
         ("result", RESULT | {"notes": "text"}),
         ("result", RESULT | {"notes": {"a": 1}}),
         ("result", RESULT | {"failure": "text"}),
@@ -656,7 +656,7 @@ def test_of_a_step_only_the_call_crosses(forger):
         ("result", RESULT | {"returned": Probe("wave", {})}),
         ("result", RESULT | {"returned": [{"deep": (Generator(1),)}]}),
         ("result", RESULT | {"returned": Ref("net", 10**6)}),
-        ("result", RESULT | {"changed": {1: Callback(("x",))}}),
+        ("result", RESULT | {"arrays": {1: Callback(("x",))}}),
         ("call", {}),
         ("call", {"name": "", "args": None, "kwargs": {}}),
         ("call", {"name": "", "args": [X], "kwargs": [X]}),
@@ -700,7 +700,7 @@ def test_results_that_are_no_data_are_bounded(forger):
     changed = {-1: X, 0: X, 1: None, 2: X, 10**300: X, "x": X}
     outcome = outcome_of(
         forger,
-        ("result", {"returned": returned, "notes": notes, "failure": failure, "changed": changed, "seconds": "x"}),
+        ("result", {"returned": returned, "notes": notes, "failure": failure, "arrays": changed, "seconds": "x"}),
     )
     assert len(outcome.returned[0]) == guard.MAX_TEXT
     assert len(outcome.returned[1].kind) == guard.MAX_TEXT

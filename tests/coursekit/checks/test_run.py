@@ -14,13 +14,13 @@ import pytest
 from coursekit.checks.cases import Case, Step
 from coursekit.checks.codec import Generator, Opaque, Ref
 from coursekit.checks.probes import MAX_KEPT, Probe
-from coursekit.checks.run import Session, StepOutcome, plain, run_case
+from coursekit.checks.run import StepOutcome, plain, run_case
 
 Cell = Callable[..., Any]
 
 
 def once(function: Any, *args: Any, **settings: Any) -> StepOutcome:
-    return Session({"f": function}).run(Step("f", args, **settings))
+    return run_case(Case("", (Step("f", args, **settings),)), {"f": function})[0]
 
 
 # -- arguments -----------------------------------------------------------------------------------
