@@ -34,6 +34,7 @@ from matplotlib.figure import Figure
 from . import namespaces
 from .inside import Inside, prepare
 from .messages import Channel
+from .syscalls import Filter, make_filter
 
 # What notebooks import, so that none of them has to wait.
 WARM = (
@@ -56,7 +57,7 @@ def main(descriptor: int) -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     rehearse(inside)
-    calls = namespaces.make_filter() if setting["walled"] else None
+    calls = make_filter() if setting["walled"] else None
     # Nothing that exists now is ever garbage, and a look at it by the collector would copy it in every fork.
     gc.collect()
     gc.freeze()
@@ -82,7 +83,9 @@ def rehearse(inside: Inside) -> None:
     inside.shell.transform_cell("%matplotlib inline")
 
 
-def _warden(inside: Inside, calls: Any, order: dict[str, Any], channel: int, errors: int, told: int) -> NoReturn:
+def _warden(
+    inside: Inside, calls: Filter | None, order: dict[str, Any], channel: int, errors: int, told: int
+) -> NoReturn:
     """Start a notebook and report on the socket `told` how it ends."""
     report = socket.socket(fileno=told)
     try:
@@ -108,7 +111,7 @@ def _warden(inside: Inside, calls: Any, order: dict[str, Any], channel: int, err
         os._exit(0)
 
 
-def _init(inside: Inside, calls: Any, order: dict[str, Any], channel: int, errors: int) -> NoReturn:
+def _init(inside: Inside, calls: Filter | None, order: dict[str, Any], channel: int, errors: int) -> NoReturn:
     """Be the first process of a notebook: build its surroundings, start it, and end with it."""
     status = 1
     try:
@@ -138,7 +141,7 @@ def _init(inside: Inside, calls: Any, order: dict[str, Any], channel: int, error
         os._exit(status)
 
 
-def _notebook(inside: Inside, calls: Any, channel: int) -> NoReturn:
+def _notebook(inside: Inside, calls: Filter | None, channel: int) -> NoReturn:
     """Run the student's code."""
     os.nice(5)  # whatever it does, its warden is heard
     for descriptor in range(3, 256):

@@ -10,13 +10,14 @@ import ctypes
 import errno
 import fcntl
 import json
-import mmap
 import os
 import signal
 import socket
 import struct
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
+
+from .syscalls import make_filter
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -29,18 +30,6 @@ SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 # From <sys/prctl.h> and <linux/capability.h>
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 4, 24
 CAPABILITY_VERSION_3 = 0x20080522
-
-# System calls that no exercise needs and that break-outs are made of.
-REFUSED_CALLS = (
-    *("unshare", "setns", "mount", "umount2", "pivot_root", "chroot"),
-    *("open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr"),
-    *("ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp", "process_madvise"),
-    *("bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register"),
-    *("memfd_create", "memfd_secret", "shmget", "shmat", "msgget", "semget", "mq_open"),
-    *("add_key", "request_key", "keyctl", "name_to_handle_at", "open_by_handle_at"),
-    *("kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module"),
-    *("reboot", "swapon", "swapoff", "acct", "quotactl", "syslog", "personality", "settimeofday", "clock_settime"),
-)
 
 
 def isolate() -> None:
@@ -65,7 +54,7 @@ def mount_proc() -> None:
     except OSError:
         _mount("tmpfs", "/proc", NOSUID | NODEV | NOEXEC, "size=4k,mode=0555")
         return
-    with contextlib.suppress(OSError):  # not every kernel allows this; seccomp forbids it too
+    with contextlib.suppress(OSError):  # not every kernel allows this; the filter refuses it too
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
 
 
@@ -82,28 +71,6 @@ def die_with_parent() -> None:
     """Have this process killed when its parent ends, and keep others of the same user from reaching it."""
     _require(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
     _require(_libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
-
-
-def make_filter() -> Any:
-    """Make the filter of system calls under which students' code runs; `load()` puts it in force."""
-    import pyseccomp  # needs libseccomp, which only graders have
-
-    calls = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
-    refused = pyseccomp.ERRNO(errno.EPERM)
-    for name in REFUSED_CALLS:
-        with contextlib.suppress(OSError, ValueError, RuntimeError):  # a call that this kernel's library does not know
-            calls.add_rule(refused, name)
-    calls.add_rule(refused, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, NEWUSER, NEWUSER))
-    calls.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")  # its flags cannot be seen; libc then uses clone
-    # Memory that is shared and belongs to no process would be counted for none; /dev/shm has its size.
-    shared = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS
-    calls.add_rule(refused, "mmap", pyseccomp.Arg(3, pyseccomp.MASKED_EQ, shared, shared))
-    # Of sockets only local ones, IP and netlink: those of virtual machines know no namespaces and reach their host.
-    for family in range(socket.AF_INET + 1, socket.AF_NETLINK):
-        if family != socket.AF_INET6:
-            calls.add_rule(refused, "socket", pyseccomp.Arg(0, pyseccomp.EQ, family))
-    calls.add_rule(refused, "socket", pyseccomp.Arg(0, pyseccomp.GT, int(socket.AF_NETLINK)))
-    return calls
 
 
 def trial() -> None:
