@@ -112,8 +112,8 @@ class Assignment:
         Whether students may import `coursekit.autograd`, `coursekit.tracing` and `coursekit.gradcheck`, which have
         gradients from it.
     withheld : list of str
-        Functions of the kit that an exercise asks to write, such as ``"coursekit.autograd.hvp"``:
-        calling them raises an error that says so.
+        Functions and classes of the kit that an exercise asks to write, such as ``"coursekit.autograd.hvp"``:
+        while a notebook is graded their source is not there, and calling them raises an error that says so.
     """
 
     name: str

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["CheckFailed", "check", "check_backward", "check_gradient", "when_written"]
 __version__ = "0.1.0"
 
-_PARTS = (
+PARTS = (
     "autograd",
     "checks",
     "data",
@@ -41,10 +41,10 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         part = "gradcheck" if name in _FROM_GRADCHECK else "checks"
         return getattr(import_module(f".{part}", __name__), name)
-    if name in _PARTS:
+    if name in PARTS:
         return import_module(f".{name}", __name__)
-    raise AttributeError(f"coursekit has no {name!r}; it has {', '.join((*__all__, *_PARTS))}")
+    raise AttributeError(f"coursekit has no {name!r}; it has {', '.join((*__all__, *PARTS))}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_PARTS})
+    return sorted({*globals(), *__all__, *PARTS})

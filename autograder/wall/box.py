@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from coursekit.checks.cases import Case, Step
-from coursekit.checks.codec import Opaque
+from coursekit.checks.codec import Callback, Opaque
 from coursekit.checks.lines import MAX_LINES, Line
-from coursekit.checks.probes import Callback, Probe
+from coursekit.checks.probes import Probe
 from coursekit.checks.run import Failure, StepOutcome, changed
 from coursekit.checks.shipped import ShippedCode
 from coursekit.reporting import printable

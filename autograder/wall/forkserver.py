@@ -31,6 +31,8 @@ from typing import Any, NoReturn
 import numpy as np
 from matplotlib.figure import Figure
 
+import coursekit
+
 from . import namespaces
 from .inside import Inside, prepare
 from .messages import Channel
@@ -40,7 +42,7 @@ from .syscalls import Filter, make_filter
 WARM = (
     *("matplotlib.pyplot", "matplotlib_inline.backend_inline", "matplotlib.backends.backend_agg"),
     *("numpy.linalg", "numpy.random", "numpy.testing", "ipywidgets", "asyncio", "concurrent.futures", "unittest"),
-    *("coursekit.data", "coursekit.diagrams", "coursekit.plots", "coursekit.widgets"),
+    *(f"coursekit.{part}" for part in coursekit.PARTS),
 )
 WATCH_MS = 50
 HOME_FOLDERS = (".matplotlib", ".ipython")
@@ -51,7 +53,7 @@ def main(descriptor: int) -> None:
     """Serve orders on the inherited socket `descriptor` until the other side closes it."""
     control = socket.socket(fileno=descriptor)
     setting = json.loads(control.recv(MAX_ORDER))
-    prepare(setting["forbidden"], setting["withheld"])
+    prepare(setting["missing"])
     inside = Inside()
     for name in WARM:
         with contextlib.suppress(ImportError):

@@ -13,7 +13,6 @@ import base64
 import builtins
 import contextlib
 import functools
-import importlib
 import importlib.abc
 import io
 import os
@@ -33,9 +32,8 @@ from traitlets.config import Config
 
 from coursekit.checks import answer_with, check
 from coursekit.checks.cases import Step
-from coursekit.checks.codec import MAX_TEXT, Encoded, encode
+from coursekit.checks.codec import MAX_TEXT, Callback, Encoded, encode
 from coursekit.checks.lines import CHECKERS
-from coursekit.checks.probes import Callback
 from coursekit.checks.run import Failure, Session, StepOutcome, describe
 
 from . import stubs
@@ -401,19 +399,11 @@ def put_file(name: str, content: Any) -> None:
         path.write_bytes(content.tobytes())
 
 
-def prepare(forbidden: Mapping[str, str], withheld: Sequence[str]) -> None:
-    """Make this process one for notebooks.
-
-    The modules `forbidden` are missing, each for the reason given; the functions `withheld` raise when they are called.
-    """
-    sys.meta_path.insert(0, Forbidden(forbidden))
-    if stubs.CHECKER in forbidden:
+def prepare(missing: Mapping[str, str]) -> None:
+    """Make this process one for notebooks, where the modules `missing` are missing, each for the reason given."""
+    sys.meta_path.insert(0, Forbidden(missing))
+    if stubs.CHECKER in missing:
         stubs.install()
-    for full_name in withheld:
-        place, _, name = full_name.rpartition(".")
-        own = getattr(importlib.import_module(place), name)
-        for module in (sys.modules[place], sys.modules[own.__module__]):
-            setattr(module, name, functools.partial(_withheld, full_name))
     sys.path.insert(0, "")
     builtins.input = _no_input
 
@@ -431,10 +421,6 @@ def set_limits(memory: int, cpu_seconds: int, processes: int) -> None:
         hard = resource.getrlimit(limit)[1]
         lower = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(limit, (lower, lower))
-
-
-def _withheld(full_name: str, *args: object, **kwargs: object) -> None:
-    raise RuntimeError(f"{full_name} is what you are asked to write here, so it is not there while that is graded")
 
 
 def _no_input(prompt: object = "") -> str:

@@ -1,6 +1,6 @@
 """The wall itself: how bubblewrap is told what a process sees.
 
-It sees a read-only system and Python, the student's side of coursekit, an empty home and an
+It sees a read-only system and Python, the kit of its assignment (`kit.py`), an empty home and an
 empty /tmp; no network, no other process, and of the course nothing at all.
 """
 
@@ -19,10 +19,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import coursekit
 from coursekit.reporting import printable
 
 from ..errors import NoWall
+from .kit import kit_of
 from .namespaces import STAGE
 from .python import VENV, Installed, installed
 
@@ -35,7 +35,7 @@ class Setup:
 
     `kind` is ``"bwrap"``, or ``"none"`` for trusted samples only; `forbidden` holds the
     modules that do not exist there, each with the reason that a student is told; `withheld`
-    functions that cannot be called, because an exercise asks to write them; `hide` the
+    functions of coursekit that are cut out, because an exercise asks to write them; `hide` the
     folders that must not be seen even if they lie inside a folder that must.
     """
 
@@ -99,13 +99,16 @@ def environment(home: str, prefix: str = sys.prefix) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def command(setup: Setup, descriptor: int) -> Iterator[tuple[list[str], list[int]]]:
+def command(setup: Setup, descriptor: int, home: str) -> Iterator[tuple[list[str], list[int]]]:
     """The command that starts `forkserver.main(descriptor)` behind the wall of `setup`, and what it inherits.
+
+    Without a wall, the kit is written into the folder `home`.
 
     The options of bwrap are in a file that it inherits, for what stands on its command line a process can read.
     """
     if setup.kind == "none":
-        start = f"{_SAME_PATH}; from autograder.wall.forkserver import main; main({descriptor})"
+        kit_of(setup.forbidden, setup.withheld).write(Path(home))
+        start = f"import sys; sys.path[:] = {[home, *sys.path]!r}; from wall.forkserver import main; main({descriptor})"
         yield [sys.executable, "-c", start], [descriptor]
     elif setup.kind == "bwrap":
         start = f"import sys; sys.path.insert(0, {KIT!r}); from wall.forkserver import main; main({descriptor})"
@@ -136,6 +139,8 @@ def _bwrap(setup: Setup, nobody: bool, start: str) -> Iterator[tuple[list[str], 
             inherited.append(file.fileno())
             return file.fileno()
 
+        for name, content in kit_of(setup.forbidden, setup.withheld).files.items():
+            options += ["--file", str(file_of(content)), f"{KIT}/{name}"]
         if python.settings is not None:
             options += ["--file", str(file_of(python.settings.encode())), f"{VENV}/pyvenv.cfg"]
         options += ["--chdir", HOME, "--remount-ro", "/"]
@@ -181,9 +186,7 @@ def _wall(setup: Setup, python: Installed) -> list[str]:
     for folder in setup.hide:
         for seen in python.seen(folder.resolve()):
             words += _emptied(seen)
-    package = Path(coursekit.__file__).parent
-    words += ["--ro-bind", str(package), f"{KIT}/coursekit", "--ro-bind", str(Path(__file__).parent), f"{KIT}/wall"]
-    for place, seen in _masked(setup.forbidden, package, python):
+    for place, seen in _masked(setup.forbidden, python):
         words += _emptied(seen) if place.is_dir() else ["--ro-bind", "/dev/null", str(seen)]
     cache = _font_cache()
     if cache is not None:
@@ -200,16 +203,14 @@ def _emptied(folder: Path) -> list[str]:
     return ["--tmpfs", str(folder), "--remount-ro", str(folder)]
 
 
-def _masked(forbidden: Mapping[str, str], package: Path, python: Installed) -> Iterator[tuple[Path, Path]]:
+def _masked(forbidden: Mapping[str, str], python: Installed) -> Iterator[tuple[Path, Path]]:
     """What must not be read, out here, and each name under which it would be seen."""
     hidden = set(python.telling())
-    for module in [*forbidden, "autograder"]:
+    # Of coursekit there is the kit; where it is installed like any package, all of it lies among these, too.
+    for module in [*forbidden, "coursekit", "autograder"]:
         hidden.update(_imported(module))
         for packages in python.packages():  # of any Python, for a path can be named by hand
             hidden.update(_modules(packages, module.replace(".", "/")))
-        if module.startswith(package.name + "."):
-            for place in _modules(package.parent, module.replace(".", "/")):
-                yield place, Path(KIT) / place.relative_to(package.parent)
     for place in sorted(hidden):
         for name in python.seen(place):
             yield place, name

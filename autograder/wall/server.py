@@ -19,6 +19,7 @@ from typing import Any
 from coursekit.reporting import printable
 
 from ..errors import NoWall
+from .kit import kit_of
 from .sandbox import START_SECONDS, Setup, command, environment
 
 GRACE = 3.0  # seconds that a process has to stop by itself after its time is over
@@ -59,8 +60,7 @@ class Server:
             with theirs:
                 self.process = opened.enter_context(self._started(setup, home, theirs.fileno()))
             setting = {
-                "forbidden": dict(setup.forbidden),
-                "withheld": list(setup.withheld),
+                "missing": dict(kit_of(setup.forbidden, setup.withheld).missing),
                 "walled": self.walled,
             }
             self.control.settimeout(START_SECONDS)
@@ -77,7 +77,7 @@ class Server:
 
     @contextlib.contextmanager
     def _started(self, setup: Setup, home: str, descriptor: int) -> Iterator[subprocess.Popen[bytes]]:
-        with command(setup, descriptor) as (words, inherited):
+        with command(setup, descriptor, home) as (words, inherited):
             process = subprocess.Popen(
                 words,
                 pass_fds=inherited,

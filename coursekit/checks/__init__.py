@@ -4,9 +4,9 @@ In a student's notebook it runs the public cases that lie beside the notebook, a
 When the notebook is graded, the grader answers the same line: :func:`answer_with` puts its examiner in place of the
 public cases.
 
-Read on in `probes`, `codec`, `cases` (a case is data), `run` (a case meets a student's code), `values`, `training` and
+Read on in `codec`, `probes`, `cases` (a case is data), `run` (a case meets a student's code), `values`, `training` and
 `compare` (is a result right?), `lines` and `loops` (is it vectorised?), `judge` (from results to points), `findings`
-(from results to mistakes), `report`.
+(from results to mistakes), `report`, `public` (all of it on the cases beside the notebook).
 """
 
 from __future__ import annotations
@@ -15,14 +15,10 @@ import contextlib
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .cases import load
-from .judge import examine, mend_first
-from .report import Report
-from .run import run_case
+if TYPE_CHECKING:
+    from .report import Report
 
 __all__ = ["CheckFailed", "check", "when_written"]
 
@@ -58,7 +54,7 @@ def check(name: str, *functions: Any) -> float:
         is shown in red and the cells below still run.
     """
     report = _examiner(name, functions)
-    if not isinstance(report, Report):
+    if isinstance(report, float):
         return report
     failed = not report.passed and report.status != "not written"
     message = CheckFailed(report.summary())
@@ -101,36 +97,11 @@ def answer_with(examiner: Examiner) -> None:
     _examiner = examiner
 
 
-# -- the public cases -------------------------------------------------------------------
-
-
 def _public_cases(name: str, functions: tuple[Any, ...]) -> Report:
-    assignment, exercises = load(_folder())
-    if name not in exercises:
-        raise ValueError(f"assignment {assignment!r} has no exercise {name!r}; it has {', '.join(exercises)}")
-    exercise = exercises[name]
-    if len(functions) != len(exercise.functions):
-        raise TypeError(f'this exercise is checked with check("{name}", {", ".join(exercise.functions)})')
-    by_name = dict(zip(exercise.functions, functions, strict=True))
-    if not all(callable(function) for function in functions):
-        raise TypeError(f'check("{name}", …) takes the function itself, without calling it')
-    report = examine(exercise, lambda case: run_case(case, by_name))
-    _has_failed[name] = report.status not in ("passed", "not written")
-    wrong = [earlier for earlier in exercise.uses if _has_failed.get(earlier)]
-    return report if report.passed or not wrong else replace(report, notes=(*report.notes, mend_first(wrong)))
+    # What judges is on the grader's side alone while a notebook is graded, so `check` itself does without it.
+    from .public import examined
 
-
-def _folder() -> Path:
-    """Return the folder of the public cases: beside the notebook, or beside the release of an instructor's notebook."""
-    here = Path.cwd()
-    places = [here, *(parent / "assignments" / here.name for parent in here.parents)]
-    for place in places:
-        if (place / "cases.json").is_file():
-            return place
-    raise FileNotFoundError(
-        f"cases.json is not in {here}. It comes with the assignment and must lie beside the notebook: "
-        "copy it (and cases.npz) there. Instructors: run `autograder release` first."
-    )
+    return examined(name, functions)
 
 
 def _notebook() -> Any:
@@ -140,4 +111,3 @@ def _notebook() -> Any:
 
 
 _examiner: Examiner = _public_cases
-_has_failed: dict[str, bool] = {}  # whether an exercise failed its last check in this session

@@ -26,7 +26,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .probes import Callback, Probe
 from .shipped import ShippedCode
 
 MAX_DEPTH = 16
@@ -60,6 +59,13 @@ class Ref:
 
     name: str
     item: int | None = None
+
+
+@dataclass(frozen=True)
+class Callback:
+    """A stand-in behind the wall for a function among the arguments: its calls are answered outside."""
+
+    parameters: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,6 @@ _ENCODERS: dict[type, Callable[[_Encoder, Any, int], Any]] = {
     np.matrix: lambda encoder, value, depth: encoder.array("$matrix", value),
     Generator: lambda encoder, value, depth: {"$generator": value.seed},
     Ref: lambda encoder, value, depth: {"$ref": [value.name, value.item]},
-    Probe: lambda encoder, value, depth: {"$probe": [value.name, encoder.encode(value.constants, depth)]},
     ShippedCode: lambda encoder, value, depth: {
         "$given": [value.name, value.source, encoder.encode(value.constants, depth)]
     },
@@ -259,10 +264,6 @@ def _constants(body: Any, arrays: Sequence[np.ndarray], depth: int) -> dict[Any,
     return constants
 
 
-def _probe(body: Any, arrays: Sequence[np.ndarray], depth: int) -> Probe:
-    return Probe(_text(body[0]), _constants(body[1], arrays, depth))
-
-
 def _shipped(body: Any, arrays: Sequence[np.ndarray], depth: int) -> ShippedCode:
     return ShippedCode(_text(body[0]), _text(body[1]), _constants(body[2], arrays, depth))
 
@@ -278,11 +279,16 @@ _DECODERS: dict[str, Any] = {
     "$scalar": lambda body, arrays, depth: _numbered(body, arrays).reshape(())[()],
     "$generator": lambda body, arrays, depth: Generator(_integer(body)),
     "$ref": lambda body, arrays, depth: Ref(_text(body[0]), None if body[1] is None else _integer(body[1])),
-    "$probe": _probe,
     "$given": _shipped,
     "$callback": lambda body, arrays, depth: Callback(tuple(_text(name) for name in body)),
     "$opaque": lambda body, arrays, depth: Opaque(_text(body[0]), _text(body[1])),
 }
+
+
+def register(tag: str, kind: type, fields: Callable[[Any], tuple[str, dict[str, Any]]]) -> None:
+    """Let values of `kind` be encoded under `tag`; `fields` gives what they are made of: a name, and constants."""
+    _ENCODERS[kind] = lambda encoder, value, depth: {tag: [fields(value)[0], encoder.encode(fields(value)[1], depth)]}
+    _DECODERS[tag] = lambda body, arrays, depth: kind(_text(body[0]), _constants(body[1], arrays, depth))
 
 
 def to_npy(array: np.ndarray) -> bytes:

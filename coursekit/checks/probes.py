@@ -2,8 +2,8 @@
 
 A case is data, so a function in it must be data, too: a probe is a name from the table below, and arrays of constants.
 A probe records its calls, so that `train` is graded by what it does, not by one sequence of random numbers.  Behind the
-wall, the student's process has only a stand-in that sends the arguments of each call outside, so that the grader keeps
-the record.
+wall there is no probe, nor this file: the student's process has only a stand-in that sends the arguments of each call
+outside, so that the grader keeps the record.
 
 >>> f = Probe("cubic", {"a": np.array([1.0]), "b": np.array([0.0]), "c": np.array([2.0])})
 >>> f(np.array([3.0]))
@@ -22,6 +22,8 @@ import numpy as np
 
 from coursekit._typing import Array
 
+from .codec import register
+
 MAX_KEPT = 2**28  # bytes: an endless loop must not fill the memory of the process with the record
 
 
@@ -31,13 +33,6 @@ class ProbeCall:
 
     arguments: dict[str, Any]
     result: Any
-
-
-@dataclass(frozen=True)
-class Callback:
-    """A stand-in for a probe behind the wall: its calls are answered outside."""
-
-    parameters: tuple[str, ...]
 
 
 @dataclass
@@ -57,6 +52,10 @@ class Probe:
     def parameters(self) -> tuple[str, ...]:
         """Return the names of the arguments, in order."""
         return PROBES[self.name][0]
+
+    def make(self) -> Probe:
+        """Make the same function, with a record of its own."""
+        return Probe(self.name, self.constants)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         arguments = dict(zip(self.parameters, args, strict=False)) | kwargs
@@ -134,3 +133,5 @@ PROBES: dict[str, tuple[tuple[str, ...], Callable[..., Any]]] = {
     "logistic": (("w",), logistic),
     "least_squares": (("W", "X", "y", "reg"), least_squares),
 }
+
+register("$probe", Probe, lambda probe: (probe.name, probe.constants))

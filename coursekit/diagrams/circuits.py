@@ -100,7 +100,10 @@ def show_circuit(
     circuit = Circuit(statements, each, numbers)
     if not isinstance(gradients, bool | Mapping):
         gradients = list(gradients)
-    return draw(circuit.nodes(values, gradients, list(parameters), decimals), caption)
+    nodes = circuit.nodes(values, gradients, list(parameters), decimals)
+    if circuit.computed and any("?" in (node.value, node.gradient) for node in nodes):
+        caption = f"{caption} {circuit.computed.note}".strip()
+    return draw(nodes, caption)
 
 
 def show_graph(graph: Graph, *, decimals: int = 2, caption: str = "") -> Diagram:

@@ -1,14 +1,13 @@
-"""Circuits written as Python text: parse them, compute them, and measure their gradients."""
+"""Circuits written as Python text: parse them, and make the nodes to draw."""
 
 from __future__ import annotations
 
 import ast
 import math
-import operator
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from coursekit.diagrams.computing import Computed
 from coursekit.diagrams.layout import MOST, Node
 from coursekit.diagrams.text import shown
 
@@ -30,7 +29,7 @@ class Circuit:
             if self.expressions.get(name, name) is not None:
                 inputs = ", ".join(name for name, expression in self.expressions.items() if expression is None)
                 raise ValueError(f"show_circuit: {name} is not an input of this circuit; its inputs are {inputs}.")
-        self.values = self.forward() if self.numbers else {}
+        self.computed = Computed(self.expressions, self.numbers, self.said) if self.numbers else None
 
     def read(self, name: str, expression: ast.expr) -> None:
         if name in self.expressions:
@@ -82,51 +81,6 @@ class Circuit:
             "use names, numbers, + - * / ** @ and functions such as exp(x) or max(x, y)."
         )
 
-    def forward(self, changed: str = "", value: float = 0.0) -> dict[str, float]:
-        """Return the values of all nodes, with the value of one of them changed."""
-        missing = [name for name, expression in self.expressions.items() if not expression and name not in self.numbers]
-        if missing:
-            raise ValueError(f"show_circuit: there is no number for {', '.join(missing)}; write {missing[0]}=1.0.")
-        found: dict[str, float] = {}
-        for name, expression in self.expressions.items():
-            if name == changed:
-                found[name] = value
-            elif expression is None:
-                found[name] = self.numbers[name]
-            else:
-                found[name] = self.computed(name, expression, found)
-        return found
-
-    def computed(self, name: str, expression: ast.expr, found: Mapping[str, float]) -> float:
-        try:
-            return _evaluated(expression, found)
-        except OverflowError:
-            return math.inf
-        except (ZeroDivisionError, ValueError) as error:
-            raise ValueError(
-                f"show_circuit: {self.said[name]} cannot be computed: {error}. Try other numbers."
-            ) from error
-
-    def gradient(self, name: str) -> float | None:
-        """Measure a gradient with central differences; return None where one side has no value."""
-        output, at = self.named[-1], self.values[name]
-
-        def slope(step: float) -> float:
-            return (self.forward(name, at + step)[output] - self.forward(name, at - step)[output]) / (2 * step)
-
-        best, least = None, math.inf
-        # One step is large enough for tiny values in large results, the other small enough for steep slopes. Choose
-        # the one that changes less when it is halved and has less rounding error.
-        for step in (1e-5 * max(abs(at), 0.01), 1e-4 * abs(at) or 1e-8):
-            try:
-                coarse, fine = slope(step), slope(step / 2)
-            except ValueError:
-                continue
-            doubt = abs(coarse - fine) + sys.float_info.epsilon * abs(self.values[output]) / step
-            if best is None or doubt < least:
-                best, least = 0.0 if abs(fine) <= doubt else fine, doubt
-        return best
-
     def nodes(
         self,
         values: bool | Mapping[str, Any],
@@ -169,14 +123,14 @@ class Circuit:
         """Return the value to show: "" for none, None for an unknown number."""
         if isinstance(values, Mapping) and (name in values or (self.expressions[name] is not None and self.numbers)):
             return values.get(name)
-        return self.values.get(name, "") if values is not False else ""
+        return self.computed.values[name] if self.computed and values is not False else ""
 
     def gradient_of(self, name: str, gradients: bool | Sequence[str] | Mapping[str, Any]) -> Any:
         """Return the gradient to show: "" for none, None for an unknown number."""
         if isinstance(gradients, Mapping):
             return gradients.get(name, "")
         wanted = gradients if isinstance(gradients, bool) else name in gradients
-        return self.gradient(name) if wanted and self.values else ""
+        return self.computed.gradient(name) if wanted and self.computed else ""
 
 
 def _statements(text: str) -> Iterator[tuple[str, ast.expr]]:
@@ -198,31 +152,15 @@ def _statements(text: str) -> Iterator[tuple[str, ast.expr]]:
                 )
 
 
-_BINARY: dict[type[ast.operator], tuple[Callable[[Any, Any], Any], str]] = {
-    ast.Add: (operator.add, "+"),
-    ast.Sub: (operator.sub, "−"),
-    ast.Mult: (operator.mul, "×"),
-    ast.Div: (operator.truediv, "÷"),
-    ast.Pow: (operator.pow, "^"),
-    ast.MatMult: (operator.matmul, "@"),
+_BINARY: dict[type[ast.operator], str] = {
+    ast.Add: "+",
+    ast.Sub: "−",
+    ast.Mult: "×",
+    ast.Div: "÷",
+    ast.Pow: "^",
+    ast.MatMult: "@",
 }
 SIGNS = {"+": "+", "-": "−", "*": "×", "/": "÷", "**": "^", "neg": "× −1"}
-_FUNCTIONS: dict[str, Callable[..., float]] = {
-    "abs": abs,
-    "cos": math.cos,
-    "exp": math.exp,
-    "log": math.log,
-    "max": max,
-    "maximum": max,
-    "min": min,
-    "minimum": min,
-    "relu": lambda x: max(0.0, x),
-    "sigmoid": lambda x: 0.5 * (1.0 + math.tanh(0.5 * x)),
-    "sin": math.sin,
-    "sqrt": math.sqrt,
-    "square": lambda x: x * x,
-    "tanh": math.tanh,
-}
 
 
 def _function_name(function: ast.expr) -> str:
@@ -248,31 +186,6 @@ def _constant(expression: ast.expr) -> float | None:
     return None
 
 
-def _evaluated(expression: ast.expr, found: Mapping[str, float]) -> float:
-    match expression:
-        case ast.Name(name):
-            return found[name]
-        case ast.Constant(number):
-            return number  # type: ignore[return-value]  # only numbers are let in
-        case ast.UnaryOp(_, operand):
-            return -_evaluated(operand, found)
-        case ast.BinOp(left, ast.MatMult(), right):
-            raise ValueError("@ multiplies matrices, and these are numbers; write *")
-        case ast.BinOp(left, sign, right):
-            result = _BINARY[type(sign)][0](_evaluated(left, found), _evaluated(right, found))
-            if isinstance(result, complex):
-                raise ValueError("a negative number has whole powers only")
-            return float(result)
-        case ast.Call(ast.Name(name), args):
-            if name not in _FUNCTIONS:
-                raise ValueError(f"there is no function {name} here; there are {', '.join(_FUNCTIONS)}")
-            try:
-                return float(_FUNCTIONS[name](*(_evaluated(arg, found) for arg in args)))
-            except TypeError as error:
-                raise ValueError(str(error)) from error
-    raise AssertionError(ast.dump(expression))  # the parser rejects everything else
-
-
 def _wires(expression: ast.expr) -> list[ast.Name]:
     """Return the names used as values, from left to right, once per use."""
     if isinstance(expression, ast.Name):
@@ -289,15 +202,15 @@ def _symbol(expression: ast.expr) -> str:
         case ast.BinOp(ast.Name(), ast.Pow(), ast.Constant(2 | 3 as power)):
             return "( )²" if power == 2 else "( )³"
         case ast.BinOp(ast.Constant(number), ast.Add() | ast.Mult() as sign, _):
-            return f"{_BINARY[type(sign)][1]} {shown(number, 3)}"
+            return f"{_BINARY[type(sign)]} {shown(number, 3)}"
         case ast.BinOp(ast.Constant(number), ast.Div(), _):
             return f"{shown(number, 3)}/( )"
         case ast.BinOp(ast.Constant(number), sign, _):
-            return f"{shown(number, 3)} {_BINARY[type(sign)][1]} ( )"
+            return f"{shown(number, 3)} {_BINARY[type(sign)]} ( )"
         case ast.BinOp(_, sign, ast.Constant(number)):
-            return f"{_BINARY[type(sign)][1]} {shown(number, 3)}"
+            return f"{_BINARY[type(sign)]} {shown(number, 3)}"
         case ast.BinOp(_, sign, _):
-            return _BINARY[type(sign)][1]
+            return _BINARY[type(sign)]
         case ast.Call(ast.Name(name), args):
             name = {"maximum": "max", "minimum": "min"}.get(name, name)
             numbers = [shown(arg.value, 3) for arg in args if isinstance(arg, ast.Constant)]

@@ -15,7 +15,8 @@ from coursekit.checks.shipped import ShippedCode
 
 from . import mistakes as known
 
-assignment = Assignment("differentiable_programming", engine_allowed=True, withheld=["coursekit.autograd.hvp"])
+WITHHELD = ["coursekit.autograd.hvp", "coursekit.optim.Momentum", "coursekit.optim.Nesterov"]
+assignment = Assignment("differentiable_programming", engine_allowed=True, withheld=WITHHELD)
 
 
 # -- functions to differentiate -------------------------------------------------------------

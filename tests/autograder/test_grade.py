@@ -404,8 +404,8 @@ ATTACKS = {
         "        'data': {'text/plain': '5.0'}, 'metadata': {}, 'execution_count': 1})\n    return 0 * x"
     ),
     "answers that are no data": (
-        FIND + "from coursekit.checks.probes import Probe\n"
-        "def double(x):\n    channel.send('result', returned=Probe('wave'), failure=None, arrays={}, notes=[])\n"
+        FIND + "def double(x):\n    frame('result', [['returned', {'$probe': ['wave', {'$dict': []}]}],\n"
+        "        ['failure', None], ['arrays', {'$dict': []}], ['notes', []], ['lines', None]])\n    return 0 * x"
     ),
     "raw bytes on the socket": FIND + "os.write(sockets[0], b'\\xff' * 1000)",
 }

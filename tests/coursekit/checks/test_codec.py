@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 from coursekit.checks.codec import (
     MAX_NODES,
+    Callback,
     Encoded,
     Generator,
     Malformed,
@@ -28,7 +29,7 @@ from coursekit.checks.codec import (
     from_npy,
     to_npy,
 )
-from coursekit.checks.probes import Callback, Probe
+from coursekit.checks.probes import Probe
 
 DTYPES = ["?", "i1", "u2", "<i4", ">i8", "u8", "f2", "<f4", ">f4", "f8", "c8", "c16", "g"]
 
