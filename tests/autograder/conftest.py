@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from pathlib import Path
 
 import nbformat
+import nbgrader.api
 import pytest
 from demo import make_course
 from tiny import make
@@ -14,6 +16,9 @@ from tiny import make
 from autograder.course import Course
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+# nbgrader starts the program `alembic` for every new gradebook, a second each time, to learn what never changes.
+nbgrader.api.get_alembic_version = functools.cache(nbgrader.api.get_alembic_version)
 
 
 @pytest.fixture(scope="session")
