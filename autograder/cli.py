@@ -73,7 +73,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="tcp://HOST:PORT",
         help="grade on the workers of this Dask scheduler (coursekit[cluster])",
     )
-    command("summary", summarise, "Print which mistakes the class made, from what has been graded so far.")
+    text = "Print which mistakes the class made, and who is marked, from what has been graded so far."
+    command("summary", summarise, text)
     text = "Make one check of one student again, with the stored arguments, and show what the grader saw."
     again = command("replay", replay_check, text, of_assignment=False)
     again.add_argument("student", help="whose submission")
@@ -149,7 +150,7 @@ def summarise(arguments: argparse.Namespace) -> None:
     from .course import Course
     from .records import read_all
     from .summary import class_summary
-    from .table import console
+    from .table import console, show_marks
 
     slug = arguments.assignment
     course = Course.at(arguments.course)
@@ -158,6 +159,7 @@ def summarise(arguments: argparse.Namespace) -> None:
     if not records:
         raise Refused(f"nothing has been graded for {slug!r} yet: run `autograder grade {slug}` first")
     console.print(class_summary(records))
+    show_marks(records)
 
 
 def replay_check(arguments: argparse.Namespace) -> None:

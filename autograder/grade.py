@@ -23,6 +23,7 @@ from coursekit.checks.run import StepOutcome
 from . import cases, notebook, spec, testcells
 from .answers import with_read_mistakes
 from .bundle import Bundle
+from .marks import PROTOCOL, Marks
 from .notebook import MAX_REASON, Cell, Notebook
 from .results import ExerciseResult, Graded, Kept, Record, Submission
 from .wall import server
@@ -83,6 +84,7 @@ def grade(
     exercises = _exercises(submission, assignment, secret, nb)
     for attempt in range(1, 1 + MAX_ATTEMPTS):
         run = _Run(nb["cells"], assignment, exercises, limits, setup, submission.files, kept)
+        run.marks = Marks(submission.marks)
         try:
             run.all_cells()
             break
@@ -90,9 +92,9 @@ def grade(
             if attempt == MAX_ATTEMPTS:
                 raise
     results = {**{name: _result(report) for name, report in run.reports.items()}, **run.kept.results}
-    lost = {notebook.grade_id(nb["cells"][i]) or f"cell {i + 1}": why for i, why in run.lost.items()}
+    lost = {run.place(i): why for i, why in run.lost.items()}
     seconds = round(time.monotonic() - run.started, 3)
-    return _graded(submission, nb, exercises, results, "graded", lost, seconds)
+    return _graded(submission, nb, exercises, results, "graded", lost, seconds, run.marks)
 
 
 def recheck(
@@ -128,7 +130,7 @@ def refuse(submission: Submission, checks: Bundle | None, secret: bytes, reason:
         elif notebook.is_test(cell):  # nbgrader gives full marks to a test cell that says nothing
             cell["outputs"] = [notebook.error("NotRun", reason)]
     results = {name: _result(report) for name, report in reports.items()}
-    return _graded(submission, nb, exercises, results, f"refused: {reason}", {}, 0.0)
+    return _graded(submission, nb, exercises, results, f"refused: {reason}", {}, 0.0, Marks(submission.marks))
 
 
 # -- the assignment ---------------------------------------------------------------------------
@@ -165,6 +167,8 @@ class _Run:
         The report on each exercise, by its name.
     lost : dict
         Why the notebook's process ended, by the index of the cell that was running then.
+    marks : Marks
+        What an instructor should look at.
     started : float
         When the run began, by `time.monotonic`.
     """
@@ -188,6 +192,7 @@ class _Run:
         self.kept = kept or Kept()
         self.reports: dict[str, Report] = {}
         self.lost: dict[int, str] = {}
+        self.marks = Marks()
         self.started = time.monotonic()
 
     def all_cells(self) -> None:
@@ -205,6 +210,8 @@ class _Run:
                             self._run_cell(box, index)
                     return
                 except BoxDied as died:
+                    if died.mark:
+                        self.marks.add(died.mark, f"its process {died.reason}", self.place(index))
                     self._lose(index, died, box.outputs.cell)
                     death = died
             if time.monotonic() - self.started >= self.limits.notebook_seconds:
@@ -212,6 +219,10 @@ class _Run:
         stopped = BoxDied(f"{death.reason}; after that, nothing was run any more", death.late)
         for later in range(index + 1, len(self.cells)):
             self._lose(later, stopped, [])
+
+    def place(self, index: int) -> str:
+        """Name a cell."""
+        return notebook.grade_id(self.cells[index]) or f"cell {index + 1}"
 
     def _run_cell(self, box: Box, index: int) -> None:
         cell = self.cells[index]
@@ -245,6 +256,7 @@ class _Run:
 
         def on_check(name: str, count: int) -> float:
             if name != expected or count != len(exercise.functions):
+                self.marks.add(PROTOCOL, "its process asked for the check of another cell", notebook.CHECK + expected)
                 return 0.0
             if expected not in self.reports:
                 self.reports[expected] = self._examined(box, exercise)
@@ -337,6 +349,7 @@ def _graded(
     status: str,
     lost_cells: dict[str, str],
     seconds: float,
+    marks: Marks,
 ) -> Graded:
     """Put together what was graded; `checked` has the results of the `exercises`."""
     results: dict[str, ExerciseResult] = {}
@@ -360,6 +373,7 @@ def _graded(
         "exercises": results,
         "lost_cells": lost_cells,
         "seconds": seconds,
+        "marks": marks.list(),
     }
     used = tuple(with_read_mistakes(exercise) for exercise in exercises.values())
     return Graded(json.dumps(nb), record, to_files(submission.assignment, used) if used else {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
@@ -28,11 +28,25 @@ class ExerciseResult(TypedDict):
     seconds: NotRequired[float]
 
 
+class Mark(TypedDict):
+    """What was seen of a submission and honest work does not show: no verdict, and no score depends on it.
+
+    `kind` is one of those in :mod:`autograder.marks`, `reason` a sentence about the submission without its subject,
+    `count` how often it was seen, `where` the cell, if it is known.
+    """
+
+    kind: str
+    reason: str
+    count: int
+    where: NotRequired[str]
+
+
 class Record(TypedDict):
     """The results of one notebook, by exercise.
 
     `status` is ``"graded"``, or ``"refused: "`` and the reason.  `lost_cells` are the cells that ended the
     notebook's process, each with what happened.  Score and maximum are of what is graded automatically.
+    `marks` are what an instructor should look at; records of older versions have none.
     The last three entries are added when the record is kept: hashes of what the results depend on (`key` of all
     but the checks, `checks` of the whole bundle, `digests` of each exercise's description).
     """
@@ -46,6 +60,7 @@ class Record(TypedDict):
     exercises: dict[str, ExerciseResult]
     lost_cells: dict[str, str]
     seconds: float
+    marks: NotRequired[list[Mark]]
     key: NotRequired[str]
     checks: NotRequired[str]
     digests: NotRequired[dict[str, str]]
@@ -56,6 +71,7 @@ class Submission:
     """A student's notebook, sanitised by nbgrader, as JSON; and the files that belong beside it.
 
     `handed_in` is a hash of everything that the student handed in: cases are drawn from it.
+    `marks` tell in what its test cells were not those that were released, before they were put back.
     """
 
     student: str
@@ -64,6 +80,7 @@ class Submission:
     content: str
     files: Mapping[str, bytes] = field(default_factory=dict)
     handed_in: str = ""
+    marks: Sequence[Mark] = ()
 
 
 @dataclass(frozen=True)

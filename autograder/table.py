@@ -1,9 +1,9 @@
-"""Print a class as a table: student × exercise, totals, and what was found in each submission."""
+"""Print a class as a table: student × exercise, totals, what was found in each submission, and marks."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.box import SIMPLE
@@ -17,11 +17,13 @@ from rich.text import Text
 from coursekit.reporting import number, printable
 
 from .records import Change
-from .results import ExerciseResult, Record
+from .results import ExerciseResult, Mark, Record
 from .summary import findings
 
 console = Console(width=None if sys.stdout.isatty() else 140)  # a log has no width of its own
 WIDE = 120  # from here on the findings fit beside the scores
+MARK = "⚑"
+SHOWN_MARKS = 5  # of one submission
 ROWS = 250  # until the head comes again, so that a class of thousands is not laid out in memory as a whole
 
 
@@ -42,6 +44,30 @@ def show_class(slug: str, records: Sequence[Record], screen: Console = console) 
     """Print the table: a row for each student, a column for each exercise."""
     for part in _class_table(slug, records, wide=screen.width >= WIDE):
         screen.print(part)
+    show_marks(records, screen)
+
+
+def show_marks(records: Iterable[Record], screen: Console = console) -> None:
+    """Print who has marks, and which; nothing if nobody has any."""
+    table = Table(title=f"{MARK} Marked", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("student", no_wrap=True)
+    table.add_column("mark", no_wrap=True)
+    table.add_column("what was seen", overflow="fold")
+    for record in records:
+        marks = record.get("marks", [])
+        for one in marks[:SHOWN_MARKS]:
+            table.add_row(_plain(record["student"]), _plain(one["kind"]), _plain(told(one)))
+        if len(marks) > SHOWN_MARKS:
+            table.add_row(_plain(record["student"]), "", f"and {len(marks) - SHOWN_MARKS} more, in its record")
+    if table.row_count:
+        screen.print("", table, sep="\n")
+        screen.print(Text("A mark says what was seen, not what was meant; no score depends on it. See docs/wall.md."))
+
+
+def told(mark: Mark) -> str:
+    """Say a mark in one line."""
+    times = f" ({mark['count']} times)" if mark["count"] > 1 else ""
+    return (f"{mark['where']}: " if "where" in mark else "") + mark["reason"] + times
 
 
 def _class_table(slug: str, records: Sequence[Record], wide: bool) -> Iterator[RenderableType]:
@@ -59,7 +85,8 @@ def _class_table(slug: str, records: Sequence[Record], wide: bool) -> Iterator[R
         for record in records[start : start + ROWS]:
             scores = [_score(record["exercises"].get(name)) for name in exercises]
             total = f"{number(record['score'])}/{number(record['max'])}"
-            table.add_row(_plain(record["student"]), *scores, total, *([_found_line(record)] if wide else []))
+            name = _plain(record["student"]) + (f" {MARK}" if record.get("marks") else "")
+            table.add_row(name, *scores, total, *([_found_line(record)] if wide else []))
         yield table
     yield Columns([f"{i} {name}" for i, name in enumerate(exercises, start=1)], padding=(0, 3))
     yield Text("A dash is graded by hand; totals are of what is graded automatically.")

@@ -35,7 +35,7 @@ EXCEPTIONS = {("coursekit.autograd", "coursekit.tracing")}
 
 # The floors of the grader, lowest first: a module imports what stands on its floor or below, and nobody in a circle.
 AUTOGRADER = {
-    "terms": ("errors", "hashing", "results"),
+    "terms": ("errors", "hashing", "results", "marks"),
     "what an instructor writes": ("answers", "bundle", "spec", "cases", "mistakes", "conditioning"),
     "the wall": ("wall",),
     "a course on disk": ("course", "records", "fingerprint", "submitted", "new", "release", "feedback"),

@@ -22,6 +22,7 @@ from coursekit.checks.run import Failure, StepOutcome, changed
 from coursekit.checks.shipped import ShippedCode
 from coursekit.reporting import printable
 
+from ..marks import LIMIT, PROTOCOL, REFUSED
 from . import guard, messages
 from .messages import Channel, Closed, Late, ProtocolError
 from .outputs import Output, Outputs
@@ -59,14 +60,17 @@ class BoxDied(Exception):
     """The process behind the wall is gone, or was ended.
 
     `reason` completes "the notebook's process …"; `late` says whether the time was over.
+    `mark` is the kind of the mark that this is worth, or None if the process of honest work may end like this.
     """
 
-    def __init__(self, reason: str, late: bool = False) -> None:
+    def __init__(self, reason: str, late: bool = False, mark: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.late = late
+        self.mark = mark
 
 
+MARKED_SIGNALS = {signal.SIGXCPU: LIMIT, signal.SIGXFSZ: LIMIT, signal.SIGSYS: REFUSED}
 OnCheck = Callable[[str, int], float]
 
 
@@ -251,7 +255,9 @@ class Box:
     def _send(self, kind: str, **fields: Any) -> None:
         try:
             self.channel.send(kind, min(time.monotonic() + 30, self.ends_at), **fields)
-        except (Late, Closed):
+        except Late:
+            raise self._late() if time.monotonic() >= self.ends_at else self._died() from None
+        except Closed:
             raise self._died() from None
 
     def _receive(self, deadline: float) -> tuple[str, dict[str, Any]]:
@@ -288,12 +294,13 @@ class Box:
             raise self._broke(str(error)) from None
 
     def _broke(self, what: str) -> BoxDied:
-        return BoxDied(f"was ended: it broke the protocol of the wall ({printable(what)})")
+        return BoxDied(f"was ended: it broke the protocol of the wall ({printable(what)})", mark=PROTOCOL)
 
     def _late(self) -> BoxDied:
         if time.monotonic() >= self.ends_at:
             return BoxDied("was ended: the time that a whole notebook may take is over", late=True)
-        return BoxDied("was ended: a cell or a call did not finish in time and could not be interrupted", late=True)
+        reason = "was ended: a cell or a call did not finish in time and could not be interrupted"
+        return BoxDied(reason, late=True, mark=LIMIT)
 
     def _died(self) -> Exception:
         """Return why the process is gone."""
@@ -301,13 +308,14 @@ class Box:
         if end is None:
             if not self.process.server.alive:
                 return ServerDied("the fork server of the wall has ended")
-            return BoxDied("stopped answering")
+            return BoxDied("stopped answering", mark=PROTOCOL)
         if end.reason:
-            return BoxDied(f"was ended: {end.reason}")
+            return BoxDied(f"was ended: {end.reason}", mark=LIMIT)
         size = self.errors.seek(0, os.SEEK_END)
         self.errors.seek(max(0, size - 2000))
         tail = printable(self.errors.read().decode(errors="replace").strip())
         number = end.status - 128 if end.status > 128 else -end.status
         if number in set(signal.Signals):
-            return BoxDied(f"was killed by signal {number} ({signal.strsignal(number)})")
+            mark = MARKED_SIGNALS.get(signal.Signals(number))
+            return BoxDied(f"was killed by signal {number} ({signal.strsignal(number)})", mark=mark)
         return BoxDied(f"ended by itself with exit status {end.status}" + (f": {tail[-300:]}" if tail else ""))

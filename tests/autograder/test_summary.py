@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 from autograder import cli
+from autograder.marks import KINDS, MAX_MARKS, MAX_REASON, MAX_WHERE, Marks
 from autograder.nbgrader_plugin import STATE
 from autograder.summary import class_summary, tally
-from autograder.table import ROWS, found, show_class
+from autograder.table import MARK, ROWS, SHOWN_MARKS, found, show_class
 
 SLUG = "numbers"
 
@@ -188,6 +189,78 @@ def test_a_damaged_record_is_named_with_what_to_do(folder: Path, capsys) -> None
     complaint = capsys.readouterr().err
     assert "numbers.json is damaged" in complaint
     assert "grade 'ada' again" in complaint
+
+
+# -- marks --------------------------------------------------------------------------------------
+
+
+def mark(reason: str, **more) -> dict:
+    return {"kind": "limit", "reason": reason, "count": 1, **more}
+
+
+def table(*records: dict, width: int = 140) -> str:
+    console = Console(width=width)
+    with console.capture() as capture:
+        show_class(SLUG, records, console)
+    return capture.get()
+
+
+def test_the_table_shows_who_is_marked_and_why() -> None:
+    marks = [mark("its process was ended: too much", where="cell 3"), mark("called bpf", count=7)]
+    text = table(record("ada", svm=result(score=2)), {**record("ben", svm=result(score=2)), "marks": marks})
+    scores, _, seen = text.partition(f"{MARK} Marked")
+    assert [line.split()[:2] for line in scores.splitlines() if MARK in line] == [["ben", MARK]]
+    assert "cell 3: its process was ended: too much" in seen
+    assert "called bpf (7 times)" in seen
+    assert "ada" not in seen
+    assert "what was seen, not what was meant" in seen
+
+
+def test_a_class_without_marks_hears_nothing_of_them_and_neither_do_old_records() -> None:
+    text = table(record("ada", svm=result(score=2)), {**record("ben", svm=result(score=2)), "marks": []})
+    assert MARK not in text
+    assert "mark" not in text.lower()
+
+
+def test_of_many_marks_of_one_student_the_first_are_shown_and_the_rest_counted() -> None:
+    text = table({**record("ada", svm=result()), "marks": [mark(f"reason {number}!") for number in range(20)]})
+    assert text.count("reason ") == SHOWN_MARKS
+    assert f"and {20 - SHOWN_MARKS} more" in text
+
+
+def test_neither_terminal_escapes_nor_markup_in_a_mark_reach_the_terminal() -> None:
+    marks = [mark("is hidden: [bold]\x1b[2J[/]", where="\x1b[31m[red]x")]
+    text = table({**record("a\x1b[1m", svm=result()), "marks": marks})
+    assert all(char.isprintable() or char == "\n" for char in text)
+    assert "[red]x: is hidden: [bold]" in text
+
+
+def test_the_summary_lists_the_marks_and_the_part_for_the_class_names_nobody(folder: Path, capsys) -> None:
+    keep(folder, "ada", json.dumps({**record("ada", svm=result(SCALE)), "marks": [mark("called bpf")]}))
+    keep(folder, "ben", json.dumps(record("ben", svm=result(SCALE))))
+    assert cli.main(["summary", SLUG, "--course", str(folder)]) == 0
+    for_the_class, _, marked = capsys.readouterr().out.partition(MARK)
+    assert "Mistakes: 2 of 2 students" in for_the_class
+    assert "ada" not in for_the_class
+    assert "called bpf" in marked
+    assert "ben" not in marked
+
+
+# -- what marks hold ----------------------------------------------------------------------------
+
+
+def test_what_is_seen_again_is_counted_and_there_is_an_end_of_what_is_kept() -> None:
+    marks = Marks([mark("a"), mark("a", count=2), mark("a", where="x")])
+    assert [(one["reason"], one.get("where"), one["count"]) for one in marks.list()] == [("a", None, 3), ("a", "x", 1)]
+    for number in range(1000):
+        marks.add(KINDS[0], f"{number} " + "\x1b[2J\n" * 1000, "\u202e" * 1000)
+    assert len(marks.list()) == MAX_MARKS
+    for one in marks.list():
+        assert len(one["reason"]) <= MAX_REASON
+        assert len(one.get("where", "")) <= MAX_WHERE
+        assert (one["reason"] + one.get("where", "")).isprintable()
+    marks.add("limit", "a")
+    assert marks.list()[0]["count"] == 4
 
 
 # -- a large class --------------------------------------------------------------------------
