@@ -25,7 +25,7 @@ from typing import Any
 
 from .course import Course, quick_nbgrader
 from .errors import NotConverted, Refused
-from .results import Graded, Submission
+from .results import Graded, Mark, Submission
 
 quick_nbgrader()
 
@@ -46,7 +46,7 @@ from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades  # noqa: 
 from sqlalchemy.exc import OperationalError  # noqa: E402
 from traitlets.utils.importstring import import_item  # noqa: E402
 
-from .nbgrader_plugin import WallExecute, compare_with_notebook, plain_files  # noqa: E402
+from .nbgrader_plugin import WallExecute, compare_with_notebook, handout_of, plain_files  # noqa: E402
 from .released import FASTER_STEPS, Released, entry  # noqa: E402
 from .spec import Assignment  # noqa: E402
 
@@ -84,6 +84,7 @@ class Recorder:
                 url += f"?timeout={WAIT_FOR_LOCK}"
             self.gradebook = Gradebook(url, coursedir.course_id)
             self.released = Released.read(self.gradebook, self.slug)
+        self.handouts = {name: handout_of(coursedir, self.slug, name) for name in self.released.notebooks}
         before = [import_item(step) for step in self.autograde.sanitize_preprocessors]
         after = [import_item(step) for step in self.autograde.autograde_preprocessors]
         after = after[after.index(WallExecute) + 1 :]  # the notebook comes from there
@@ -142,6 +143,17 @@ class Recorder:
         """
         with self._converting():
             return self.execute.submission(*self._through(self.sanitiser, student, name, nb))
+
+    def marks(self, name: str, nb: Any) -> list[Mark]:
+        """Say in what a notebook, as it was handed in, is not what was released.
+
+        Raises
+        ------
+        NotConverted
+        """
+        handout = self.handouts.get(name)
+        with self._converting():
+            return handout.marks(nb.cells) if handout else []
 
     def record(self, student: str, graded: Mapping[str, Graded], with_files: bool = True) -> None:
         """Put graded notebooks through the rest of nbgrader's steps, into `autograded/` and the gradebook.

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,11 @@ from .bundle import Bundle
 from .conditioning import require_steady
 from .course import STATE
 from .grade import grade
+from .handout import Handout
 from .notebook import CHECK
-from .results import Submission
+from .results import Mark, Submission
 from .spec import Refused
+from .submitted import Unreadable, read_notebook
 from .wall.box import Limits
 from .wall.sandbox import Setup
 
@@ -125,7 +128,7 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         course = course_of(self)
         submission = self.submission(nb, resources)
         self.remove_links(submission)
-        graded = grade(*self.job(submission))
+        graded = grade(*self.job(replace(submission, marks=self.marks(submission))))
         records.save(Path(course.root), graded.record, graded.cases)
         return nbformat.from_dict(json.loads(graded.content)), resources
 
@@ -149,6 +152,16 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
             files=files,
             handed_in=fingerprint.of_submission(submitted),
         )
+
+    def marks(self, submission: Submission) -> list[Mark]:
+        """Say in what the notebook that was handed in is not what was released, which nbgrader has mended since."""
+        student, slug, name = submission.student, submission.assignment, submission.name
+        folder = Path(course_of(self).format_path(course_of(self).submitted_directory, student, slug))
+        handout = handout_of(course_of(self), slug, name)
+        try:
+            return handout.marks(read_notebook(folder, name, student).cells) if handout else []
+        except Unreadable:  # nbgrader has read it all the same
+            return []
 
     def remove_links(self, submission: Submission) -> None:
         """Remove what nbgrader has copied through links in a submission: they may lead to any of the grader's files."""
@@ -197,6 +210,12 @@ def course_of(component: Any) -> Any:
 def checks_of(course: Any, slug: str) -> Bundle | None:
     """Read the assignment's `checks.py` with what it imports; None if it has none."""
     return Bundle.read(Path(course.format_path(course.source_directory, ".", slug)))
+
+
+def handout_of(course: Any, slug: str, name: str) -> Handout | None:
+    """Read a released notebook; None if it is not here, for nbgrader can grade without it."""
+    path = Path(course.format_path(course.release_directory, ".", slug), f"{name}.ipynb")
+    return Handout(json.loads(path.read_text(encoding="utf-8"))["cells"]) if path.is_file() else None
 
 
 def plain_files(folder: str, exclude: list[str] | None = None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import fingerprint, records
@@ -16,7 +16,7 @@ from .grade import grade_all, refuse
 from .gradebook import Recorder, trouble_of_the_machine
 from .plan import Planned
 from .records import Change
-from .results import Graded, Record, Submission
+from .results import Graded, Mark, Record, Submission
 from .submitted import Unreadable, read_notebook
 from .workers import Workers
 
@@ -32,11 +32,14 @@ class Prepared:
         The arguments of :func:`~autograder.grade.grade` for each notebook that can be graded.
     refused : dict
         The notebooks that cannot be graded, and why.
+    marks : dict
+        What an instructor should look at in each notebook, before it is graded.
     """
 
     planned: Planned
     jobs: list[tuple[Any, ...]]
     refused: dict[str, str]
+    marks: dict[str, list[Mark]] = field(default_factory=dict)
 
     def start(self, pool: Workers) -> Future[list[Graded]]:
         """Begin to grade what can be graded."""
@@ -73,13 +76,15 @@ class Recording:
         for name in self.names:
             try:
                 nb = read_notebook(folder, name, planned.student)
+                prepared.marks[name] = self.recorder.marks(name, nb)
                 submission = self.recorder.sanitised(planned.student, name, nb)
             except Unreadable as trouble:
                 prepared.refused[name] = str(trouble)
             except NotConverted as error:
                 prepared.refused[name] = f"nbgrader cannot read the notebook ({error})"
             else:
-                prepared.jobs.append((*self.recorder.execute.job(submission), planned.kept.get(name)))
+                marked = replace(submission, marks=prepared.marks[name])
+                prepared.jobs.append((*self.recorder.execute.job(marked), planned.kept.get(name)))
         return prepared
 
     def finish(self, prepared: Prepared, future: Future[list[Graded]]) -> None:
@@ -95,33 +100,35 @@ class Recording:
             raise problem
         if problem is not None:
             told = f": {problem}" if isinstance(problem, GivenUp) else f" itself ({type(problem).__name__}: {problem})"
-            self._refuse(prepared.planned, dict.fromkeys(self.names, f"grading it failed in the grader{told}"), {})
+            self._refuse(prepared, dict.fromkeys(self.names, f"grading it failed in the grader{told}"), {})
             return
         graded = {one.record["notebook"]: one for one in future.result()}
         if prepared.refused:
-            self._refuse(prepared.planned, prepared.refused, graded)
+            self._refuse(prepared, prepared.refused, graded)
             return
         try:
             self.recorder.record(prepared.planned.student, graded)
         except NotConverted as error:
-            self._refuse(prepared.planned, dict.fromkeys(self.names, f"nbgrader could not convert it: {error}"), {})
+            self._refuse(prepared, dict.fromkeys(self.names, f"nbgrader could not convert it: {error}"), {})
         else:
             self._keep(prepared.planned, graded)
 
-    def _refuse(self, planned: Planned, reasons: Mapping[str, str], graded: Mapping[str, Graded]) -> None:
+    def _refuse(self, prepared: Prepared, reasons: Mapping[str, str], graded: Mapping[str, Graded]) -> None:
         """Record zero for the notebooks in `reasons`, and what was `graded` for the others."""
-        student = planned.student
+        student = prepared.planned.student
         try:
             notices = {name: self.recorder.notice(student, name, reason) for name, reason in reasons.items()}
-            both = {**graded, **{name: self._refused(notice, reasons[name]) for name, notice in notices.items()}}
+            refused = {name: self._refused(prepared, notice, reasons[name]) for name, notice in notices.items()}
+            both = {**graded, **refused}
             self.recorder.record(student, both, with_files=bool(graded))
         except NotConverted as error:  # not even that: it is told in the report and the table, and the class goes on
             why = f"nbgrader could not record that ({error})"
             blanks = {name: self.recorder.blank(student, name) for name in reasons}
-            both = {name: self._refused(blank, f"{reasons[name]}; {why}") for name, blank in blanks.items()}
-        self._keep(planned, both)
+            both = {name: self._refused(prepared, blank, f"{reasons[name]}; {why}") for name, blank in blanks.items()}
+        self._keep(prepared.planned, both)
 
-    def _refused(self, submission: Submission, reason: str) -> Graded:
+    def _refused(self, prepared: Prepared, blank: Submission, reason: str) -> Graded:
+        submission = replace(blank, marks=prepared.marks.get(blank.name, ()))
         return refuse(submission, self.checks, course_secret(self.course.state), reason)
 
     def _keep(self, planned: Planned, graded: Mapping[str, Graded]) -> None:

@@ -39,7 +39,7 @@ AUTOGRADER = {
     "what an instructor writes": ("answers", "bundle", "spec", "cases", "mistakes", "conditioning"),
     "the wall": ("wall",),
     "a course on disk": ("course", "records", "fingerprint", "submitted", "new", "release", "feedback"),
-    "one submission": ("notebook", "testcells", "grade"),
+    "one submission": ("notebook", "testcells", "handout", "grade"),
     "nbgrader": ("nbgrader_plugin", "released", "gradebook"),
     "what is to be done": ("plan", "workers", "dispatch"),
     "a class": ("recording", "run", "replay"),

@@ -4,7 +4,8 @@ They are Markdown so that nothing imports them by accident: what stands there is
 The first paragraph says what an attack tries and what it would win.  A code block with a
 name is the content of the cell of that name, one without a name a cell of its own in that
 place; the block `hand in` is run by the instructor's side of the test, as the student's hands:
-it changes the notebook `nb`, its cells `by_id` or the `folder` that is handed in.
+it changes the notebook `nb`, its cells `by_id` or the `folder` that is handed in.  A line ``Marked: `` lists the
+kinds of marks that the attack gets; without it, it gets none, for it looks like honest work.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 SLUG = "doubling"
 BLOCK = re.compile(r"^```(\w+) ?([^\n]*)\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 EARNS = re.compile(r"^Earns: (\w+) (\d+)$", re.MULTILINE)
+MARKED = re.compile(r"^Marked: (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Attack:
     tries: str
     blocks: tuple[Block, ...]
     earns: Mapping[str, float]
+    marked: frozenset[str]
 
     @property
     def student(self) -> str:
@@ -71,8 +74,10 @@ def read_blocks(path: Path) -> tuple[str, tuple[Block, ...]]:
 
 def read_attack(path: Path) -> Attack:
     tries, blocks = read_blocks(path)
-    earns = {name: float(points) for name, points in EARNS.findall(path.read_text(encoding="utf-8"))}
-    return Attack(path.parent.name, path.stem, tries, blocks, earns)
+    text = path.read_text(encoding="utf-8")
+    earns = {name: float(points) for name, points in EARNS.findall(text)}
+    marked = frozenset(kind for line in MARKED.findall(text) for kind in line.split(", "))
+    return Attack(path.parent.name, path.stem, tries, blocks, earns, marked)
 
 
 ATTACKS = tuple(read_attack(path) for path in sorted((HERE / "attacks").glob("*/*.md")))
