@@ -43,8 +43,9 @@ DEFAULTS = {
 NEEDED = (
     ("GenerateAssignment", "preprocessors", "autograder.nbgrader_plugin.PublicCases"),
     ("Autograde", "autograde_preprocessors", "autograder.nbgrader_plugin.WallExecute"),
-    ("HTMLExporter", "filters", "autograder.wall.markup.markdown2html"),
-    ("HTMLExporter", "filters", "autograder.wall.markup.clean"),
+    ("Autograde", "sanitize_preprocessors", "autograder.nbgrader_plugin.KeepFields"),
+    ("GenerateFeedback", "preprocessors", "autograder.nbgrader_plugin.OnlyPages"),
+    ("HTMLExporter", "preprocessors", "autograder.wall.pages.OnePage"),
 )
 
 

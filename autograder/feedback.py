@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 from .course import Course, must_succeed
@@ -21,8 +20,7 @@ def feedback(course: Course, slug: str) -> list[Path]:
     graded = course.folder("autograded", "*", slug)
     if not any(graded.parent.parent.glob(f"*/{slug}")):
         raise Refused(f"nothing has been graded for {slug!r} yet: run `autograder grade {slug}` first")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "No lexer found")  # for a language that a student has invented
-        must_succeed(course.api().generate_feedback(slug, force=True), f"feedback for {slug!r}")
+    must_succeed(course.api().generate_feedback(slug, force=True), f"feedback for {slug!r}")
     pages = course.folder("feedback", "*", slug)
-    return sorted(pages.parent.parent.glob(f"*/{slug}/*.html"))
+    names = course.notebooks(slug)
+    return sorted(page for name in names for page in pages.parent.parent.glob(f"*/{slug}/{name}.html"))

@@ -19,7 +19,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades  # noqa: 
 from sqlalchemy.exc import OperationalError  # noqa: E402
 from traitlets.utils.importstring import import_item  # noqa: E402
 
-from .nbgrader_plugin import WallExecute, compare_with_notebook, handout_of, plain_files  # noqa: E402
+from .nbgrader_plugin import WallExecute, compare_with_notebook, handout_of, inert_files, plain_files  # noqa: E402
 from .released import FASTER_STEPS, Released, entry  # noqa: E402
 from .spec import Assignment  # noqa: E402
 
@@ -188,11 +188,11 @@ class Recorder:
         folder = self.course.folder("autograded", student, self.slug)
         folder.mkdir(parents=True, exist_ok=True)
         if with_files:
-            self._copy_files(handed_in, folder)
+            self._copy_files(inert_files, handed_in, folder)
         checks = self.course.checks(self.slug)
         students_own = self.autograde.exclude_overwriting.get(self.slug, [])
         source = self.course.folder("source", ".", self.slug)
-        self._copy_files(source, folder, but={*students_own, *(checks.own if checks else ())})
+        self._copy_files(plain_files, source, folder, but={*students_own, *(checks.own if checks else ())})
         notebooks = {}
         for name, one in graded.items():
             nb = nbformat.from_dict(json.loads(one.content))
@@ -202,8 +202,10 @@ class Recorder:
         self._save_grades(student, notebooks, handed_in if with_files else None)
         self.autograde.run_post_convert_hook()
 
-    def _copy_files(self, source: Path, target: Path, but: Iterable[str] = ()) -> None:
-        for path in map(Path, plain_files(str(source), [*self.api.coursedir.ignore, "*.ipynb"])):
+    def _copy_files(
+        self, find: Callable[[str, list[str]], list[str]], source: Path, target: Path, but: Iterable[str] = ()
+    ) -> None:
+        for path in map(Path, find(str(source), [*self.api.coursedir.ignore, "*.ipynb"])):
             name = path.relative_to(source)
             if str(name) not in but:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)

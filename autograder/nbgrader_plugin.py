@@ -5,12 +5,16 @@
 :class:`PublicCases`
     for `nbgrader generate_assignment`: checks that the notebook and `checks.py` agree and
     puts the public cases beside the released notebook;
+:class:`KeepFields`
+    for `nbgrader autograde`: of what students can write into a notebook's fields, only the known ones stay;
 :class:`DropCopies`
     for `nbgrader autograde`: of a cell that was copied, the last one counts;
 :class:`RestoreCells`
     for `nbgrader autograde`: puts back the check cells that a student deleted;
 :class:`WallExecute`
-    for `nbgrader autograde`, in place of `Execute`: runs and grades behind the wall.
+    for `nbgrader autograde`, in place of `Execute`: runs and grades behind the wall;
+:class:`OnlyPages`
+    for `nbgrader generate_feedback`: what was handed in beside the notebook is not copied for the student.
 """
 
 from __future__ import annotations
@@ -43,11 +47,33 @@ from .results import Mark, Submission
 from .spec import Refused
 from .submitted import Unreadable, read_notebook
 from .wall.box import Limits
+from .wall.fields import keep_known
 from .wall.sandbox import Setup
 
 LIMITS = Limits()
 ASKS = re.compile(r"\s*check\(")
 MAX_FILES = 48 * 2**20
+# What may lie in `autograded/`: formgrader's server shows that to the instructor, in pages that may do what they may.
+# Browsers show these kinds as text or pictures, or save them.
+INERT = {
+    *(
+        ".bmp",
+        ".csv",
+        ".dat",
+        ".gif",
+        ".ini",
+        ".ipynb",
+        ".jpeg",
+        ".jpg",
+        ".json",
+        ".log",
+        ".md",
+        ".mat",
+        ".npy",
+        ".npz",
+    ),
+    *(".parquet", ".pkl", ".png", ".py", ".rst", ".toml", ".tsv", ".txt", ".webp", ".yaml", ".yml"),
+}
 
 
 class PublicCases(NbGraderPreprocessor):  # type: ignore[misc]
@@ -73,6 +99,14 @@ class PublicCases(NbGraderPreprocessor):  # type: ignore[misc]
             exercises = cases.public(assignment)
             require_steady(assignment, exercises)
             resources.setdefault("outputs", {}).update(to_files(slug, exercises))
+        return nb, resources
+
+
+class KeepFields(NbGraderPreprocessor):  # type: ignore[misc]
+    """Leave of a notebook its cells, and what nbgrader says of them."""
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        keep_known(nb)
         return nb, resources
 
 
@@ -127,7 +161,7 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         course = course_of(self)
         submission = self.submission(nb, resources)
-        self.remove_links(submission)
+        self.remove_copies(submission)
         graded = grade(*self.job(replace(submission, marks=self.marks(submission))))
         records.save(Path(course.root), graded.record, graded.cases)
         return nbformat.from_dict(json.loads(graded.content)), resources
@@ -138,12 +172,7 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         course = course_of(self)
         student, slug = about["student"], about["assignment"]
         submitted = Path(course.format_path(course.submitted_directory, student, slug))
-        files = files_in(submitted, course.ignore)
-        # As nbgrader does: what the instructor put beside the source takes the place of what the student handed in.
-        own = files_in(Path(course.format_path(course.source_directory, ".", slug)), course.ignore)
-        checks = checks_of(course, slug)
-        left_out = {*self.exclude_overwriting().get(slug, []), *(checks.own if checks else ())}
-        files |= {name: content for name, content in own.items() if name not in left_out}
+        files = files_in(submitted, course.ignore) | self.instructors_files(slug)
         return Submission(
             student=student,
             assignment=slug,
@@ -163,17 +192,26 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         except Unreadable:  # nbgrader has read it all the same
             return []
 
-    def remove_links(self, submission: Submission) -> None:
-        """Remove what nbgrader has copied through links in a submission: they may lead to any of the grader's files."""
+    def remove_copies(self, submission: Submission) -> None:
+        """Remove what nbgrader has copied and should not: pages, and whatever a link in a submission leads to."""
         course = course_of(self)
         folders = (course.submitted_directory, course.autograded_directory)
         handed_in, copied = (
             Path(course.format_path(folder, submission.student, submission.assignment)) for folder in folders
         )
-        for name in set(find_all_files(str(handed_in))) - set(plain_files(str(handed_in))):
+        own = self.instructors_files(submission.assignment)
+        for name in set(find_all_files(str(handed_in))) - set(inert_files(str(handed_in))):
             copy = copied / Path(name).relative_to(handed_in)
-            if str(copy.relative_to(copied)) not in submission.files and copy.is_file():
+            if str(copy.relative_to(copied)) not in own and copy.is_file():
                 copy.unlink()
+
+    def instructors_files(self, slug: str) -> dict[str, bytes]:
+        """Return what the instructor put beside the source: it takes the place of what a student handed in."""
+        course = course_of(self)
+        own = files_in(Path(course.format_path(course.source_directory, ".", slug)), course.ignore)
+        checks = checks_of(course, slug)
+        left_out = {*self.exclude_overwriting().get(slug, []), *(checks.own if checks else ())}
+        return {name: content for name, content in own.items() if name not in left_out}
 
     def exclude_overwriting(self) -> dict[str, list[str]]:
         """Return nbgrader's setting: by assignment, the files of which the student's own version stays."""
@@ -193,6 +231,19 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         setup = Setup(self.sandbox, hide=(Path(course.root),))
         secret = cases.course_secret(Path(course.root) / STATE)
         return submission, checks_of(course, submission.assignment), secret, limits, setup
+
+
+class OnlyPages(NbGraderPreprocessor):  # type: ignore[misc]
+    """Remove from `feedback/` what nbgrader has copied there beside the page."""
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        course, about = course_of(self), resources["nbgrader"]
+        folder = Path(course.format_path(course.feedback_directory, about["student"], about["assignment"]))
+        pages = {f"{Path(name).stem}.html" for name in self.parent.parent.notebooks}
+        for name in find_all_files(str(folder)):
+            if str(Path(name).relative_to(folder)) not in pages:
+                Path(name).unlink()
+        return nb, resources
 
 
 # -- the course's folders -----------------------------------------------------------------
@@ -225,6 +276,11 @@ def plain_files(folder: str, exclude: list[str] | None = None) -> list[str]:
     return [
         name for name in found if Path(name).is_file() and Path(name).resolve() == root / Path(name).relative_to(folder)
     ]
+
+
+def inert_files(folder: str, exclude: list[str] | None = None) -> list[str]:
+    """Return those of the plain files in a submission that are nothing more when a browser opens them."""
+    return [name for name in plain_files(folder, exclude) if Path(name).suffix.lower() in INERT]
 
 
 def files_in(folder: Path, ignore: list[str]) -> dict[str, bytes]:

@@ -1,24 +1,23 @@
 """Make HTML of students safe for the browsers of others.
 
-Outputs are cleaned when they are kept (:mod:`autograder.wall.outputs`), Markdown when a page is
-made: `nbgrader_config.py` replaces nbconvert's filters of these names by :func:`markdown2html` and
-:func:`clean`, for feedback pages and formgrader alike.
+Outputs are cleaned when they are kept (:mod:`autograder.wall.outputs`), and again with all else that students write
+when a page is made (:mod:`autograder.wall.pages`).
 nh3 parses as browsers do and writes only what is listed here: no scripts, no forms, nothing that is
 fetched from elsewhere, nothing that could cover the page or look like a part of it.
 """
 
 from __future__ import annotations
 
-import functools
 import html
 import logging
 import re
-import time
 from typing import Any
 
 import nh3
-from jinja2 import pass_context
 from pygments.token import STANDARD_TYPES
+
+from .apart import Helper, Unanswered
+from .pictures import DATA_URI, is_shown
 
 TEXT = (
     *("a", "abbr", "b", "bdi", "bdo", "br", "cite", "code", "data", "del", "dfn", "em", "i", "ins", "kbd", "mark", "q"),
@@ -59,7 +58,6 @@ STYLES = {
 }
 # What a class does depends on the page's own styles and scripts: these are harmless.
 CLASSES = {"dataframe", "anchor-link", "highlight", *STANDARD_TYPES.values()}
-PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml);base64,[A-Za-z0-9+/=\s]*")
 LINK = re.compile(r"(https?://|mailto:)[^\s]*", re.IGNORECASE)
 # No function but a colour, no negative length (it would cover what comes before), no escapes.
 STYLE = re.compile(r"(?:rgba?\(|hsla?\(|(?<!\d)-(?![\d.])|[^(\\@-])*", re.IGNORECASE)
@@ -67,18 +65,31 @@ PREFIX = "in-notebook-"  # an id must differ from those of the page
 
 # HTML's rules for what is not closed copy and compare: what could cost seconds is not cleaned but shown as text.
 COPIED = re.compile(r"<(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)\b", re.IGNORECASE)
-MAX_HTML = 2_000_000
+MAX_HTML = 2_000_000  # without its pictures
 MAX_TAGS = 20_000
 MAX_ENTITIES = 100_000
 MAX_COPIES = 1_000_000
 MAX_COMPARED = 4 * 10**8  # every word before the next tag might be an attribute, compared with all others
-MAX_MARKDOWN = 20_000
-MAX_PAGE_SECONDS = 20.0  # for the Markdown of one page
+MAX_DEPTH = 200  # browsers give up nesting at 512
+MAX_SECONDS = 3.0  # what is slow all the same
 MAX_SHOWN = 20_000  # characters of what is shown as text
 NOT_RENDERED = "This is shown as text: as a page it is too large, too involved or broken."
-SPENT = "autograder_markdown_seconds"
+VOID = ("br", "col", "hr", "img", "wbr")
+TAG = re.compile(r"<(/?)([a-z0-9]+)")
 
+HELPER = Helper(__name__)
 log = logging.getLogger(__name__)
+
+
+def cleaned(text: str, seconds: float = MAX_SECONDS) -> str:
+    """Return what :func:`clean` makes of `text` within `seconds`, or the text itself."""
+    if seconds <= 0:
+        return as_text(text)
+    try:
+        return str(HELPER.call(min(seconds, MAX_SECONDS), "clean", text))
+    except Unanswered as trouble:
+        log.warning("HTML is shown as text: %s", trouble)
+        return as_text(text)
 
 
 def clean(text: Any) -> str:
@@ -92,7 +103,7 @@ def clean(text: Any) -> str:
     text = str(text)
     if _too_involved(text):
         return as_text(text)
-    return nh3.clean(
+    cleaned = nh3.clean(
         text,
         tags={*TEXT, *BLOCKS, *DRAWING},
         attributes=ATTRIBUTES,
@@ -102,6 +113,7 @@ def clean(text: Any) -> str:
         url_schemes={"http", "https", "mailto", "data"},
         link_rel="noopener noreferrer nofollow",
     )
+    return cleaned if _depth(cleaned) <= MAX_DEPTH else as_text(text)
 
 
 def as_text(text: str) -> str:
@@ -110,12 +122,27 @@ def as_text(text: str) -> str:
 
 
 def _too_involved(text: str) -> bool:
+    text = DATA_URI.sub("", text)
     if len(text) > MAX_HTML or text.count("&") > MAX_ENTITIES:
         return True
     pieces = re.split(r"<(?=[A-Za-z])", text)
     tags = len(pieces) - 1
     compared = sum(len(re.findall(r"[^\s/\"'>=]+", piece)) ** 2 for piece in pieces)
-    return tags > MAX_TAGS or compared > MAX_COMPARED or tags * len(COPIED.findall(text)) > MAX_COPIES
+    return (
+        tags > MAX_TAGS
+        or text.count("</") > 2 * MAX_TAGS
+        or compared > MAX_COMPARED
+        or tags * len(COPIED.findall(text)) > MAX_COPIES
+    )
+
+
+def _depth(cleaned: str) -> int:
+    """Return how deep the elements of clean HTML are nested."""
+    depth = deepest = 0
+    for end, name in TAG.findall(cleaned):
+        depth += -1 if end else name not in VOID
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _attribute(tag: str, name: str, value: str) -> str | None:
@@ -128,35 +155,9 @@ def _attribute(tag: str, name: str, value: str) -> str | None:
         case "style":
             return value if STYLE.fullmatch(value) else None
         case "src":
-            return value if PICTURE.fullmatch(value) else None
+            return value if is_shown(value) else None
         case "href":
             if value.startswith("#"):
                 return f"#{PREFIX}{value[1:]}"
             return value if LINK.fullmatch(value) else None
     return value if "url(" not in value.lower() else None
-
-
-# -- Markdown -----------------------------------------------------------------------------
-
-
-@pass_context
-def markdown2html(context: Any, source: str) -> str:
-    """Return the HTML of nbconvert's filter, cleaned."""
-    page = context.get("resources", {})
-    started = time.monotonic()
-    if len(source) > MAX_MARKDOWN or page.get(SPENT, 0.0) > MAX_PAGE_SECONDS:
-        return as_text(source)
-    try:
-        return clean(_exporter().markdown2html(context, source))
-    except Exception as error:  # whatever a renderer raises: one cell must not cost the page
-        log.warning("Markdown is shown as text, for it could not be rendered: %s", error)
-        return as_text(source)
-    finally:
-        page[SPENT] = page.get(SPENT, 0.0) + time.monotonic() - started
-
-
-@functools.cache
-def _exporter() -> Any:
-    from nbconvert.exporters import HTMLExporter  # takes a while, and grading has no use for it
-
-    return HTMLExporter()

@@ -7,14 +7,17 @@ is shown in the browsers of others, so HTML is cleaned, and nothing else that a 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from typing import Any, Required, TypedDict, cast
 
-from .markup import clean
+from .markup import cleaned
 
 MAX_OF_CELL = 8 * 2**20  # characters kept of one cell's outputs
 MAX_OF_NOTEBOOK = 32 * 2**20  # … and of all together
 MAX_OUTPUTS = 500  # of one cell
+MAX_OUTPUTS_OF_NOTEBOOK = 5000
+MAX_CLEANING = 20.0  # seconds for the HTML of a notebook; what comes later is shown as text
 MAX_LINE = 10_000
 MAX_LAST_WORDS = 1000  # of an error after there was too much
 TOO_MUCH = "\n[There was more output than is kept; the rest was cut.]\n"
@@ -43,11 +46,13 @@ class Outputs:
     def __init__(self) -> None:
         self.cell: list[Output] = []
         self.displayed: dict[str, list[Output]] = {}
-        self.size_of_cell = self.size_of_others = 0
+        self.size_of_cell = self.size_of_others = self.number_of_others = 0
+        self.cleaning = 0.0
         self.full = self.clear_before_next = False
 
     def begin_cell(self) -> None:
         self.size_of_others += self.size_of_cell
+        self.number_of_others += len(self.cell)
         self.cell = []
         self.size_of_cell = 0
         self.full = self.clear_before_next = False
@@ -67,10 +72,11 @@ class Outputs:
             self._clear()
         data = output.get("data", {})
         if "text/html" in data and not self.full:  # cleaning takes time
-            data["text/html"] = clean(data["text/html"])
+            data["text/html"] = self._cleaned(data["text/html"])
         size = _size(output)
         room = min(MAX_OF_CELL, MAX_OF_NOTEBOOK - self.size_of_others) - self.size_of_cell
-        if self.full or size > room or len(self.cell) >= MAX_OUTPUTS:
+        many = min(MAX_OUTPUTS, MAX_OUTPUTS_OF_NOTEBOOK - self.number_of_others)
+        if self.full or size > room or len(self.cell) >= many:
             self._note_too_much()
             if kind == "error" and self.cell[-1]["output_type"] != "error":  # the reason is kept
                 message = output["evalue"][:MAX_LAST_WORDS]
@@ -87,6 +93,13 @@ class Outputs:
         self.cell.append(output)
         if isinstance(sent.get("display_id"), str) and "data" in output:
             self.displayed.setdefault(sent["display_id"], []).append(output)
+
+    def _cleaned(self, html: str) -> str:
+        started = time.monotonic()
+        try:
+            return cleaned(html, MAX_CLEANING - self.cleaning)
+        finally:
+            self.cleaning += time.monotonic() - started
 
     def _note_too_much(self) -> None:
         if not self.full:
@@ -125,6 +138,11 @@ def _valid(kind: Any, sent: Mapping[str, Any]) -> Output | None:
         count = {"execution_count": None} if kind == "execute_result" else {}
         return _of(kind, data=bundle, metadata={}, **count)
     return None
+
+
+def as_kept(output: Mapping[str, Any]) -> Output | None:
+    """Return an output of a notebook with the fields and forms that are kept; None if nothing of it is."""
+    return _valid(output.get("output_type"), output)
 
 
 def _of(kind: str, **fields: Any) -> Output:

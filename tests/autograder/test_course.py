@@ -25,8 +25,9 @@ def with_config(folder: Path, text: str) -> Course:
     [
         ("nbgrader_plugin.PublicCases", "GenerateAssignment.preprocessors"),
         ("nbgrader_plugin.WallExecute", "Autograde.autograde_preprocessors"),
-        ("wall.markup.markdown2html", "HTMLExporter.filters"),
-        ("wall.markup.clean", "HTMLExporter.filters"),
+        ("nbgrader_plugin.KeepFields", "Autograde.sanitize_preprocessors"),
+        ("nbgrader_plugin.OnlyPages", "GenerateFeedback.preprocessors"),
+        ("wall.pages.OnePage", "HTMLExporter.preprocessors"),
     ],
 )
 def test_a_configuration_that_leaves_out_the_wall_is_refused(tmp_path: Path, lines: str, name: str, trait: str) -> None:

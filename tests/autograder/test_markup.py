@@ -1,5 +1,7 @@
 """In HTML of students, what the course shows is kept, the rest is harmless, and nothing takes long."""
 
+import base64
+import io
 import re
 import time
 
@@ -7,16 +9,24 @@ import nbformat
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from matplotlib.figure import Figure
 from nbconvert.exporters import HTMLExporter
+from PIL import Image
 
-from autograder.wall import markup
-from autograder.wall.markup import clean, markdown2html
+from autograder.course import Course
+from autograder.wall import apart, outputs, pages
+from autograder.wall.markup import HELPER, MAX_SECONDS, NOT_RENDERED, clean, cleaned
 from autograder.wall.outputs import Outputs
+from autograder.wall.pages import markdown2html
+from autograder.wall.pictures import is_shown
 from coursekit import plots
 from coursekit.gradcheck import check_gradient
 from coursekit.widgets import LossCurve
 
-PIXEL = "data:image/png;base64,iVBORw0KGgo="
+PIXEL = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 
 
 def structure(html):
@@ -133,22 +143,29 @@ def test_markdown_is_rendered_as_before_and_cleaned():
 
 
 def test_a_picture_that_is_attached_is_shown_and_a_missing_one_costs_its_cell_alone():
-    cell = {"attachments": {"a.png": {"image/png": "iVBORw0KGgo="}}}
+    cell = {"attachments": {"a.png": {"image/png": PIXEL.partition(",")[2]}}}
     assert PIXEL in markdown2html({"cell": cell}, "![x](attachment:a.png)")
     assert "![x](attachment:gone.png)" in markdown2html({"cell": cell}, "![x](attachment:gone.png)")
 
 
-def test_the_time_for_the_markdown_of_a_page_has_an_end(monkeypatch):
+def test_the_time_for_a_page_has_an_end(monkeypatch):
     page = {"resources": {}}
     assert "<h1" in markdown2html(page, "# a")
-    monkeypatch.setattr(markup, "MAX_PAGE_SECONDS", 0.0)
-    assert markup.NOT_RENDERED in markdown2html(page, "# a")
+    monkeypatch.setattr(pages, "MAX_PAGE_SECONDS", 0.0)
+    assert NOT_RENDERED in markdown2html(page, "# a")
+    monkeypatch.undo()
     assert "<h1" in markdown2html({"resources": {}}, "# a")
 
 
-def test_the_course_s_configuration_uses_it_for_every_page(repository):
-    from autograder.course import Course
+def test_the_tags_of_a_page_have_an_end():
+    page = {"resources": {}}
+    made = [pages.clean_html(page, "<p>x</p>" * 9000) for _ in range(40)]
+    assert made[0].count("<p>") == 9000
+    assert NOT_RENDERED in made[-1]
+    assert sum(one.count("<") for one in made) < 1.1 * pages.MAX_PAGE_TAGS
 
+
+def test_the_course_s_configuration_uses_it_for_every_page(repository):
     nb = nbformat.v4.new_notebook(
         cells=[
             nbformat.v4.new_markdown_cell("<script>f()</script># hello"),
@@ -157,6 +174,110 @@ def test_the_course_s_configuration_uses_it_for_every_page(repository):
     )
     exporter = HTMLExporter(config=Course.at(repository).config, template_name="classic")
     assert "f()" not in exporter.from_notebook_node(nb)[0]
+
+
+# -- what is slow all the same -------------------------------------------------------------
+
+SLOW = "<div>" * 17_000 + ("<hr>" + "</h1>" * 16) * 2400  # minutes, for the parser
+
+
+@pytest.mark.slow
+def test_what_is_slow_is_ended_and_shown_as_text_and_the_next_one_is_cleaned():
+    started = time.monotonic()
+    assert cleaned(SLOW).startswith(f"<p>{NOT_RENDERED}")
+    assert time.monotonic() - started < MAX_SECONDS + 3
+    assert cleaned("<b onclick='f()'>x</b>") == "<b>x</b>"
+
+
+@pytest.mark.slow
+def test_all_that_is_slow_in_a_notebook_costs_a_bounded_time(monkeypatch):
+    monkeypatch.setattr(outputs, "MAX_CLEANING", 1.0)
+    kept, started = Outputs(), time.monotonic()
+    for _ in range(20):
+        kept.keep({"output_type": "display_data", "data": {"text/html": SLOW}})
+    assert time.monotonic() - started < 5
+
+
+def test_a_process_that_has_ended_is_replaced():
+    cleaned("x")
+    HELPER.process.kill()
+    assert NOT_RENDERED in cleaned("<b>x</b>")
+    assert cleaned("<b>x</b>") == "<b>x</b>"
+
+
+def test_what_a_helper_cannot_do_is_told():
+    with pytest.raises(apart.Unanswered, match="AttributeError"):
+        HELPER.call(5.0, "nothing")
+    with pytest.raises(apart.Unanswered, match="longer than"):
+        HELPER.call(0.01, "clean", "<b>x</b>" * 19_000)
+
+
+# -- pictures -----------------------------------------------------------------------------
+
+
+def data_uri(kind, data):
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def picture(kind, size):
+    written = io.BytesIO()
+    Image.new("P" if kind == "gif" else "RGB", size).save(written, kind)
+    return written.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["png", "gif", "jpeg", "webp"])
+def test_pictures_are_shown_up_to_a_size_whatever_they_are_called(kind):
+    small = picture(kind, (30, 20))
+    large = picture(kind, (9000, 9000))
+    for called in ("png", "gif", "jpeg", "webp"):
+        assert is_shown(data_uri(called, small))
+        assert not is_shown(data_uri(called, large))
+    assert not is_shown(data_uri(kind, small[:9]))
+
+
+def svg(inside):
+    names = "xmlns='http://www.w3.org/2000/svg' xmlns:xlink='http://www.w3.org/1999/xlink'"
+    return data_uri("svg+xml", f"<svg {names}>{inside}</svg>".encode())
+
+
+@pytest.mark.parametrize(
+    ("inside", "shown"),
+    [
+        ("<defs><path id='a' d='M0 0'/></defs><use xlink:href='#a'/><style>*{stroke-linejoin:round}</style>", True),
+        ("<pattern id='a'><path d='M0 0'/></pattern><rect fill='url(#a)'/>", True),
+        ("<g id='a'><use href='#a'/></g>", False),
+        (
+            "<rect id='u0'/>"
+            + "".join(f"<g id='u{n}'>" + f"<use href='#u{n - 1}'/>" * 2 + "</g>" for n in range(1, 30)),
+            False,
+        ),
+        ("<g>" * 200 + "</g>" * 200, False),
+        ("<filter id='a'/>", False),
+        ("<rect style='filter:blur(9px)'/>", False),
+        (r"<rect style='f\69lter:blur(9px)'/>", False),
+        ("<style>*{fill:url(#a)}</style>", False),
+        ("<foreignObject/>", False),
+        ("<script/>", False),
+        ("<animate/>", False),
+        ("<image href='http://x.org/x.png'/>", False),
+        (f"<image href='{PIXEL}'/>", True),
+        ("<b", False),
+    ],
+)
+def test_a_drawing_is_shown_if_it_has_shapes_alone(inside, shown):
+    assert is_shown(svg(inside)) == shown
+
+
+def test_what_matplotlib_draws_as_svg_is_shown():
+    figure = Figure()
+    axes = figure.subplots(1, 2)
+    axes[0].plot(np.arange(300), marker="o", label="$x^2$")
+    axes[0].legend()
+    axes[1].imshow(np.eye(30))
+    axes[1].bar([1, 2], [3, 4], hatch="/")
+    written = io.BytesIO()
+    figure.savefig(written, format="svg")
+    assert is_shown(data_uri("svg+xml", written.getvalue()))
 
 
 def test_of_an_output_only_what_a_page_shows_and_does_not_run_is_kept():

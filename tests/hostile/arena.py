@@ -48,6 +48,7 @@ LIMITS = {"cell_seconds": 1.5, "call_seconds": 1.0, "notebook_seconds": 12.0, "m
 FULL = {"check_double": 3.0, "test_triple": 2.0, "essay": 0.0}
 SIBLING = "_sibling"
 EVERY = 6  # after so many attacks comes an honest student
+PAGE_LIKE = re.compile(r"\.(x?html?|shtml|xml|svgz?|css|js|pdf|mht|swf|wasm|gz)$|^[^.]*$", re.IGNORECASE)
 ESCAPE = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")  # all but rich's own colours
 
 
@@ -70,7 +71,8 @@ class Arena:
 
     def harm(self, attack: Attack) -> list[str]:
         """What `attack` has won, each in a few words; an empty list is what there should be."""
-        return [*self.gained(attack), *self.read(attack), *self.ran(attack), *self.harmed_sibling(attack)]
+        harm = (self.gained, self.read, self.ran, self.copied, self.took, self.harmed_sibling)
+        return [what for one in harm for what in one(attack)]
 
     def gained(self, attack: Attack) -> list[str]:
         """Points that it has not earned."""
@@ -89,6 +91,21 @@ class Arena:
     def ran(self, attack: Attack) -> list[str]:
         """What its feedback page holds that an honest student's does not hold, and that a browser would obey."""
         return [f"a page with {what}" for what in active(self.page(attack.student)) if what not in self.harmless]
+
+    def copied(self, attack: Attack) -> list[str]:
+        """Files that became the instructor's or the student's pages and that the grader did not make."""
+        feedback = self.course.folder("feedback", attack.student, SLUG)
+        copies = [path.relative_to(feedback) for path in feedback.rglob("*") if path.is_file()]
+        autograded = self.course.folder("autograded", attack.student, SLUG)
+        pages = [path.name for path in autograded.rglob("*") if PAGE_LIKE.search(path.name)]
+        return [f"copied {path}" for path in copies if str(path) != f"{SLUG}.html"] + [
+            f"copied {name}" for name in pages
+        ]
+
+    def took(self, attack: Attack) -> list[str]:
+        """Time beyond the limits of a notebook, and what is ended a little later."""
+        seconds = self.records[attack.student]["seconds"]
+        return [f"took {seconds:.0f} s"] if seconds > LIMITS["notebook_seconds"] + 15 else []
 
     @functools.cached_property
     def harmless(self) -> set[str]:

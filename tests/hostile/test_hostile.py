@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from arena import ESCAPE, FULL, SIBLING, Arena, active, arena, formgrader_page
 from attacks import ATTACKS, SLUG, Attack
+from browser import browser, served
 
 from autograder.wall.markup import clean
+from autograder.wall.pages import NAME
 
 pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow]
 
@@ -91,31 +93,20 @@ def test_formgrader_shows_it_without_running_it(ground: Arena, attack: Attack) -
 
 
 @pytest.mark.needs("chromium", "playwright")
-def test_a_browser_runs_none_of_it(ground: Arena) -> None:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"],
-        )
-        page = browser.new_page()
-        page.route(re.compile("^https?:"), lambda route: route.abort())
-        fetched: list[str] = []
-        page.on("request", lambda request: fetched.append(request.url))
-        page.on("dialog", lambda dialog: pytest.fail(f"a page has opened a dialog: {dialog.message}"))
-        page.set_content("<img src=x onerror=\"document.title='PWNED'\">")
-        page.wait_for_function("document.title == 'PWNED'")  # so it would look
+def test_a_browser_runs_none_of_it_and_shows_it_in_its_boxes(ground: Arena, tmp_path: Path) -> None:
+    formgraders = tmp_path / "page.html"
+    with browser() as tab:
         for attack in PAGES:
-            path = ground.course.folder("feedback", attack.student, SLUG) / f"{SLUG}.html"
-            page.goto(path.as_uri(), wait_until="load")
-            page.wait_for_timeout(100)
-            assert page.title() == SLUG, attack.name
-            for link in page.query_selector_all("a[href]:not([href^=http])"):
-                link.dispatch_event("click")
-            assert page.title() == SLUG, attack.name
-        browser.close()
-    assert not [url for url in fetched if "example.org" in url]
+            formgraders.write_text(served(formgrader_page(ground.course, attack.student)), encoding="utf-8")
+            for path in (ground.course.folder("feedback", attack.student, SLUG) / f"{SLUG}.html", formgraders):
+                tab.open(path)
+                assert tab.page.title() == SLUG, attack.name
+                for link in tab.page.query_selector_all(f".{NAME} a[href]:not([href^=http])"):
+                    link.dispatch_event("click")
+                assert tab.page.title() == SLUG, attack.name
+                assert not [url for url in tab.fetched if "example.org" in url], attack.name
+                assert tab.reached_outside() == [], attack.name
+                assert tab.painted_outside() == 0, attack.name
 
 
 @pytest.mark.parametrize(
