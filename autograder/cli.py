@@ -144,6 +144,9 @@ def grade_class(arguments: argparse.Namespace) -> None:
         print(f"\n{len(run.unchanged)} of {len(records)} had been graded before and have not changed since.")
     if run.changes:
         console.print("", changed_scores(run.changes), sep="\n")
+    if overlooked := course.overlooked(slug):
+        print("\nLook at these in the folder of submissions; what is no student's folder is not graded:")
+        print("".join(f"  - {line}\n" for line in overlooked), end="")
 
 
 def summarise(arguments: argparse.Namespace) -> None:

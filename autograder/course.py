@@ -6,10 +6,12 @@ nbgrader takes a second to import, so it is imported only where it is needed.
 from __future__ import annotations
 
 import glob
+import itertools
 import logging
 import os
 import re
 import sys
+import unicodedata
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 CONFIG = "nbgrader_config.py"
 STATE = ".autograder"
+MAX_NAME = 128  # of the gradebook's column
 
 # The defaults of nbgrader's CourseDirectory; a test compares them.
 DEFAULTS = {
@@ -116,7 +119,33 @@ class Course:
     def students(self, slug: str) -> list[str]:
         """Return the students who have handed in the assignment `slug`."""
         pattern = self.folder("submitted", "*", slug)
-        return sorted(Path(path).parent.name for path in glob.glob(str(pattern)) if Path(path).is_dir())
+        found = [Path(path).parent.name for path in glob.glob(str(pattern)) if Path(path).is_dir()]
+        return sorted(name for name in found if _why_not(name) is None)
+
+    def overlooked(self, slug: str) -> list[str]:
+        """Say what lies among the submissions and is not graded for `slug`, and why; or looks like a mistake."""
+        everybody = self.folder("submitted", ".", slug).parent
+        graded = self.students(slug)
+        found = []
+        for place in sorted(everybody.iterdir()) if everybody.is_dir() else ():
+            name = place.name
+            if not place.is_dir():
+                if not name.startswith("."):  # .DS_Store, .gitkeep
+                    found.append(f"{name!r} is a file: it belongs into {everybody.name}/<student>/{slug}/")
+                continue
+            inside = sorted(os.listdir(place))
+            if slug in inside and name not in graded:
+                found.append(f"{name!r} {_why_not(name) or f'has a file in place of the folder {slug}'}")
+            found += [
+                f"{name!r} has a folder {other!r}: was {slug!r} meant? Rename it"
+                for other in inside
+                if other != slug and _folded(other) == _folded(slug)
+            ]
+        for _, alike in itertools.groupby(sorted(graded, key=_folded), _folded):
+            names = [repr(name) for name in alike]
+            if len(names) > 1:
+                found.append(f"{' and '.join(names)} are written alike: if they are one student, keep one folder")
+        return found
 
     def require(self, slug: str) -> None:
         """Refuse an assignment that does not exist."""
@@ -148,6 +177,24 @@ class Course:
             config[name].update(traits)
         logging.getLogger("traitlets").setLevel(logging.CRITICAL)  # what matters is in the result
         return NbGraderAPI(config=config)
+
+
+def _why_not(name: str) -> str | None:
+    """Return why neither nbgrader nor its gradebook can keep a student of this name, or None."""
+    if name.startswith("."):
+        why = "begins with a dot, and nbgrader does not see such folders"
+    elif name != name.strip() or not name.isprintable():
+        why = "has spaces around it, or characters that cannot be printed"
+    elif len(name) > MAX_NAME:
+        why = f"has more than {MAX_NAME} characters"
+    else:
+        return None
+    return f"{why}: rename the folder"
+
+
+def _folded(name: str) -> str:
+    """Return `name` as file systems and databases compare it that know no capitals."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
 def quick_nbgrader() -> None:

@@ -96,10 +96,13 @@ class Planner:
         found = self.course.students(self.slug)
         for student in students or ():
             if student not in found:
-                raise Refused(f"{student!r} has handed in nothing for {self.slug!r}")
+                of_student = (line for line in self.course.overlooked(self.slug) if line.startswith(repr(student)))
+                why = next((f": {line}" for line in of_student), "")
+                raise Refused(f"{student!r} has handed in nothing for {self.slug!r}{why}")
         if not found:
             place = self.course.folder("submitted", "*", self.slug)
-            raise Refused(f"nothing has been handed in for {self.slug!r}: no folder matches {place}")
+            why = "".join(f"\n  - {line}" for line in self.course.overlooked(self.slug))
+            raise Refused(f"nothing has been handed in for {self.slug!r}: no folder matches {place}{why}")
         return [student for student in found if students is None or student in students]
 
     def _last_records(self, student: str, key: str, in_gradebook: Collection[str]) -> list[Record] | None:

@@ -8,6 +8,7 @@ import pytest
 
 from autograder.course import CONFIG, Course
 from autograder.errors import Refused
+from autograder.plan import Planner
 
 
 @pytest.fixture
@@ -44,3 +45,65 @@ def test_an_empty_configuration_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_a_configuration_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="is not a course folder"):
         Course.at(tmp_path)
+
+
+OVERLOOKED = {
+    "..a": "begins with a dot",
+    ".ben": "begins with a dot",
+    "line\nbreak": "cannot be printed",
+    "turned\u202ename": "cannot be printed",
+    " carol": "spaces around it",
+    "dora\t": "spaces around it",
+    "e" * 200: "more than 128 characters",
+}
+
+
+def test_a_name_that_nbgrader_cannot_keep_is_told_and_not_graded(tmp_path: Path, lines: str) -> None:
+    course = with_config(tmp_path, lines)
+    for name in [*OVERLOOKED, "anna", "zoë"]:
+        (tmp_path / "submitted" / name / "mlp").mkdir(parents=True)
+    told = course.overlooked("mlp")
+    assert course.students("mlp") == ["anna", "zoë"]
+    assert len(told) == len(OVERLOOKED)
+    for name, why in OVERLOOKED.items():
+        (line,) = [line for line in told if line.startswith(f"{name!r} ")]
+        assert why in line
+        assert line.endswith("rename the folder")
+        assert line.isprintable()
+
+
+def test_whatever_lies_among_the_submissions_is_graded_or_told(tmp_path: Path, lines: str) -> None:
+    course = with_config(tmp_path, lines)
+    submitted = tmp_path / "submitted"
+    for folder in (
+        "anna/mlp",
+        "Anna/mlp",
+        "zoe\u0308/mlp",
+        "zo\u00eb/mlp",
+        "ben/MLP",
+        "carol/svm",
+        "dora",
+        ".git/objects",
+    ):
+        (submitted / folder).mkdir(parents=True)
+    (submitted / "dora" / "mlp").write_text("x")
+    (submitted / "mlp.ipynb").write_text("x")
+    (submitted / ".DS_Store").write_text("x")
+    assert course.students("mlp") == ["Anna", "anna", "zoe\u0308", "zo\u00eb"]
+    assert sorted(course.overlooked("mlp")) == [
+        "'Anna' and 'anna' are written alike: if they are one student, keep one folder",
+        "'ben' has a folder 'MLP': was 'mlp' meant? Rename it",
+        "'dora' has a file in place of the folder mlp",
+        "'mlp.ipynb' is a file: it belongs into submitted/<student>/mlp/",
+        "'zoe\u0308' and 'zo\u00eb' are written alike: if they are one student, keep one folder",
+    ]
+
+
+def test_who_asks_for_a_student_that_cannot_be_graded_is_told_why(tmp_path: Path, lines: str) -> None:
+    course = with_config(tmp_path, lines)
+    for folder in ("solutions/mlp", "assignments/mlp", "submitted/..a/mlp"):
+        (tmp_path / folder).mkdir(parents=True)
+    with pytest.raises(Refused, match="begins with a dot"):
+        Planner(course, "mlp", {}).plan(["..a"])
+    with pytest.raises(Refused, match="begins with a dot"):
+        Planner(course, "mlp", {}).plan()
