@@ -124,11 +124,14 @@ def grade_class(arguments: argparse.Namespace) -> None:
     from .run import ClassRun
     from .summary import class_summary
     from .table import changed_scores, console, progress_bar, show_class
+    from .wall.groups import who_counts
 
     names = ("sandbox", "cell_seconds", "call_seconds", "notebook_seconds")
     settings = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     if settings.get("sandbox") == "none":
         print("WARNING: without a sandbox, the notebooks can read and change everything that you can.", file=sys.stderr)
+    elif arguments.scheduler is None:
+        print(f"Memory and processes of notebooks are limited by {who_counts()}.")
     if arguments.report is not None and not arguments.report.absolute().parent.is_dir():
         raise Refused(f"the folder of {arguments.report} does not exist")
     course = Course.at(arguments.course)

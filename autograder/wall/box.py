@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
 import tempfile
@@ -97,7 +96,6 @@ class Box:
 
     def __enter__(self) -> Box:
         with contextlib.ExitStack() as opened:
-            self.errors = opened.enter_context(tempfile.TemporaryFile())
             sock, theirs = socket.socketpair()
             self.channel = Channel(opened.enter_context(sock))
             walled = self.setup.kind != "none"
@@ -110,7 +108,7 @@ class Box:
                 "processes": self.limits.processes,
             }
             with theirs:
-                start = notebook_process(self.setup, order, theirs.fileno(), self.errors.fileno())
+                start = notebook_process(self.setup, order, theirs.fileno())
                 self.process: Forked = opened.enter_context(start)
             self.ends_at = time.monotonic() + self.limits.notebook_seconds
             self._expect("ready", self.ends_at)
@@ -311,9 +309,7 @@ class Box:
             return BoxDied("stopped answering", mark=PROTOCOL)
         if end.reason:
             return BoxDied(f"was ended: {end.reason}", mark=LIMIT)
-        size = self.errors.seek(0, os.SEEK_END)
-        self.errors.seek(max(0, size - 2000))
-        tail = printable(self.errors.read().decode(errors="replace").strip())
+        tail = printable(end.last_words.strip())
         number = end.status - 128 if end.status > 128 else -end.status
         if number in set(signal.Signals):
             mark = MARKED_SIGNALS.get(signal.Signals(number))

@@ -417,6 +417,10 @@ def set_limits(memory: int, cpu_seconds: int, processes: int) -> None:
         (resource.RLIMIT_FSIZE, 64 * 2**20),
         (resource.RLIMIT_NOFILE, 256),
         (resource.RLIMIT_CORE, 0),
+        # What the kernel would keep for this process, or grant it over others.
+        (resource.RLIMIT_SIGPENDING, 1024),
+        (resource.RLIMIT_MEMLOCK, 2**16),
+        *((limit, 0) for limit in (resource.RLIMIT_MSGQUEUE, resource.RLIMIT_NICE, resource.RLIMIT_RTPRIO)),
     ):
         hard = resource.getrlimit(limit)[1]
         lower = value if hard == resource.RLIM_INFINITY else min(value, hard)

@@ -24,12 +24,21 @@ _libc = ctypes.CDLL(None, use_errno=True)
 # From <sched.h>
 NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 # From <sys/mount.h>
-NOSUID, NODEV, NOEXEC, BIND, RECURSIVE, PRIVATE = 2, 4, 8, 0x1000, 0x4000, 0x40000
+READ_ONLY, NOSUID, NODEV, NOEXEC, REMOUNT = 1, 2, 4, 8, 32
+BIND, RECURSIVE, PRIVATE = 0x1000, 0x4000, 0x40000
 # From <linux/sockios.h> and <net/if.h>
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 # From <sys/prctl.h> and <linux/capability.h>
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 4, 24
 CAPABILITY_VERSION_3 = 0x20080522
+
+# What is seen, and what it is.  Of /dev/zero, one could have shared memory that is counted for nobody.
+DEVICES = {name: name for name in ("null", "full", "random", "urandom", "tty")} | {"zero": "null"}
+MEMORY_FOLDERS = ("/tmp", "/home", "/dev/shm")
+BYTES_PER_FILE = 4096  # so many files there are, if they share the disk
+BYTES_PER_INODE = 2048  # what the kernel keeps of each: the inode, its name, its entry
+MAX_TERMINALS = 64
+MAX_BUFFER = 212_992  # bytes that wait in a socket, in each direction: the kernel's default
 
 
 def isolate() -> None:
@@ -42,20 +51,37 @@ def isolate() -> None:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
 
 
-def mount_empty(place: str, size: int) -> None:
-    """An empty file system in memory at `place`, of `size` bytes."""
-    _mount("tmpfs", place, NOSUID | NODEV, f"size={size},mode=0755")
+def mount_own(disk: int) -> None:
+    """Mount what a notebook has for itself: folders in memory of `disk` bytes each, terminals, devices, processes.
 
-
-def mount_proc() -> None:
-    """Mount a `/proc` that shows this PID namespace alone, or an empty folder where the kernel allows none."""
-    try:
-        _mount("proc", "/proc", NOSUID | NODEV | NOEXEC)
-    except OSError:
-        _mount("tmpfs", "/proc", NOSUID | NODEV | NOEXEC, "size=4k,mode=0555")
-        return
+    A file that holds nothing takes about 1 KB of the kernel's memory, so their number has an end too.
+    """
+    for place in MEMORY_FOLDERS:
+        _mount("tmpfs", place, NOSUID | NODEV, f"size={disk},nr_inodes={disk // BYTES_PER_FILE},mode=0755")
+    _mount("devpts", "/dev/pts", NOSUID | NOEXEC, f"newinstance,ptmxmode=0666,mode=0620,max={MAX_TERMINALS}")
+    # One can read and write a device that is mounted read-only, and not set its times, which others would see.
+    for name in DEVICES:
+        _mount("", f"/dev/{name}", REMOUNT | BIND | READ_ONLY | NOSUID | NOEXEC)
+    _mount("proc", "/proc", NOSUID | NODEV | NOEXEC)
+    for name in ("tcp_rmem", "tcp_wmem"):
+        Path("/proc/sys/net/ipv4", name).write_text(f"4096 16384 {MAX_BUFFER}")
     with contextlib.suppress(OSError):  # not every kernel allows this; the filter refuses it too
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
+
+
+def open_sockets() -> int:
+    """Open the kernel's count of the sockets in this network namespace."""
+    return os.open("/proc/self/net/sockstat", os.O_RDONLY)
+
+
+def use_in_memory(sockets: int) -> int:
+    """Return the bytes of memory that a notebook's files and sockets can take; its warden has :func:`open_sockets`."""
+    used = 0
+    for place in MEMORY_FOLDERS:
+        found = os.statvfs(place)
+        used += (found.f_blocks - found.f_bfree) * found.f_frsize + (found.f_files - found.f_ffree) * BYTES_PER_INODE
+    count = os.pread(sockets, 2**10, 0).split(maxsplit=3)[2]  # after "sockets: used"
+    return used + int(count) * 2 * MAX_BUFFER
 
 
 def drop_capabilities() -> None:
@@ -86,8 +112,7 @@ def trial() -> None:
     child = os.fork()
     if child == 0:
         try:
-            mount_empty("/tmp", 2**20)
-            mount_proc()
+            mount_own(2**20)
             drop_capabilities()
             os._exit(0)
         except OSError as error:

@@ -23,7 +23,7 @@ from coursekit.reporting import printable
 
 from ..errors import NoWall
 from .kit import kit_of
-from .namespaces import STAGE
+from .namespaces import DEVICES, STAGE
 from .python import VENV, Installed, installed
 
 START_SECONDS = 60.0
@@ -55,24 +55,19 @@ def why_no_wall() -> str | None:
     """Why students' code cannot be walled in on this machine, or None if it can."""
     if shutil.which("bwrap") is None:
         return f"bubblewrap is not installed. {HOW_TO_GET_BWRAP}"
-    return None if as_nobody() else _trial(nobody=False)
-
-
-@functools.cache
-def as_nobody() -> bool:
-    """Whether the processes behind the wall are nobody's: if the grader is root and nobody can read its Python."""
-    return os.getuid() == 0 and shutil.which("bwrap") is not None and _trial(nobody=True) is None
-
-
-def _trial(nobody: bool) -> str | None:
     start = f"import sys; sys.path.insert(0, {KIT!r}); from wall.namespaces import trial; trial()"
-    with _bwrap(Setup(), nobody, start) as (words, inherited):
+    with _bwrap(Setup(), start) as (words, inherited):
         tried = subprocess.run(
             words, pass_fds=inherited, capture_output=True, text=True, timeout=START_SECONDS, check=False
         )
     if tried.returncode == 0:
         return None
     reason = printable(tried.stderr.strip())[-300:]
+    if os.getuid() == 0:
+        return (
+            "you are root, and students' code would have to run as the user nobody, which does not work here. Grade "
+            f"with an account of its own, or let everybody read {sys.prefix} and {sys.base_prefix}. ({reason})"
+        )
     if tried.stderr.startswith("bwrap:"):
         return f"bubblewrap is installed and does not work here: {reason}"
     return f"behind the wall, notebooks cannot be kept apart here: {reason}"
@@ -112,7 +107,7 @@ def command(setup: Setup, descriptor: int, home: str) -> Iterator[tuple[list[str
         yield [sys.executable, "-c", start], [descriptor]
     elif setup.kind == "bwrap":
         start = f"import sys; sys.path.insert(0, {KIT!r}); from wall.forkserver import main; main({descriptor})"
-        with _bwrap(setup, as_nobody(), start) as (words, inherited):
+        with _bwrap(setup, start) as (words, inherited):
             yield words, [descriptor, *inherited]
     else:
         raise ValueError(f"there is no sandbox {setup.kind!r}; there are 'bwrap' and 'none'")
@@ -122,7 +117,7 @@ _SAME_PATH = f"import sys; sys.path[:] = {sys.path!r}"
 
 
 @contextlib.contextmanager
-def _bwrap(setup: Setup, nobody: bool, start: str) -> Iterator[tuple[list[str], list[int]]]:
+def _bwrap(setup: Setup, start: str) -> Iterator[tuple[list[str], list[int]]]:
     """The command that runs the Python code `start` behind the wall, and the descriptors that it inherits."""
     program = shutil.which("bwrap")
     if program is None:
@@ -144,9 +139,8 @@ def _bwrap(setup: Setup, nobody: bool, start: str) -> Iterator[tuple[list[str], 
         if python.settings is not None:
             options += ["--file", str(file_of(python.settings.encode())), f"{VENV}/pyvenv.cfg"]
         options += ["--chdir", HOME, "--remount-ro", "/"]
-        before: list[str] = []
-        if nobody:
-            before = _staged(options)
+        # Nothing behind the wall is root's: a hole in a namespace would lead further, and no limit holds for root.
+        before = _staged(options) if os.getuid() == 0 else []
         words = ["--args", str(file_of(os.fsencode("\0".join(options))))]
         # Of the places where Python looks for modules, only its own: neither the user's nor the current folder.
         yield [*before, program, *words, str(python.program), "-s", "-P", "-c", start], inherited
@@ -172,9 +166,7 @@ def _wall(setup: Setup, python: Installed) -> list[str]:
         words += ["--ro-bind", str(folder), str(seen)]
     for link, target in python.links.items():
         words += ["--symlink", str(target), str(link)]
-    words += ["--proc", "/proc"]
-    # Of /dev/zero, one could have shared memory that is counted for nobody.
-    words += ["--dev", "/dev", "--dev-bind", "/dev/null", "/dev/zero", "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
+    words += ["--proc", "/proc", *_devices()]
     for name in ("bin", "sbin", "lib", "lib32", "lib64"):
         path = Path("/") / name
         if path.is_symlink():
@@ -197,6 +189,16 @@ def _wall(setup: Setup, python: Installed) -> list[str]:
     for variable, value in variables.items():
         words += ["--setenv", variable, value]
     return words
+
+
+def _devices() -> list[str]:
+    """A `/dev` with few devices; each notebook makes its own mounts of them read-only, which bwrap cannot."""
+    words = ["--tmpfs", "/dev", "--dir", "/dev/pts", "--dir", "/dev/shm", "--symlink", "pts/ptmx", "/dev/ptmx"]
+    for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
+        words += ["--symlink", f"/proc/self/fd{target}", f"/dev/{name}"]
+    for name, device in DEVICES.items():
+        words += ["--dev-bind", f"/dev/{device}", f"/dev/{name}"]
+    return [*words, "--remount-ro", "/dev"]
 
 
 def _emptied(folder: Path) -> list[str]:

@@ -13,17 +13,18 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from coursekit.reporting import printable
 
 from ..errors import NoWall
+from . import groups
 from .kit import kit_of
 from .sandbox import START_SECONDS, Setup, command, environment
 
 GRACE = 3.0  # seconds that a process has to stop by itself after its time is over
-MAX_REPORT = 2**12
+MAX_REPORT = 2**14
 KEPT = 4  # servers of different walls that this process keeps
 
 
@@ -33,10 +34,14 @@ class ServerDied(RuntimeError):
 
 @dataclass(frozen=True)
 class End:
-    """How a notebook's process ended: its exit status as a shell gives it, or why it was ended."""
+    """How a notebook's process ended: its exit status as a shell gives it, or why it was ended.
+
+    `last_words` are what its processes wrote last to their standard output and error.
+    """
 
     status: int
     reason: str | None
+    last_words: str
 
 
 class Server:
@@ -105,20 +110,23 @@ class Server:
         self.opened.close()
 
     @contextlib.contextmanager
-    def fork(self, order: Mapping[str, Any], channel: int, errors: int) -> Iterator[Forked]:
-        """Start a notebook's process, which serves on `channel` and writes errors to `errors`; end it afterwards.
+    def fork(self, order: Mapping[str, Any], channel: int) -> Iterator[Forked]:
+        """Start a notebook's process, which serves on `channel`; end it afterwards.
 
         Raises
         ------
         ServerDied, NoWall
         """
-        report, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with report:
+        with contextlib.ExitStack() as opened:
+            group = opened.enter_context(groups.group(order["memory"], order["processes"])) if self.walled else None
+            report, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            opened.enter_context(report)
             report.settimeout(START_SECONDS)
             try:
                 with theirs:
-                    text = json.dumps(order).encode()
-                    socket.send_fds(self.control, [text], [channel, errors, theirs.fileno()])
+                    text = json.dumps({**order, "counted": self.walled and group is None}).encode()
+                    entrance = [group.entrance] if group else []
+                    socket.send_fds(self.control, [text], [theirs.fileno(), channel, *entrance])
                 begun, descriptors, _, _ = socket.recv_fds(report, MAX_REPORT, 1)
             except TimeoutError:
                 raise NoWall(f"a notebook's process did not start within {START_SECONDS:g} s") from None
@@ -128,7 +136,7 @@ class Server:
                 if not begun:
                     raise ServerDied("the fork server of the wall did not start a notebook's process")
                 raise NoWall(f"no process can be kept apart here: {printable(json.loads(begun)['failed'])}")
-            forked = Forked(self, json.loads(begun)["pid"], descriptors[0], report)
+            forked = Forked(self, json.loads(begun)["pid"], descriptors[0], report, group)
             self.running += 1
             try:
                 yield forked
@@ -148,11 +156,12 @@ class Server:
 class Forked:
     """A notebook's process, and everything that it starts."""
 
-    def __init__(self, server: Server, pid: int, ends: int, report: socket.socket) -> None:
+    def __init__(self, server: Server, pid: int, ends: int, report: socket.socket, group: groups.Group | None) -> None:
         self.server = server
         self.pid = pid
         self.ends = ends  # a descriptor of the process, which can never mean another one
         self.report = report
+        self.group = group
 
     def wait(self, seconds: float) -> End | None:
         """Return how it ended, or None if that is not known within `seconds`."""
@@ -161,7 +170,10 @@ class Forked:
             said = self.report.recv(MAX_REPORT)
         except OSError:
             return None
-        return End(**json.loads(said)) if said else None
+        if not said:
+            return None
+        end = End(**json.loads(said))
+        return end if self.group is None else replace(end, reason=self.group.reason())
 
     def kill(self) -> None:
         """End the process, and wait until it is gone."""
@@ -179,13 +191,13 @@ _one_at_a_time = threading.Lock()  # a Dask worker may have several threads
 
 
 @contextlib.contextmanager
-def notebook_process(setup: Setup, order: Mapping[str, Any], channel: int, errors: int) -> Iterator[Forked]:
+def notebook_process(setup: Setup, order: Mapping[str, Any], channel: int) -> Iterator[Forked]:
     """:meth:`Server.fork` of the server for `setup`, which is started if there is none or it has ended."""
     with contextlib.ExitStack() as opened:
         try:
-            forked = opened.enter_context(_server(setup).fork(order, channel, errors))
+            forked = opened.enter_context(_server(setup).fork(order, channel))
         except ServerDied:
-            forked = opened.enter_context(_server(setup, anew=True).fork(order, channel, errors))
+            forked = opened.enter_context(_server(setup, anew=True).fork(order, channel))
         yield forked
 
 

@@ -8,8 +8,8 @@ this way are, among others, calls that
 - use up what the whole machine has only so much of: asynchronous I/O, `inotify`, `fanotify`;
 - leave a mark on a file of the system, or see that somebody else reads it: leases, `inotify`, `cachestat`.
 
-Locks are granted and not taken.  A lock on a file of the system would be met by the next notebook, and by the
-machine's own programs; the filter does not see whose file it is.
+Locks, and larger buffers of sockets, are granted and not given.  A lock on a file of the system would be met by the
+next notebook, and by the machine's own programs; the filter does not see whose file it is.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ SO_PROTOCOL, SO_DOMAIN = 38, 39
 SOCKET_OPTIONS = (
     *((socket.SOL_SOCKET, name) for name in (socket.SO_TYPE, socket.SO_ERROR, SO_PROTOCOL, SO_DOMAIN)),
     *((socket.SOL_SOCKET, name) for name in (socket.SO_REUSEADDR, socket.SO_REUSEPORT, socket.SO_BROADCAST)),
-    *((socket.SOL_SOCKET, name) for name in (socket.SO_SNDBUF, socket.SO_RCVBUF, socket.SO_KEEPALIVE)),
     *((socket.SOL_SOCKET, name) for name in (socket.SO_LINGER, socket.SO_RCVTIMEO, socket.SO_SNDTIMEO)),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
     *((socket.SOL_SOCKET, name) for name in (socket.SO_ACCEPTCONN, socket.SO_PASSCRED, socket.SO_PEERCRED)),
     *((TCP, name) for name in (socket.TCP_NODELAY, socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)),
     *((TCP, name) for name in (socket.TCP_QUICKACK, socket.TCP_USER_TIMEOUT)),
@@ -190,6 +190,9 @@ def make_filter() -> Filter:
     for level, option in SOCKET_OPTIONS:
         for name in ("getsockopt", "setsockopt"):
             allow(name, word(1, level), word(2, option))
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        allow("getsockopt", word(1, socket.SOL_SOCKET), word(2, option))
+        allow("setsockopt", word(1, socket.SOL_SOCKET), word(2, option), action=done)
     with os.fdopen(os.memfd_create("filter"), "w+b") as file:
         calls.export_bpf(file)
         file.seek(0)

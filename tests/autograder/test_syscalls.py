@@ -84,7 +84,7 @@ import shutil, subprocess
 def run(*words, text=""):
     return subprocess.run(words, check=True, capture_output=True, text=True, input=text).stdout
 assert run("bash", "-c", "echo a | sort | uniq -c; (sleep 0.01 &); wait; cat <<< x > y; ls -la / > /dev/null")
-assert run("sh", "-c", "mkdir -p q/r; cp -a q p; mv p o; touch -d yesterday o")
+run("sh", "-c", "mkdir -p q/r; cp -a q p; mv p o; touch -d yesterday o")
 assert run("sh", "-c", "find . | xargs ls -d; tar cf - q | tar tf -")
 if shutil.which("gcc"):
     open("a.c", "w").write('#include <stdio.h>\\nint main(void) { puts("made"); return 0; }')
