@@ -7,11 +7,12 @@ that cell's outputs itself: what the student's process shows there cannot earn a
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -23,11 +24,12 @@ from coursekit.checks.run import StepOutcome
 from . import cases, notebook, spec, testcells
 from .answers import with_read_mistakes
 from .bundle import Bundle
-from .marks import PROTOCOL, Marks
+from .marks import PROTOCOL, REFUSED, Marks
 from .notebook import MAX_REASON, Cell, Notebook
 from .results import ExerciseResult, Graded, Kept, Record, Submission
 from .wall import server
 from .wall.box import Box, BoxDied, Limits
+from .wall.noted import purpose
 from .wall.outputs import Output
 from .wall.sandbox import Setup
 from .wall.server import ServerDied
@@ -202,7 +204,7 @@ class _Run:
                 cell["outputs"], cell["execution_count"] = [], None
         for _ in range(1 + MAX_RESTARTS):
             left = self.limits.notebook_seconds - (time.monotonic() - self.started)
-            with Box(replace(self.limits, notebook_seconds=left), self.setup, self.files) as box:
+            with self._box(left) as box:
                 index = 0
                 try:
                     for index, cell in enumerate(self.cells):
@@ -219,6 +221,14 @@ class _Run:
         stopped = BoxDied(f"{death.reason}; after that, nothing was run any more", death.late)
         for later in range(index + 1, len(self.cells)):
             self._lose(later, stopped, [])
+
+    @contextlib.contextmanager
+    def _box(self, seconds: float) -> Iterator[Box]:
+        """Start a process for the notebook; mark the system calls that were noted when it has ended."""
+        with Box(replace(self.limits, notebook_seconds=seconds), self.setup, self.files) as box:
+            yield box
+        for name, count in box.noted.items():
+            self.marks.add(REFUSED, f"called {name}, which {purpose(name)}", count=count)
 
     def place(self, index: int) -> str:
         """Name a cell."""

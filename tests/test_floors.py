@@ -47,7 +47,7 @@ AUTOGRADER = {
     "commands": ("cli",),
 }
 # What runs behind the wall, beside the student's program: no other module of the grader exists there.
-BEHIND_THE_WALL = {"inside", "forkserver", "hooks", "stubs", "messages", "namespaces", "syscalls", "watch"}
+BEHIND_THE_WALL = {"inside", "forkserver", "hooks", "stubs", "messages", "namespaces", "syscalls", "noted", "watch"}
 
 PACKAGES = {package.__name__: Path(str(package.__file__)).resolve().parent for package in (coursekit, autograder)}
 SKIPPED = "skeleton"  # what an instructor starts from

@@ -126,6 +126,11 @@ class Box:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    @property
+    def noted(self) -> Mapping[str, int]:
+        """What :mod:`.noted` is about: the calls that were made, by name, once the process has ended."""
+        return self.process.end.noted if self.process.end else {}
+
     def close(self) -> None:
         """End the process and everything that it started."""
         self.opened.close()

@@ -34,7 +34,8 @@ import coursekit
 from . import namespaces
 from .inside import Inside, prepare
 from .messages import Channel
-from .syscalls import Filter, make_filter
+from .noted import Filter, Listener
+from .syscalls import make_filter
 from .watch import watch
 
 # What notebooks import, so that none of them has to wait.
@@ -99,20 +100,23 @@ def _warden(
         sockets = namespaces.open_sockets() if order["counted"] else None
         heard, words = os.pipe()
         built, building = os.pipe()
+        listener = Listener(calls) if calls else None
         first = os.fork()
         if first == 0:
             report.close()
             os.close(built)
-            _init(inside, calls, order, channel, words, building, *group)
+            _init(inside, listener, order, channel, words, building, *group)
         for descriptor in (channel, words, building, *group):
             os.close(descriptor)
         ends = os.pidfd_open(first)
         if not os.read(built, 1):
             raise RuntimeError(watch(first, ends, heard, None, order)[1])
         socket.send_fds(report, [json.dumps({"pid": first}).encode()], [ends])
-        reason, last_words = watch(first, ends, heard, sockets, order)
+        reason, last_words = watch(first, ends, heard, sockets, order, listener)
         _, status = os.waitpid(first, 0)
-        end = {"status": os.waitstatus_to_exitcode(status), "reason": reason, "last_words": last_words}
+        noted = listener.heard if listener else {}
+        code = os.waitstatus_to_exitcode(status)
+        end = {"status": code, "reason": reason, "last_words": last_words, "noted": noted}
         report.send(json.dumps(end).encode())
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -122,7 +126,7 @@ def _warden(
 
 
 def _init(
-    inside: Inside, calls: Filter | None, order: dict[str, Any], channel: int, words: int, building: int, *group: int
+    inside: Inside, calls: Listener | None, order: dict[str, Any], channel: int, words: int, building: int, *group: int
 ) -> NoReturn:
     """Be the first process of a notebook: build its surroundings, start it, and end with it."""
     status = 1
@@ -161,14 +165,14 @@ def _init(
 _DESCRIPTORS = os.sysconf("SC_OPEN_MAX")
 
 
-def _notebook(inside: Inside, calls: Filter | None, channel: int) -> NoReturn:
+def _notebook(inside: Inside, calls: Listener | None, channel: int) -> NoReturn:
     """Run the student's code."""
     os.nice(5)  # whatever it does, its warden is heard
+    if calls:
+        calls.load()
     os.closerange(3, channel)
     os.closerange(channel + 1, _DESCRIPTORS)
     os.set_inheritable(channel, False)
-    if calls:
-        calls.load()
     # A fork remembers the random numbers of its parent.
     random.seed()
     np.random.seed()

@@ -36,11 +36,14 @@ class ServerDied(RuntimeError):
 class End:
     """How a notebook's process ended: its exit status as a shell gives it, or why it was ended.
 
+    `noted` counts its system calls of the kinds that break-outs are made of, by name.
+
     `last_words` are what its processes wrote last to their standard output and error.
     """
 
     status: int
     reason: str | None
+    noted: Mapping[str, int]
     last_words: str
 
 
@@ -162,26 +165,26 @@ class Forked:
         self.ends = ends  # a descriptor of the process, which can never mean another one
         self.report = report
         self.group = group
+        self.end: End | None = None
 
     def wait(self, seconds: float) -> End | None:
         """Return how it ended, or None if that is not known within `seconds`."""
-        self.report.settimeout(seconds)
-        try:
-            said = self.report.recv(MAX_REPORT)
-        except OSError:
-            return None
-        if not said:
-            return None
-        end = End(**json.loads(said))
-        return end if self.group is None else replace(end, reason=self.group.reason())
+        if self.end is None:
+            self.report.settimeout(seconds)
+            with contextlib.suppress(OSError, TypeError):  # a warden that failed says something else
+                if said := self.report.recv(MAX_REPORT):
+                    end = End(**json.loads(said))
+                    self.end = end if self.group is None else replace(end, reason=self.group.reason())
+        return self.end
 
     def kill(self) -> None:
-        """End the process, and wait until it is gone."""
+        """End the process, and wait until it is gone and its warden has told how."""
         with contextlib.suppress(ProcessLookupError):
             if not self.server.walled:
                 os.killpg(self.pid, signal.SIGKILL)
             signal.pidfd_send_signal(self.ends, signal.SIGKILL)
         select.select([self.ends], [], [], GRACE)
+        self.wait(GRACE)
 
 
 # -- the servers of this process ----------------------------------------------------------

@@ -8,6 +8,8 @@ this way are, among others, calls that
 - use up what the whole machine has only so much of: asynchronous I/O, `inotify`, `fanotify`;
 - leave a mark on a file of the system, or see that somebody else reads it: leases, `inotify`, `cachestat`.
 
+Some of what does not exist is heard of, see `noted.py`.
+
 Locks, and larger buffers of sockets, are granted and not given.  A lock on a file of the system would be met by the
 next notebook, and by the machine's own programs; the filter does not see whose file it is.
 """
@@ -15,15 +17,16 @@ next notebook, and by the machine's own programs; the filter does not see whose 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import mmap
 import os
 import socket
 import termios
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
+
+from .noted import NAMES, USERS, Filter
 
 ALLOWED = (
     # Files and folders.
@@ -112,6 +115,7 @@ SOCKETS = (
     *((family, DATAGRAM, protocol) for family in (INET, INET6) for protocol in (0, UDP)),
     *((NETLINK, kind, 0) for kind in (RAW, DATAGRAM)),
 )
+MAX_FAMILY = 64  # of sockets; above what kernels know
 SO_PROTOCOL, SO_DOMAIN = 38, 39
 # Level and name.  No filters, which the kernel keeps as programs; no process of the other side.
 SOCKET_OPTIONS = (
@@ -124,29 +128,6 @@ SOCKET_OPTIONS = (
     *((TCP, name) for name in (socket.TCP_QUICKACK, socket.TCP_USER_TIMEOUT)),
     (IPV6, socket.IPV6_V6ONLY),
 )
-
-
-@dataclass(frozen=True)
-class Filter:
-    """A filter of system calls, compiled once and loaded in every notebook."""
-
-    program: bytes
-
-    def load(self) -> None:
-        """Put it in force for this process and all that it starts."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        program = _Program(len(self.program) // 8, self.program)
-        for words in ((PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program))):
-            if libc.prctl(*words):
-                raise OSError(ctypes.get_errno(), "the filter of system calls cannot be loaded")
-
-
-class _Program(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
-
-
-# From <sys/prctl.h> and <linux/seccomp.h>
-PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 
 
 def make_filter() -> Filter:
@@ -193,7 +174,27 @@ def make_filter() -> Filter:
     for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
         allow("getsockopt", word(1, socket.SOL_SOCKET), word(2, option))
         allow("setsockopt", word(1, socket.SOL_SOCKET), word(2, option), action=done)
+    for name, args in _noted():
+        allow(name, *args, action=pyseccomp.NOTIFY)
+    here = pyseccomp.system_arch()
+    names = {pyseccomp.resolve_syscall(here, name): name for name in NAMES}
     with os.fdopen(os.memfd_create("filter"), "w+b") as file:
         calls.export_bpf(file)
         file.seek(0)
-        return Filter(file.read())
+        return Filter(file.read(), names, pyseccomp.resolve_syscall(here, "seccomp"))
+
+
+def _noted() -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield the calls that are noted, with the arguments for which they are."""
+    from pyseccomp import MASKED_EQ, Arg
+
+    for name in set(NAMES) - {"clone", "socket", *USERS}:
+        yield name, ()
+    for place in range(NEW_NAMESPACES.bit_length()):
+        if bit := NEW_NAMESPACES & 1 << place:
+            yield "clone", (Arg(0, MASKED_EQ, bit, bit),)
+    for family in set(range(MAX_FAMILY)) - {family for family, _, _ in SOCKETS}:
+        yield "socket", (Arg(0, MASKED_EQ, 0xFFFFFFFF, family),)
+    for name, count in USERS.items():
+        for place in range(count):
+            yield name, (Arg(place, MASKED_EQ, 0xFFFFFFFF, 0),)

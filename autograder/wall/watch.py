@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import namespaces
+from .noted import Listener
 
 SECONDS = 0.05  # between two looks
 KEPT = 1000  # bytes of what processes write to their standard output and error
@@ -25,7 +26,14 @@ LOOKS = 3  # at all processes, if one ends meanwhile, which may have handed its 
 KERNEL_BYTES = 2**24
 
 
-def watch(first: int, ends: int, heard: int, sockets: int | None, order: Mapping[str, Any]) -> tuple[str | None, str]:
+def watch(
+    first: int,
+    ends: int,
+    heard: int,
+    sockets: int | None,
+    order: Mapping[str, Any],
+    listener: Listener | None = None,
+) -> tuple[str | None, str]:
     """Wait for the end of the process `first`; if it uses too much, end it.
 
     Parameters
@@ -38,6 +46,8 @@ def watch(first: int, ends: int, heard: int, sockets: int | None, order: Mapping
         The count of its sockets, or None if nothing is to be counted here.
     order : dict
         The limits `memory` and `processes`.
+    listener : Listener, optional
+        Who hears the calls that are noted.
 
     Returns
     -------
@@ -48,13 +58,18 @@ def watch(first: int, ends: int, heard: int, sockets: int | None, order: Mapping
     poller = select.poll()
     for descriptor in (ends, heard):
         poller.register(descriptor, select.POLLIN)
+    if listener:
+        listener.register(poller)
     reason, words, look_at = None, b"", time.monotonic()
     while True:
-        ready = {descriptor for descriptor, _ in poller.poll(1000 * max(0.0, look_at - time.monotonic()))}
+        found = poller.poll(1000 * max(0.0, look_at - time.monotonic()))
+        ready = {descriptor for descriptor, _ in found}
         if heard in ready:  # always emptied, so that no program waits
             words = (words + _read(heard))[-KEPT:]
         if ends in ready:
             break
+        if listener:
+            listener.hear(found)
         if time.monotonic() >= look_at:
             if sockets is not None and (reason := _too_much(sockets, order["memory"], order["processes"])):
                 os.kill(first, signal.SIGKILL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -27,7 +28,7 @@ def marks(*cells: str, limits: Limits = LIMITS) -> list[Mark]:
 
 
 FOR_EVER = "import time\nwhile True:\n    try: time.sleep(9)\n    except BaseException: pass"
-HOLD = "x = b'x' * (400 << 20); time.sleep(9)\ntime.sleep(4)"
+HOLD = "x = b'x' * (400 << 20); time.sleep(9)\ntime.sleep(9)"
 ENDS = {
     "too much memory of several": (LIMIT, "import os, time\nfor _ in range(4):\n    if not os.fork(): " + HOLD),
     "an interrupt that is ignored": (
@@ -64,7 +65,8 @@ NO_MARK = {
 @pytest.mark.parametrize("what", ENDS)
 def test_an_end_that_honest_work_does_not_have_is_marked_with_its_cell(what: str) -> None:
     kind, code = ENDS[what]
-    (mark,) = marks("x = 1", code)
+    limits = replace(LIMITS, cell_seconds=10.0) if "memory" in what else LIMITS  # it takes time to fill
+    (mark,) = marks("x = 1", code, limits=limits)
     assert (mark["kind"], mark["where"], mark["count"]) == (kind, "cell 2", 1)
     assert mark["reason"].startswith("its process ")
 
