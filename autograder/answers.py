@@ -16,7 +16,6 @@ from coursekit.checks.codec import Opaque
 from coursekit.checks.compare import agrees
 from coursekit.checks.judge import observed
 from coursekit.checks.run import run_case
-from coursekit.checks.shipped import ShippedCode
 
 from .errors import Refused
 
@@ -53,6 +52,20 @@ class Mistake:
     def __post_init__(self) -> None:
         if (self.gives is None) == (not self.runs):
             raise Refused(f"the mistake {self.code!r} needs either `gives` or `runs`")
+
+
+@dataclass(frozen=True)
+class OfObjects:
+    """A reference that is a function of an object of the student's.
+
+    Where it stands in, it sees the `attribute` of this object and of all that it leads to, and nothing else of them.
+    """
+
+    function: Callable[[Any], Any]
+    attribute: str
+
+    def __call__(self, output: Any) -> Any:
+        return self.function(output)
 
 
 class KnownMistakes(Mapping[str, Any]):
@@ -95,7 +108,6 @@ def complete(made: Case, reference: Mapping[str, Any], mistakes: Iterable[Mistak
 
     `where` names the exercise, for messages.
     """
-    reference = {name: _made(function) for name, function in reference.items()}
     if any(item.value is FROM_REFERENCE for step in made.steps for item in step.expected):
         made = _answered(made, reference)
     of_case = _MistakesOfCase(made, reference, tuple(mistakes), where)
@@ -208,7 +220,7 @@ def _formula(mistake: Mistake, made: Case) -> Iterable[Change]:
 
 
 def _replayed(mistake: Mistake, made: Case, reference: Mapping[str, Any]) -> Iterable[Change]:
-    outcomes = run_case(made, {**reference, **{name: _made(wrong) for name, wrong in mistake.runs.items()}})
+    outcomes = run_case(made, {**reference, **mistake.runs})
     for number, (step, outcome) in enumerate(zip(made.steps, outcomes, strict=False)):
         if outcome.failure:
             return
@@ -224,7 +236,3 @@ def _by_name(step: Step) -> dict[str, Expected]:
 
 def _compared(item: Expected) -> bool:
     return item.where == "returned" and item.compare != "anything"
-
-
-def _made(function: Any) -> Any:
-    return function.make() if isinstance(function, ShippedCode) else function

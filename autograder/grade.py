@@ -28,14 +28,18 @@ from .marks import PROTOCOL, REFUSED, Marks
 from .notebook import MAX_REASON, Cell, Notebook
 from .results import ExerciseResult, Graded, Kept, Record, Submission
 from .wall import server
-from .wall.box import Box, BoxDied, Limits
+from .wall.box import Box, BoxDied, Limits, OnCheck
+from .wall.guard import Words, without_text
 from .wall.noted import purpose
+from .wall.oracle import Oracle
 from .wall.outputs import Output
 from .wall.sandbox import Setup
 from .wall.server import ServerDied
 
 MAX_RESTARTS = 3
 MAX_ATTEMPTS = 3
+PATIENCE = 3.0  # times that a call may take as long where its objects are on the other side of the wall
+JUDGED_ELSEWHERE = (BoxDied, ServerDied, spec.Refused)
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +93,7 @@ def grade(
         run.marks = Marks(submission.marks)
         try:
             run.all_cells()
+            run.repeat_checks()
             break
         except ServerDied:  # somebody killed it, or memory ran out; the submission is run again from its first cell
             if attempt == MAX_ATTEMPTS:
@@ -118,6 +123,7 @@ def recheck(
     assignment = _assignment(checks, submission.assignment)
     run = _Run(cells[: last + 1], assignment, exercises, limits, setup, submission.files, others)
     run.all_cells()
+    run.repeat_checks()
     return run.reports[exercise.name]
 
 
@@ -167,6 +173,8 @@ class _Run:
     ----------
     reports : dict
         The report on each exercise, by its name.
+    printed : dict
+        What check cells printed, by index.
     lost : dict
         Why the notebook's process ended, by the index of the cell that was running then.
     marks : Marks
@@ -193,6 +201,7 @@ class _Run:
         self.files = files
         self.kept = kept or Kept()
         self.reports: dict[str, Report] = {}
+        self.printed: dict[int, list[Output]] = {}
         self.lost: dict[int, str] = {}
         self.marks = Marks()
         self.started = time.monotonic()
@@ -203,8 +212,7 @@ class _Run:
             if notebook.is_code(cell):  # outputs are what this run has seen
                 cell["outputs"], cell["execution_count"] = [], None
         for _ in range(1 + MAX_RESTARTS):
-            left = self.limits.notebook_seconds - (time.monotonic() - self.started)
-            with self._box(left) as box:
+            with self._box() as box:
                 index = 0
                 try:
                     for index, cell in enumerate(self.cells):
@@ -216,16 +224,17 @@ class _Run:
                         self.marks.add(died.mark, f"its process {died.reason}", self.place(index))
                     self._lose(index, died, box.outputs.cell)
                     death = died
-            if time.monotonic() - self.started >= self.limits.notebook_seconds:
+            if self._left() <= 0:
                 break
         stopped = BoxDied(f"{death.reason}; after that, nothing was run any more", death.late)
         for later in range(index + 1, len(self.cells)):
             self._lose(later, stopped, [])
 
     @contextlib.contextmanager
-    def _box(self, seconds: float) -> Iterator[Box]:
+    def _box(self, patience: float = 1.0) -> Iterator[Box]:
         """Start a process for the notebook; mark the system calls that were noted when it has ended."""
-        with Box(replace(self.limits, notebook_seconds=seconds), self.setup, self.files) as box:
+        limits = replace(self.limits, notebook_seconds=self._left(), call_seconds=patience * self.limits.call_seconds)
+        with Box(limits, self.setup, self.files) as box:
             yield box
         for name, count in box.noted.items():
             self.marks.add(REFUSED, f"called {name}, which {purpose(name)}", count=count)
@@ -233,6 +242,10 @@ class _Run:
     def place(self, index: int) -> str:
         """Name a cell."""
         return notebook.grade_id(self.cells[index]) or f"cell {index + 1}"
+
+    def _left(self) -> float:
+        """Return the seconds that are left for this notebook."""
+        return self.limits.notebook_seconds - (time.monotonic() - self.started)
 
     def _run_cell(self, box: Box, index: int) -> None:
         cell = self.cells[index]
@@ -258,6 +271,7 @@ class _Run:
             return cell["outputs"]
         if name not in self.reports:
             self.reports[name] = self._unreached(name, printed)
+        self.printed[index] = printed
         return notebook.check_outputs(self.reports[name], notebook.points(cell), printed)
 
     def _examiner(self, box: Box, expected: str) -> Callable[[str, int], float]:
@@ -276,28 +290,99 @@ class _Run:
 
     def _examined(self, box: Box, exercise: Exercise) -> Report:
         try:
-            report = self._report(box, exercise, {})
-            wrong = [name for name in exercise.uses if not self._is_right(name)]
-            if report.status in ("passed", "not written") or not wrong:
-                return report
-            # A mistake of an earlier exercise has cost its points there.
-            stand_ins = {name: f for one in wrong for name, f in self.references[one].items()}
-            again = self._report(box, exercise, stand_ins)
-            return inherited(report, again, wrong)
-        except (BoxDied, spec.Refused):
+            return examine(exercise, lambda case: box.run_case(case, exercise.functions))
+        except JUDGED_ELSEWHERE:
             raise
         except Exception as error:  # what came back was stranger than a comparison could bear: it costs this exercise
             log.exception("%s could not be judged", exercise.name)
             reason = f"What came back could not be judged ({type(error).__name__}: {str(error)[:MAX_REASON]})."
             return Report.unanswered(exercise, "not run", reason)
 
-    def _report(self, box: Box, exercise: Exercise, stand_ins: Mapping[str, Any]) -> Report:
-        """Examine an exercise; `stand_ins` take the place of other functions of the notebook, by name."""
+    # -- what an earlier mistake may have spoilt --------------------------------------------
+
+    def repeat_checks(self) -> None:
+        """Check again, with right functions in place of wrong ones, what an exercise that it uses may have spoilt.
+
+        A mistake of an earlier exercise has cost its points there.  By now each exercise has a verdict on the
+        student's own code, so that nothing which answers can be won for another one; and each cell has its outputs,
+        so that nothing which is printed, shown or raised from now on is seen by anybody.
+        """
+        due = [name for name, report in self.reports.items() if report.verdicts and self._wrong(name)]
+        spoilt = {name for name in due if not self.reports[name].passed and self.reports[name].status != "not written"}
+        left = [name for name in self.exercises if name in spoilt]  # in the order in which they use each other
+        asked: set[str] = set()
+        while left:
+            in_this_pass = self._repeat_in_one_pass(left)
+            asked.update(in_this_pass)
+            left = [name for name in left if name not in in_this_pass]
+            if not in_this_pass:
+                break
+        for name in left:
+            self.reports[name] = inherited(self.reports[name], None, self._wrong(name))
+        for index, cell in enumerate(self.cells):
+            checked = notebook.checked(cell, spoilt)
+            if checked and cell["outputs"]:
+                worth, printed = notebook.points(cell), self.printed.get(index, [])
+                cell["outputs"] = notebook.check_outputs(self.reports[checked], worth, printed)
+                notebook.number_cell(cell, index + 1)
+
+    def _repeat_in_one_pass(self, due: Sequence[str]) -> list[str]:
+        """Run the cells in a process of their own, and ask the checks in `due` that wait for no other one there.
+
+        Return which were asked.
+        """
+        asked: list[str] = []
+        where = [index for index, cell in enumerate(self.cells) if notebook.checked(cell, due)]
+        if self._left() <= 0:
+            return []
+
+        def answering(box: Box, cell_of: str) -> OnCheck:
+            def on_check(name: str, count: int) -> float:
+                exercise = self.exercises[cell_of]
+                waits = any(one in due and one not in asked for one in exercise.uses)
+                as_it_should = name == cell_of and count == len(exercise.functions)
+                if as_it_should and name in due and name not in asked and not waits:
+                    asked.append(name)
+                    self.reports[name] = self._repeated(box, exercise)
+                return self.reports[cell_of].score if cell_of in self.reports else 0.0
+
+            return on_check
+
+        try:
+            with self._box(PATIENCE) as box:
+                for index, cell in enumerate(self.cells[: where[-1] + 1]):
+                    if notebook.is_code(cell) and index not in self.lost and notebook.source(cell).strip():
+                        name = notebook.checked(cell, self.exercises)
+                        on_check = answering(box, name) if name else None
+                        box.run_cell(index, notebook.source(cell), on_check, notebook.is_test(cell) and not name)
+        except BoxDied as died:  # what is known stays
+            if died.mark:
+                self.marks.add(died.mark, "its process was ended while checks were repeated")
+        return asked
+
+    def _repeated(self, box: Box, exercise: Exercise) -> Report:
+        """Return the better report: on the student's own code, or with right functions for wrong ones."""
+        own, wrong = self.reports[exercise.name], self._wrong(exercise.name)
+        oracle = Oracle({name: f for one in wrong for name, f in self.references[one].items()})
+        words = Words(exercise, map(notebook.source, self.cells))
 
         def run(case: Case) -> list[StepOutcome]:
-            return box.run_case(case, exercise.functions, stand_ins)
+            return [without_text(outcome, words) for outcome in box.run_case(case, exercise.functions, oracle)]
 
-        return examine(exercise, run)
+        try:
+            return inherited(own, examine(exercise, run), wrong)
+        except BoxDied:
+            self.reports[exercise.name] = inherited(own, None, wrong)
+            raise
+        except JUDGED_ELSEWHERE:
+            raise
+        except Exception:  # as in `_examined`
+            log.exception("%s could not be judged a second time", exercise.name)
+            return inherited(own, None, wrong)
+
+    def _wrong(self, name: str) -> list[str]:
+        """Return the exercises that `name` uses and that are not right."""
+        return [one for one in self.exercises[name].uses if not self._is_right(one)]
 
     def _is_right(self, name: str) -> bool:
         kept = self.kept.results.get(name)

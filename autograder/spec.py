@@ -29,6 +29,7 @@ goes through the same steps gives the expected results::
 
 from __future__ import annotations
 
+import ast
 import functools
 import inspect
 import textwrap
@@ -44,7 +45,7 @@ from coursekit.checks.loops import experiment
 from coursekit.checks.probes import Probe
 from coursekit.checks.shipped import ShippedCode
 
-from .answers import FROM_REFERENCE, Mistake, Results, complete, running_references, with_all_mistakes
+from .answers import FROM_REFERENCE, Mistake, OfObjects, Results, complete, running_references, with_all_mistakes
 from .bundle import CHECKS, Bundle
 from .errors import Refused
 
@@ -53,6 +54,7 @@ __all__ = [
     "FROM_REFERENCE",
     "Assignment",
     "Mistake",
+    "OfObjects",
     "Refused",
     "Results",
     "call",
@@ -68,6 +70,7 @@ CasesFor = Callable[[np.random.Generator], Iterable[Case]]
 
 # A course on writing gradients needs none of these, and each of them computes gradients.
 OWN_ENGINE = ("coursekit.autograd", "coursekit.tracing")
+SHORT = 200  # characters of a body, as `ast.dump` writes it: about one operation
 ENGINES = ("torch", "jax", "tensorflow", "autograd", "theano", "mxnet")
 
 
@@ -146,8 +149,10 @@ class Assignment:
             All arguments that have a row for each example, where there must be no Python loop over
             the examples; needs a part ``"vectorised"``.
         reference : dict
-            Right functions or classes by name, or :func:`shipped` ones: they make the results that
-            cases leave to them, and stand in for a student's wrong ones where a later exercise `uses` this one.
+            Right functions or classes by name: they make the results that cases leave to them, and answer,
+            from outside, for a student's wrong ones where a later exercise `uses` this one.  What stands in
+            gets numbers and arrays (a class: numbers and its own objects); :class:`OfObjects` is for a
+            function of other objects.
         uses : list of str
             Earlier exercises that this one may call.  If it fails where one of them has failed, it
             is checked again with the reference of that one.
@@ -159,6 +164,11 @@ class Assignment:
             raise Refused(f"{self.name}/{name}: two mistakes have the code {twice[0]!r}; add a slash and a word to one")
         if bool(no_loop_over) != ("vectorised" in parts):
             raise Refused(f"{self.name}/{name}: no_loop_over and a part 'vectorised' go together")
+        if sent := [key for key, function in (reference or {}).items() if isinstance(function, ShippedCode)]:
+            raise Refused(
+                f"{self.name}/{name}: the reference of {sent[0]!r} is shipped, and students could read its text: "
+                "give the function or class itself"
+            )
         for earlier in uses:
             if earlier not in self.described or not self.described[earlier].reference:
                 raise Refused(f"{self.name}/{name} uses {earlier!r}: describe that before, and with a reference")
@@ -207,6 +217,7 @@ class Assignment:
         with running_references(where):
             cases = tuple(complete(change(item), one.reference, one.mistakes, where) for item in one.cases(rng))
         _require_runnable(where, cases)
+        _require_no_reference_shipped(where, cases, self.described)
         parts = {item.part for made in cases for step in made.steps for item in step.expected}
         if parts | ({"vectorised"} if one.no_loop_over else set()) != set(one.parts):
             raise Refused(f"{where}: the cases award {sorted(parts)}, but its parts are {sorted(one.parts)}")
@@ -276,7 +287,8 @@ def evaluate(
 def shipped(function: Callable[..., Any], **constants: Any) -> ShippedCode:
     """Ship a function or class of a `checks.py` as an argument that runs where the student's code runs.
 
-    Its source text goes there, so beside its arguments it may use `np`, the `constants` and what it imports itself.
+    Its source text goes there and into the public cases, so let it hold nothing that an exercise asks for.  Beside its
+    arguments it may use `np`, the `constants` and what it imports itself.
     """
     return ShippedCode(function.__name__, textwrap.dedent(inspect.getsource(function)), constants)
 
@@ -364,3 +376,48 @@ def _require_runnable(where: str, cases: Sequence[Case]) -> None:
                     f"{where}: in the case {made.title!r}, {step.target} gets more than one probe, or one by keyword; "
                     "a step may have one, by position"
                 )
+
+
+def _require_no_reference_shipped(where: str, cases: Sequence[Case], described: Mapping[str, _Described]) -> None:
+    """Refuse source for a student's process in which the body of some reference stands."""
+    values = (value for made in cases for step in made.steps for value in (*step.args, *step.kwargs.values()))
+    codes = {value.source for value in values if isinstance(value, ShippedCode)}
+    if not codes:
+        return
+    references = {
+        body: f"{name}/{key}"
+        for name, one in described.items()
+        for key, function in one.reference.items()
+        for body in _bodies(_source(function))
+    }
+    for code in codes:
+        if found := references.keys() & set(_bodies(code)):
+            answer = references[found.pop()]
+            raise Refused(f"{where}: the text of the reference {answer} would be shipped, where students can read it")
+
+
+@functools.lru_cache(maxsize=256)
+def _source(function: Any) -> str:
+    """Return the text of a reference, or nothing where there is none, as for a function of NumPy."""
+    if isinstance(function, OfObjects):
+        function = function.function
+    try:
+        return textwrap.dedent(inspect.getsource(function))
+    except (OSError, TypeError):
+        return ""
+
+
+@functools.lru_cache(maxsize=256)
+def _bodies(source: str) -> tuple[str, ...]:
+    """Return what the functions and classes in `source` do, but for their names and docstrings."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # a lambda in the middle of an expression
+        return ()
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            body = node.body[ast.get_docstring(node) is not None :]
+            found.append("\n".join(ast.dump(statement) for statement in body))
+    # A body such as `return x` or `pass` is in many functions, and answers nothing.
+    return tuple(body for body in found if len(body) > SHORT)

@@ -47,7 +47,18 @@ AUTOGRADER = {
     "commands": ("cli",),
 }
 # What runs behind the wall, beside the student's program: no other module of the grader exists there.
-BEHIND_THE_WALL = {"inside", "forkserver", "hooks", "stubs", "messages", "namespaces", "syscalls", "noted", "watch"}
+BEHIND_THE_WALL = {
+    "inside",
+    "forkserver",
+    "hooks",
+    "stubs",
+    "messages",
+    "namespaces",
+    "syscalls",
+    "noted",
+    "watch",
+    "remote",
+}
 
 PACKAGES = {package.__name__: Path(str(package.__file__)).resolve().parent for package in (coursekit, autograder)}
 SKIPPED = "skeleton"  # what an instructor starts from

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import socket
 import tempfile
@@ -18,12 +19,12 @@ from coursekit.checks.codec import Callback, Opaque
 from coursekit.checks.lines import MAX_LINES, Line
 from coursekit.checks.probes import Probe
 from coursekit.checks.run import Failure, StepOutcome, changed
-from coursekit.checks.shipped import ShippedCode
 from coursekit.reporting import printable
 
 from ..marks import LIMIT, PROTOCOL, REFUSED
 from . import guard, messages
 from .messages import Channel, Closed, Late, ProtocolError
+from .oracle import Oracle
 from .outputs import Output, Outputs
 from .sandbox import HOME, Setup, environment
 from .server import GRACE, Forked, ServerDied, notebook_process
@@ -161,32 +162,26 @@ class Box:
             self._send("verdict", score=score)
             deadline += time.monotonic() - asked  # the calls of a check have limits of their own
 
-    def run_case(
-        self, case: Case, names: tuple[str, ...], stand_ins: Mapping[str, Any] | None = None
-    ) -> list[StepOutcome]:
+    def run_case(self, case: Case, names: tuple[str, ...], oracle: Oracle | None = None) -> list[StepOutcome]:
         """Run the steps of `case`, up to the first that raises; `names` are those of the functions under check.
 
-        `stand_ins` take the places of other functions of the notebook, by name: a function
-        of this side, which is called across the wall, or `ShippedCode`.
+        What an `oracle` answers for stands in the notebook's names while a step runs.
         """
-        answering = {
-            name: guard.Reference(f) for name, f in (stand_ins or {}).items() if not isinstance(f, ShippedCode)
-        }
-        crossing = {name: Callback(reference.parameters) for name, reference in answering.items()}
-        self._send("case", names=list(names), stand_ins={**(stand_ins or {}), **crossing})
+        if oracle:
+            oracle.begin_case()
+        self._send("case", names=list(names), stand_ins=oracle.description() if oracle else {})
         outcomes = []
         for step in case.steps:
-            outcomes.append(self._run_step(step, answering))
+            outcomes.append(self._run_step(step, oracle))
             if outcomes[-1].failure:
                 break
         return outcomes
 
-    def _run_step(self, step: Step, stand_ins: Mapping[str, guard.Reference]) -> StepOutcome:
+    def _run_step(self, step: Step, oracle: Oracle | None) -> StepOutcome:
         probes = [Probe(value.name, value.constants) for value in step.args if isinstance(value, Probe)]
         if any(isinstance(value, Probe) for value in step.kwargs.values()) or len(probes) > 1:
             raise ValueError(f"{step.target}: a step may have one function among its arguments, by position")
         args = [Callback(value.parameters) if isinstance(value, Probe) else value for value in step.args]
-        answering: dict[str, Probe | guard.Reference] = {**stand_ins, **dict(zip([""], probes, strict=False))}
         seconds = self.limits.call_seconds
         # Of a step, this crosses and nothing else: neither `expected` nor the case's title.
         asked: dict[str, Any] = {"target": step.target, "args": args, "kwargs": dict(step.kwargs)}
@@ -201,16 +196,24 @@ class Box:
                 outcome = self._outcome(fields, step, time.monotonic() - started)
                 outcome.calls = probes[0].calls if probes else []
                 return outcome
-            called = answering.get(self._field(fields, "name", str)) if kind == "call" else None
-            if called is None:
+            name = self._field(fields, "name", str) if kind == "call" else None
+            called = (
+                {"args": self._field(fields, "args", list), "kwargs": self._field(fields, "kwargs", dict)}
+                if name is not None
+                else {}
+            )
+            if name == "" and probes:
+                given = {key: self._plain(value) for key, value in called.items()}
+                self._answer(functools.partial(guard.call, probes[0], **given))
+            elif name and oracle and name in oracle:
+                self._answer(functools.partial(oracle.answer, name, deadline=deadline, **called))
+            else:
                 raise self._broke(f"it sent {kind!r:.40} while a call ran")
-            self._answer(called, fields)
 
-    def _answer(self, probe: Probe | guard.Reference, fields: dict[str, Any]) -> None:
-        args = self._plain(self._field(fields, "args", list))
-        kwargs = self._plain(self._field(fields, "kwargs", dict))
+    def _answer(self, ask: Callable[[], Any]) -> None:
+        """Send what the student's code has asked for."""
         try:
-            result, error = guard.call(probe, args, kwargs), None
+            result, error = ask(), None
         except Exception as problem:  # whatever NumPy raises for the student's arguments
             result, error = None, [type(problem).__name__, str(problem)[:500]]
         self._send("answer", result=result, error=error)

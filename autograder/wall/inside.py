@@ -36,7 +36,7 @@ from coursekit.checks.codec import MAX_TEXT, Callback, Encoded, encode
 from coursekit.checks.lines import CHECKERS
 from coursekit.checks.run import Failure, Session, StepOutcome, describe
 
-from . import stubs
+from . import remote, stubs
 from .hooks import Hooks
 from .messages import Channel, Closed, ProtocolError
 
@@ -158,7 +158,7 @@ class Inside:
                 return float(fields["score"])
             if kind == "case":
                 session = Walled(self, dict(zip(fields["names"], functions, strict=False)))
-                stand_ins = {name: session.stand_in(name, value) for name, value in fields["stand_ins"].items()}
+                stand_ins = {name: session.stand_in(name, *how) for name, how in fields["stand_ins"].items()}
             elif kind == "step":
                 with self._in_place(stand_ins):
                     outcome = self._timed(session, **fields)
@@ -269,6 +269,7 @@ class Walled(Session):
     def __init__(self, inside: Inside, functions: dict[str, Any]) -> None:
         super().__init__(functions)
         self.inside = inside
+        self.objects = remote.Objects(self._call_out)
 
     def _data(self, value: Any) -> Any:
         return Encoded(*encode(value))  # within the time of the call, and once
@@ -276,9 +277,9 @@ class Walled(Session):
     def _argument(self, value: Any) -> Any:
         return functools.partial(self._call_out, "") if isinstance(value, Callback) else super()._argument(value)
 
-    def stand_in(self, name: str, value: Any) -> Any:
-        """Make what takes the place of the notebook's `name`: shipped code, or a function that is answered outside."""
-        return functools.partial(self._call_out, name) if isinstance(value, Callback) else self._argument(value)
+    def stand_in(self, name: str, kind: str, *details: str) -> Any:
+        """Make what takes the place of the notebook's `name` while a step runs."""
+        return remote.stand_in(self._call_out, self.objects, name, kind, *details)
 
     def _call_out(self, called: str, /, *args: Any, **kwargs: Any) -> Any:
         with self.inside.whole_messages():

@@ -54,10 +54,13 @@ def examine(exercise: Exercise, run: Runner) -> Report:
     )
 
 
-def inherited(own: Report, repeated: Report, wrong: Sequence[str]) -> Report:
-    """Return the better report: on the student's `own` code, or with right functions for the exercises in `wrong`."""
+def inherited(own: Report, repeated: Report | None, wrong: Sequence[str]) -> Report:
+    """Return the better report: on the student's `own` code, or with right functions for the exercises in `wrong`.
+
+    The second is None where that could not be found out.
+    """
     names = " and ".join(f"`{name}`" for name in wrong)
-    if repeated.score > own.score:
+    if repeated and repeated.score > own.score:
         note = f"this was checked with a right {names}, because yours does not pass its own check"
         return replace(repeated, notes=(*repeated.notes, note))
     return replace(own, notes=(*own.notes, mend_first(wrong)))

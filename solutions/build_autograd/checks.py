@@ -5,7 +5,7 @@ The right classes and the wrong ones are in `mistakes.py` and `value.py`.
 
 import numpy as np
 
-from autograder.spec import FROM_REFERENCE, Assignment, Case, call, evaluate, expect, shipped
+from autograder.spec import FROM_REFERENCE, Assignment, Case, OfObjects, call, evaluate, expect, shipped
 
 from . import mistakes as known
 from . import value
@@ -181,7 +181,7 @@ def in_order(topological_order):
 @assignment.exercise(
     "topological_order",
     parts={"inputs first": 3, "each node once": 3, "10 000 nodes": 2},
-    reference={"topological_order": shipped(value.topological_order)},
+    reference={"topological_order": OfObjects(value.topological_order, "inputs")},
     mistakes=value.ORDER,
 )
 def topological_order_cases(rng):
@@ -250,7 +250,7 @@ def gradient_through(Value):
         "long chains": 3,
         "a second backward": 2,
     },
-    reference={"Value": shipped(value.Value)},
+    reference={"Value": value.Value},
     mistakes=value.VALUE,
     uses=("topological_order",),
 )

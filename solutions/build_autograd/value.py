@@ -7,10 +7,7 @@ from autograder.spec import Mistake
 
 
 class Value:
-    """A number that keeps its inputs, and its derivative with respect to each.
-
-    The source of this class may run in a student's process, so it uses NumPy alone.
-    """
+    """A number that keeps its inputs, and its derivative with respect to each."""
 
     # operation -> function of its inputs: the result, and its derivative with respect to each input
     rules = {  # noqa: RUF012

@@ -249,7 +249,7 @@ def test_a_submission_that_is_refused_scores_zero_with_the_reason():
 # -- an exercise that calls an earlier, wrong one ------------------------------------------------
 
 CHAIN = """
-from autograder.spec import Assignment, Mistake, case, shipped
+from autograder.spec import Assignment, Mistake, case
 import numpy as np
 
 assignment = Assignment("tiny")
@@ -261,7 +261,7 @@ class Box:
     def __init__(self, x):
         self.x = x
 
-@assignment.exercise("double", parts={"value": 5}, reference={"double": double, "Box": shipped(Box)})
+@assignment.exercise("double", parts={"value": 5}, reference={"double": double, "Box": Box})
 def double_cases(rng):
     x = rng.normal(size=3)
     yield case("3 numbers", "double", {"x": x}, {"result": 2 * x}, parts="value")
@@ -294,14 +294,56 @@ def test_a_later_mistake_is_not_excused_by_an_earlier_one():
     assert "mend that first" in result.record["exercises"]["slope"]["notes"][0]
 
 
-def test_the_reference_does_not_stay_in_the_notebook():
+def test_no_reference_is_ever_in_the_process_whose_outputs_are_kept():
     peek = "def slope(x):\n    kept.append(double)\n    return double(double(x)) + 1\nkept = []"
-    first = "def double(x):\n    return x"
-    nb = notebook(double=first, slope=peek)
-    nb["cells"].append(cell("print(double(1.0), kept[-1].func.__name__)", "after"))
+    nb = notebook(double="def double(x):\n    return x", slope=peek)
+    nb["cells"].append(cell("print(double(1.0), {type(one).__name__ for one in kept})", "after"))
     result = graded(nb, checks=CHAIN)
     assert (scores(result)["double"], scores(result)["slope"]) == (0, 1)
-    assert outputs(result, "after")[0]["text"] == "1.0 _call_out\n"
+    assert outputs(result, "after")[0]["text"] == "1.0 {'function'}\n"
+
+
+# True in the process in which the right functions answer, and only there.
+SECOND = "import os\ndef double(x):\n    raise KeyError(x)\ndef slope(x):\n    y = double(x)\n"
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "print('STO' + 'LEN')",
+        "display('STO' + 'LEN')",
+        "raise ValueError('STO' + 'LEN')",
+        "import warnings; warnings.warn('STO' + 'LEN')",
+        "return type('STO' + 'LEN', (), {})()",
+        "return {'STO' + 'LEN': y}",
+        "return ['STO' + 'LEN']",
+        "raise type('STO' + 'LEN', (Exception,), {})",
+        "get_ipython().user_ns['In'] = 1; open('STO' + 'LEN', 'w')",
+    ],
+)
+def test_nothing_that_is_said_beside_right_functions_is_seen(says):
+    result = graded(notebook(double="", slope=SECOND + f"    {says}"), checks=CHAIN)
+    assert scores(result)["slope"] == 0
+    assert "STOLEN" not in result.content
+    assert "STOLEN" not in json.dumps(result.record)
+
+
+@pytest.mark.parametrize("end", ["os._exit(1)", "get_ipython().kill = exit()", "os.kill(os.getpid(), 9)"])
+def test_a_process_that_ends_beside_right_functions_changes_nothing(end):
+    result = graded(notebook(double="", slope=SECOND + f"    {end}"), checks=CHAIN)
+    assert result.record["exercises"]["slope"]["status"] == "error"
+    assert result.record["lost_cells"] == {}
+    assert "mend that first" in result.record["exercises"]["slope"]["notes"][0]
+
+
+def test_no_order_of_cells_makes_an_exercise_wrong_before_it_is_checked():
+    nb = notebook(double="def double(x):\n    return 2 * x" + BOX, slope=RIGHT_LATER)
+    for one in nb.cells[2:4]:  # `double` and its check go to the end
+        nb.cells.remove(one)
+        nb.cells.append(one)
+    result = graded(nb, checks=CHAIN)
+    assert (scores(result)["double"], scores(result)["slope"]) == (5, 0)
+    assert not any("right `double`" in note for note in result.record["exercises"]["slope"]["notes"])
 
 
 def test_the_reference_takes_no_arguments_that_would_cost_the_grader_much():

@@ -35,6 +35,6 @@ def test_an_earlier_mistake_is_not_punished_twice() -> None:
         functions = defined(source)
         assert not ASSESSED.examined(name, functions, STUDENT, leave_out=1).passed
         for one in uses:
-            functions[one] = ASSESSED.assignment.described[one].reference[one].make()
+            functions[one] = ASSESSED.assignment.described[one].reference[one]
         report = ASSESSED.examined(name, {name: functions[name]}, STUDENT)
         assert report.passed, report.text()
