@@ -11,6 +11,7 @@ from arena import ESCAPE, FULL, SIBLING, Arena, active, arena, formgrader_page
 from attacks import ATTACKS, SLUG, Attack
 from browser import browser, served
 
+from autograder.marks import KINDS, LIMIT
 from autograder.wall.markup import clean
 from autograder.wall.pages import NAME
 
@@ -38,6 +39,23 @@ def test_there_are_many_attacks_and_each_says_what_it_tries() -> None:
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.student)
 def test_an_attack_wins_nothing_and_costs_nobody_anything(ground: Arena, attack: Attack) -> None:
     assert ground.harm(attack) == []
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.student)
+def test_an_attack_is_marked_for_what_it_tried_and_for_nothing_else(ground: Arena, attack: Attack) -> None:
+    marks = ground.records[attack.student]["marks"]
+    kinds = {mark["kind"] for mark in marks}
+    assert kinds <= attack.marked, marks
+    assert attack.marked - {LIMIT} <= kinds  # on a busy machine, time may be over before a limit is met
+
+
+def test_nobody_honest_is_marked_whoever_was_graded_before(ground: Arena) -> None:
+    marks = {name: record["marks"] for name, record in ground.records.items() if name not in BY_NAME}
+    assert {name: found for name, found in marks.items() if found} == {}
+
+
+def test_every_kind_of_mark_is_had_by_some_attack() -> None:
+    assert {kind for attack in ATTACKS for kind in attack.marked} == set(KINDS)
 
 
 def test_every_submission_is_graded_and_every_honest_one_has_full_marks(ground: Arena) -> None:
