@@ -5,11 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
-# For two cores: the tests wait for other processes a third of their time, which a third worker uses.
-WORKERS ?= 3
 # One thread of BLAS for each process, and the slow files first: quick ones fill the gaps at the end.
 PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
-	--numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	--numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test quick lint pins clean wall
 

@@ -95,7 +95,12 @@ class Tolerance:
 
     def agree(self, got: Array, right: Array) -> bool:
         """Return whether `got` is `right`, within this tolerance, with nan where that is nan."""
-        return bool(np.allclose(got, right, self.relative, self.floor(right), equal_nan=True))
+        if not np.isfinite(right).all():
+            return bool(np.allclose(got, right, self.relative, self.floor(right), equal_nan=True))
+        with np.errstate(all="ignore"):  # the same, several times as fast
+            sizes = np.abs(right)
+            floor = max(self.least, self.of_largest * float(np.max(sizes, initial=0)))
+            return bool((np.abs(got - right) <= self.relative * sizes + floor).all())
 
 
 # -- a report as it is shown ------------------------------------------------------------------------

@@ -70,9 +70,10 @@ def findings_of(exercise: Exercise, verdicts: list[Verdict]) -> Iterator[Finding
         return
     names = list(dict.fromkeys(verdict.name for verdict in failing if verdict.expected))
     looked_at = {name: [v for v in verdicts if v.name == name and v.expected] for name in names}
-    explanations = _explanations(exercise, looked_at)
+    known = _Known()
+    explanations = _explanations(exercise, looked_at, known)
     messages = {code: _meaning(exercise, code) for explanation in explanations.values() for code in explanation}
-    for code, text in _proved(failing, explanations):
+    for code, text in _proved(failing, explanations, known):
         messages.setdefault(code, _meaning(exercise, code) or text)
     for code, message in messages.items():
         yield Finding(code.partition("/")[0], message)
@@ -85,7 +86,9 @@ def _exception(failure: Failure) -> Finding:
     return Finding("error", f"{failure.kind}: {failure.message}", where=failure.where)
 
 
-def _proved(failing: list[Verdict], explanations: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
+def _proved(
+    failing: list[Verdict], explanations: dict[str, tuple[str, ...]], known: _Known
+) -> Iterator[tuple[str, str]]:
     """Yield code and message of each mistake that a comparison proves and no explanation covers.
 
     Only the first under each name counts, and for each part of the points only its first failing case, since one cause
@@ -97,7 +100,7 @@ def _proved(failing: list[Verdict], explanations: dict[str, tuple[str, ...]]) ->
         explanation = explanations.get(verdict.name)
         if not verdict.code or verdict.name in named:
             continue
-        if explanation and (_fits(verdict, explanation) or verdict.code == "not-finite"):
+        if explanation and (known.fit(verdict, explanation) or verdict.code == "not-finite"):
             continue
         named.add(verdict.name)
         if began.setdefault(verdict.part, verdict.case) == verdict.case:
@@ -108,7 +111,7 @@ def _meaning(exercise: Exercise, code: str) -> str:
     return exercise.mistakes.get(code) or (ANYWHERE[code][0] if code in ANYWHERE else MEANINGS.get(code, ""))
 
 
-def _explanations(exercise: Exercise, looked_at: dict[str, list[Verdict]]) -> dict[str, tuple[str, ...]]:
+def _explanations(exercise: Exercise, looked_at: dict[str, list[Verdict]], known: _Known) -> dict[str, tuple[str, ...]]:
     """Return for each name the mistakes that explain its failures, if possible the same ones for all names.
 
     Two mistakes at once are tried only where no single one explains a name.
@@ -117,13 +120,13 @@ def _explanations(exercise: Exercise, looked_at: dict[str, list[Verdict]]) -> di
     explanations: dict[str, tuple[str, ...]] = {}
     for candidates in ([(code,) for code in codes], list(combinations(exercise.mistakes, 2))):
         left = [name for name in looked_at if name not in explanations]
-        fitting = {name: [mistakes for mistakes in candidates if _explain(mistakes, looked_at[name])] for name in left}
+        fitting = {name: [those for those in candidates if _explain(those, looked_at[name], known)] for name in left}
         common = next((mistakes for mistakes in candidates if left and all(mistakes in fitting[n] for n in left)), None)
         explanations |= {name: common or fits[0] for name, fits in fitting.items() if fits}
     return {name: explanations.get(name, ()) for name in looked_at}
 
 
-def _explain(mistakes: tuple[str, ...], verdicts: list[Verdict]) -> bool:
+def _explain(mistakes: tuple[str, ...], verdicts: list[Verdict], known: _Known) -> bool:
     """Return whether the mistakes together give every value, and each of them changes a wrong one.
 
     A value with a mistake that its comparison proves (an overflow, a shape) may disagree; but less than half of the
@@ -132,34 +135,64 @@ def _explain(mistakes: tuple[str, ...], verdicts: list[Verdict]) -> bool:
     others = 0
     changed = []
     for verdict in verdicts:
-        if _fits(verdict, mistakes):
+        if known.fit(verdict, mistakes):
             if not verdict.ok:
                 changed.append(verdict)
         elif verdict.code:
             others += 1
         else:
             return False
-    if not all(any(_gives(verdict, code) is not None for verdict in changed) for code in mistakes):
+    if not all(any(known.gives(verdict, code) is not None for verdict in changed) for code in mistakes):
         return False
     if not others:
         return bool(changed)
     return 2 * others < len(verdicts) and not all(verdict.code for verdict in changed)
 
 
-def _fits(verdict: Verdict, mistakes: tuple[str, ...]) -> bool:
+class _Known:
+    """What mistakes give for the values under check.  Every pair of mistakes asks for it, so it is computed once."""
+
+    def __init__(self) -> None:
+        self._given: dict[tuple[int, str], Any] = {}
+        self._fitting: dict[tuple[int, str], bool] = {}
+
+    def gives(self, verdict: Verdict, code: str) -> Any:
+        """Return the value that the mistake `code` gives, or None if it does not change this value."""
+        key = id(verdict), code
+        if key not in self._given:
+            self._given[key] = _gives(verdict, code)
+        return self._given[key]
+
+    def fit(self, verdict: Verdict, mistakes: tuple[str, ...]) -> bool:
+        """Return whether the mistakes together give the value that came back."""
+        changing = [code for code in mistakes if self.gives(verdict, code) is not None]
+        if not changing:
+            return verdict.ok  # a mistake without a result for this value does not change it
+        if len(changing) == 1:
+            return self._fits(verdict, changing[0])
+        return _fit_together(verdict, [self.gives(verdict, code) for code in changing])
+
+    def _fits(self, verdict: Verdict, code: str) -> bool:
+        key = id(verdict), code
+        if key not in self._fitting:
+            self._fitting[key] = _agrees(verdict, self.gives(verdict, code))
+        return self._fitting[key]
+
+
+def _fit_together(verdict: Verdict, values: list[Any]) -> bool:
+    """Return whether what came back is the right value with the changes of several mistakes added to it."""
     assert verdict.expected is not None
-    row = bool(verdict.expected.options.get("row"))
-    values = [value for value in (_gives(verdict, code) for code in mistakes) if value is not None]
-    if not values:
-        return verdict.ok  # a mistake without a result for this value does not change it
-    if len(values) == 1:
-        return agrees(verdict.got, values[0], row=row)
-    right = verdict.expected.value  # two mistakes at once: add their changes to the right value
+    right = verdict.expected.value
     if verdict.expected.compare != "close" or any(np.shape(value) != np.shape(right) for value in values):
         return False
     with np.errstate(all="ignore"):
         together = sum((np.asarray(value) - right for value in values), np.asarray(right))
-    return bool(np.isfinite(together).all()) and agrees(verdict.got, together, row=row)
+    return bool(np.isfinite(together).all()) and _agrees(verdict, together)
+
+
+def _agrees(verdict: Verdict, value: Any) -> bool:
+    assert verdict.expected is not None
+    return agrees(verdict.got, value, row=bool(verdict.expected.options.get("row")))
 
 
 def _gives(verdict: Verdict, code: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import io
 import sys
 import time
@@ -15,6 +16,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,7 +134,7 @@ class Session:
 
     def _value_of(self, expression: str, arguments: dict[str, Any]) -> Any:
         names = {"np": np, **self.functions, **self.saved, **arguments}
-        return eval(compile(expression, CASE, "eval"), names)
+        return eval(_compiled(expression), names)
 
     def _target(self, dotted: str) -> Any:
         first, *attributes = dotted.split(".")
@@ -140,6 +142,11 @@ class Session:
         for name in attributes:
             found = getattr(found, name)
         return found
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(expression: str) -> CodeType:
+    return compile(expression, CASE, "eval")
 
 
 class _Nowhere(io.TextIOBase):

@@ -52,9 +52,15 @@ def test_a_submission_that_replaces_check_patches_numpy_and_prints_floats_gets_n
     assert set(june.values()) == {0}
 
 
+# Right, empty, wrong, endless, misnamed, hostile, and with an error of syntax: nbgrader takes its time for each.
+BOTH_WAYS = ("ada", "ben", "cleo", "gus", "ivo", "june", "kai")
+
+
 def test_nbgrader_autograde_gives_the_same_scores(graded, tmp_path: Path) -> None:
     course, _ = graded
-    other = Course.at(shutil.copytree(course.root, tmp_path / "other", ignore=shutil.ignore_patterns("autograded")))
+    others = [student.name for student in CLASS if student.name not in BOTH_WAYS]
+    left_out = shutil.ignore_patterns("autograded", *others)
+    other = Course.at(shutil.copytree(course.root, tmp_path / "other", ignore=left_out))
     (other.root / "gradebook.db").unlink()
     settings = [f"--WallExecute.{name}={value}" for name, value in LIMITS.items()]
     assert nbgrader(other, "generate_assignment", SLUG, "--force").returncode == 0
@@ -62,8 +68,8 @@ def test_nbgrader_autograde_gives_the_same_scores(graded, tmp_path: Path) -> Non
     # nbgrader ends with an error for the one whose notebook has another name, after grading all the others.
     assert "for student 'ivo'" in done.stderr
     assert "Traceback" not in done.stdout
-    assert scores(other) == scores(course)
-    assert len(scores(other)) == 13 * len(CLASS)
+    assert scores(other) == {key: score for key, score in scores(course).items() if key[0] in BOTH_WAYS}
+    assert len(scores(other)) == 13 * len(BOTH_WAYS)
 
 
 def test_the_readme_shows_what_is_printed_of_the_class(graded, repository: Path) -> None:
