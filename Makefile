@@ -5,9 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
+# The tests wait for other processes often enough for one more worker than there are processors.
+WORKERS := $(shell expr $$(nproc) + 1)
 # One thread of BLAS for each process, and the slow files first: quick ones fill the gaps at the end.
 PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
-	--numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	--numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test quick lint pins clean wall
 
