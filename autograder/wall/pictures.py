@@ -20,15 +20,28 @@ MAX_NESTED = 100
 
 # A drawing is refused for any other element, such as filters, which are slow.
 ELEMENTS = {
-    *("circle", "clipPath", "defs", "desc", "ellipse", "g", "image", "line", "linearGradient", "metadata", "path"),
-    *("pattern", "polygon", "polyline", "radialGradient", "rect", "stop", "style", "svg", "symbol", "text", "title"),
+    *("circle", "clipPath", "defs", "desc", "ellipse", "g", "image", "line", "linearGradient", "marker", "metadata"),
+    *(
+        "path",
+        "pattern",
+        "polygon",
+        "polyline",
+        "radialGradient",
+        "rect",
+        "stop",
+        "style",
+        "svg",
+        "symbol",
+        "text",
+        "title",
+    ),
     *("tspan", "use"),
 }
 SVG = "{http://www.w3.org/2000/svg}"
 REFERENCE = re.compile(r"\s*#(.*)", re.DOTALL)
 PAINT = re.compile(r"url\(\s*[\"']?#(.*?)[\"']?\s*\)")
-SLOW = re.compile(r"@|\\|url|filter|animat|mask", re.IGNORECASE)
-SLOW_ATTRIBUTE = re.compile(r"\\|filter|animat|mask", re.IGNORECASE)
+SLOW = re.compile(r"@|\\|url|filter|animat|mask|marker", re.IGNORECASE)
+SLOW_ATTRIBUTE = re.compile(r"\\|filter|animat|mask|marker", re.IGNORECASE)
 
 
 def is_shown(uri: str) -> bool:
@@ -139,6 +152,8 @@ def _is_plain(element: ElementTree.Element) -> bool:
         if attribute.endswith("href")
     ):
         return False
+    if "marker-mid" in element.attrib or "marker" in element.attrib:
+        return False  # drawn at every point of a line
     return name in ELEMENTS and not SLOW_ATTRIBUTE.search(element.attrib.get("style", ""))
 
 

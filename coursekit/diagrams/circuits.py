@@ -101,9 +101,8 @@ def show_circuit(
     if not isinstance(gradients, bool | Mapping):
         gradients = list(gradients)
     nodes = circuit.nodes(values, gradients, list(parameters), decimals)
-    if circuit.computed and any("?" in (node.value, node.gradient) for node in nodes):
-        caption = f"{caption} {circuit.computed.note}".strip()
-    return draw(nodes, caption)
+    unknown = any("?" in (node.value, node.gradient) for node in nodes)
+    return draw(nodes, caption, circuit.computed.note if circuit.computed and unknown else "")
 
 
 def show_graph(graph: Graph, *, decimals: int = 2, caption: str = "") -> Diagram:

@@ -147,13 +147,13 @@ _ROW, _ABOVE, _BELOW, _RADIUS = 76, 46, 36, 21
 _BEND = 34  # the room for wires between two columns
 
 
-def draw(nodes: Sequence[Node], caption: str) -> Diagram:
-    """Draw nodes, each after its inputs, and wires with their numbers."""
+def draw(nodes: Sequence[Node], caption: str, note: str = "") -> Diagram:
+    """Draw nodes, each after its inputs, and wires with their numbers; `note` is a sentence below the picture."""
     drawing = _Drawing(nodes)
     for node in nodes:
         drawing.draw_wires(node)
         drawing.draw_node(node)
-    return drawing.canvas.diagram(**_in_words(nodes, caption))
+    return drawing.canvas.diagram(**_in_words(nodes, caption, note))
 
 
 class _Drawing:
@@ -233,7 +233,7 @@ class _Drawing:
         self.canvas.curve(start, (x1 + _BEND / 2, y1), (x2 - _BEND / 2, y2), end, tip=tip)
 
 
-def _in_words(nodes: Sequence[Node], caption: str) -> dict[str, str]:
+def _in_words(nodes: Sequence[Node], caption: str, note: str) -> dict[str, str]:
     """Return the caption, the alt text and the text."""
     lines = [_line(node) for node in nodes]
     legend = ["values above in green"] if any(node.value for node in nodes) else []
@@ -241,8 +241,9 @@ def _in_words(nodes: Sequence[Node], caption: str) -> dict[str, str]:
     if any(node.kind == "parameter" for node in nodes):
         legend.append("parameters round and yellow, inputs with corners, computed nodes in circles")
     below = f"{caption}: {', '.join(legend)}" if caption and legend else caption or ", ".join(legend).capitalize()
-    alt = f"{caption or 'Circuit'}. {'; '.join(lines)}."
-    return {"caption": below or "A circuit", "alt": alt, "text": "\n".join(lines)}
+    alt = f"{caption or 'Circuit'}. {'; '.join(lines)}. {note}".rstrip()
+    below = below or "A circuit"
+    return {"caption": f"{below}. {note}" if note else below, "alt": alt, "text": "\n".join(lines)}
 
 
 def _line(node: Node) -> str:

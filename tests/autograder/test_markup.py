@@ -20,6 +20,7 @@ from autograder.wall.outputs import Outputs
 from autograder.wall.pages import markdown2html
 from autograder.wall.pictures import is_shown
 from coursekit import plots
+from coursekit.diagrams import show_circuit
 from coursekit.gradcheck import check_gradient
 from coursekit.widgets import LossCurve
 
@@ -65,6 +66,7 @@ def curve():
         lambda: plots.show_heatmap([[1.0, -1.0]], "rows", "columns", "title")._repr_mimebundle_()["text/html"],
         lambda: plots.figure_html(b"<svg/>", "image/svg+xml", alt='"<b>"', caption="a & b"),
         curve,
+        lambda: show_circuit("q = x + y\nf = q * z", x=-2, y=5, z=-4)._repr_mimebundle_()["text/html"],
         lambda: "<details open=''><summary>more</summary><p style='color: rgb(1, 2, 3)'>x</p></details>",
         lambda: (
             "<svg viewBox='0 0 9 9' role='img' aria-label='x'><g transform='translate(1 2)'>"
@@ -74,7 +76,7 @@ def curve():
             "<table border='1'><thead><tr><th scope='col'>a</th></tr></thead><tr><td colspan='2'>1</td></tr></table>"
         ),
     ],
-    ids=["gradient report", "picture", "figure", "loss curve", "details", "svg", "table"],
+    ids=["gradient report", "picture", "figure", "loss curve", "circuit", "details", "svg", "table"],
 )
 def test_what_the_course_shows_stays_as_it_is(html):
     shown = html()
@@ -257,6 +259,9 @@ def svg(inside):
         (r"<rect style='f\69lter:blur(9px)'/>", False),
         ("<style>*{fill:url(#a)}</style>", False),
         ("<foreignObject/>", False),
+        ("<marker id='a'><path d='M0 0'/></marker><path d='M0 0L1 1' marker-end='url(#a)'/>", True),
+        ("<marker id='a'><path d='M0 0'/></marker><path d='M0 0L1 1' marker-mid='url(#a)'/>", False),
+        ("<marker id='a'><path d='M0 0'/></marker><path d='M0 0L1 1' style='marker:url(#a)'/>", False),
         ("<script/>", False),
         ("<animate/>", False),
         ("<image href='http://x.org/x.png'/>", False),
