@@ -97,7 +97,7 @@ class Arena:
         feedback = self.course.folder("feedback", attack.student, SLUG)
         copies = [path.relative_to(feedback) for path in feedback.rglob("*") if path.is_file()]
         autograded = self.course.folder("autograded", attack.student, SLUG)
-        pages = [path.name for path in autograded.rglob("*") if PAGE_LIKE.search(path.name)]
+        pages = [path.name for path in autograded.rglob("*") if path.is_file() and PAGE_LIKE.search(path.name)]
         return [f"copied {path}" for path in copies if str(path) != f"{SLUG}.html"] + [
             f"copied {name}" for name in pages
         ]
