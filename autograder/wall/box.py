@@ -109,6 +109,8 @@ class Box:
                 "processes": self.limits.processes,
             }
             with theirs:
+                # A socket has one name, which lies in the grader's network: so the notebook cannot choose it.
+                theirs.bind("")
                 start = notebook_process(self.setup, order, theirs.fileno())
                 self.process: Forked = opened.enter_context(start)
             self.ends_at = time.monotonic() + self.limits.notebook_seconds
