@@ -23,8 +23,9 @@ from .fields import keep_known
 from .markup import as_text
 from .outputs import MAX_OUTPUTS_OF_NOTEBOOK, as_kept
 
-# Whatever is in a box is painted, scrolls and takes clicks there alone.
-BOX = "display:block;overflow:auto;contain:layout paint"
+# Whatever is in a box is painted, scrolls and takes clicks there alone.  Browsers lay out about 33 million pixels, and
+# what comes below lies at the end of them: all boxes that a page can have stay within.
+BOX = "display:block;overflow:auto;max-height:3000px;contain:layout paint"
 NAME = "of-student"
 NO_FORMULAS = "tex2jax_ignore"
 # MathJax keeps one list of definitions for a page: one in a student's cell would change the formulas of all others.

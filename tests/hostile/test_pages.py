@@ -22,7 +22,9 @@ from nbgrader.server_extensions.formgrader import handlers
 from traitlets.config import Config
 
 from autograder.course import Course
+from autograder.submitted import MAX_CELLS
 from autograder.wall import pages
+from autograder.wall.outputs import MAX_OUTPUTS_OF_NOTEBOOK
 
 pytestmark = pytest.mark.slow
 
@@ -212,6 +214,22 @@ def test_what_looks_at_pages_would_see_what_leaves_its_box(tmp_path: Path) -> No
             tab.open(path)
             assert bool(tab.reached_outside()) == leaves
             assert bool(tab.painted_outside()) == leaves
+
+
+@pytest.mark.needs("chromium", "playwright")
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_what_stands_below_the_boxes_is_within_what_a_browser_lays_out(template: str, tmp_path: Path) -> None:
+    tall = nbformat.v4.new_output("display_data", {"text/html": "<p style='height:16000000px'>x</p>"})
+    last = nbformat.v4.new_markdown_cell("last")
+    made = page(template, nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x", outputs=4 * [tall]), last]))
+    path = tmp_path / "page.html"
+    path.write_text(served(made), encoding="utf-8")
+    most = (MAX_CELLS + MAX_OUTPUTS_OF_NOTEBOOK) * 3000
+    with browser() as tab:
+        tab.open(path)
+        height = tab.page.evaluate("document.documentElement.scrollHeight")
+    assert height < 16_000
+    assert most + MAX_CELLS * 100 < 2**25
 
 
 HARMLESS = {
