@@ -185,6 +185,8 @@ def _why_not(name: str) -> str | None:
         why = "begins with a dot, and nbgrader does not see such folders"
     elif name != name.strip() or not name.isprintable():
         why = "has spaces around it, or characters that cannot be printed"
+    elif set(name) & set('<>&"'):
+        why = "has characters that formgrader's pages would take for HTML"
     elif len(name) > MAX_NAME:
         why = f"has more than {MAX_NAME} characters"
     else:

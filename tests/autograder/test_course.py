@@ -55,6 +55,7 @@ OVERLOOKED = {
     " carol": "spaces around it",
     "dora\t": "spaces around it",
     "e" * 200: "more than 128 characters",
+    "<img src=x onerror=alert(1)>": "take for HTML",
 }
 
 
