@@ -46,7 +46,14 @@ from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades  # noqa: 
 from sqlalchemy.exc import OperationalError  # noqa: E402
 from traitlets.utils.importstring import import_item  # noqa: E402
 
-from .nbgrader_plugin import WallExecute, compare_with_notebook, handout_of, inert_files, plain_files  # noqa: E402
+from .nbgrader_plugin import (  # noqa: E402
+    WallExecute,
+    bounded,
+    compare_with_notebook,
+    handout_of,
+    inert_files,
+    plain_files,
+)
 from .released import FASTER_STEPS, Released, entry  # noqa: E402
 from .spec import Assignment  # noqa: E402
 
@@ -188,7 +195,7 @@ class Recorder:
         folder = self.course.folder("autograded", student, self.slug)
         folder.mkdir(parents=True, exist_ok=True)
         if with_files:
-            self._copy_files(inert_files, handed_in, folder)
+            self._copy_files(lambda *where: bounded(inert_files(*where)), handed_in, folder)
         checks = self.course.checks(self.slug)
         students_own = self.autograde.exclude_overwriting.get(self.slug, [])
         source = self.course.folder("source", ".", self.slug)

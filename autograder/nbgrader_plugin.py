@@ -283,16 +283,22 @@ def inert_files(folder: str, exclude: list[str] | None = None) -> list[str]:
     return [name for name in plain_files(folder, exclude) if Path(name).suffix.lower() in INERT]
 
 
-def files_in(folder: Path, ignore: list[str]) -> dict[str, bytes]:
-    """Read the files beside the notebooks in `folder`, by relative name; links are not followed."""
-    files: dict[str, bytes] = {}
+def bounded(names: list[str]) -> list[str]:
+    """Return the first of the files, by name, as far as they are not too large together: the others are not copied."""
+    found: list[str] = []
     total = 0
-    for path in map(Path, sorted(plain_files(str(folder), [*ignore, "*.ipynb"]))):
-        total += path.stat().st_size
+    for name in sorted(names):
+        total += Path(name).stat().st_size
         if total > MAX_FILES:
             break
-        files[str(path.relative_to(folder))] = path.read_bytes()
-    return files
+        found.append(name)
+    return found
+
+
+def files_in(folder: Path, ignore: list[str]) -> dict[str, bytes]:
+    """Read the files beside the notebooks in `folder`, by relative name; links are not followed."""
+    names = bounded(plain_files(str(folder), [*ignore, "*.ipynb"]))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in map(Path, names)}
 
 
 def _grade_id(cell: Any) -> str:

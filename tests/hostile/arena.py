@@ -47,6 +47,7 @@ REPOSITORY = HERE.parents[1]
 LIMITS = {"cell_seconds": 1.5, "call_seconds": 1.0, "notebook_seconds": 12.0, "memory": 2**30, "processes": 64}
 FULL = {"check_double": 3.0, "test_triple": 2.0, "essay": 0.0}
 SIBLING = "_sibling"
+MAX_COPIED = 120 * 2**20  # bytes in `autograded/`: 48 MB of files, and a notebook
 EVERY = 6  # after so many attacks comes an honest student
 PAGE_LIKE = re.compile(r"\.(x?html?|shtml|xml|svgz?|css|js|pdf|mht|swf|wasm|gz)$|^[^.]*$", re.IGNORECASE)
 ESCAPE = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f]")  # all but rich's own colours
@@ -98,6 +99,9 @@ class Arena:
         copies = [path.relative_to(feedback) for path in feedback.rglob("*") if path.is_file()]
         autograded = self.course.folder("autograded", attack.student, SLUG)
         pages = [path.name for path in autograded.rglob("*") if path.is_file() and PAGE_LIKE.search(path.name)]
+        size = sum(path.stat().st_size for path in autograded.rglob("*") if path.is_file())
+        if size > MAX_COPIED:
+            return [f"copied {size >> 20} MB"]
         return [f"copied {path}" for path in copies if str(path) != f"{SLUG}.html"] + [
             f"copied {name}" for name in pages
         ]
