@@ -21,6 +21,8 @@ from .noted import Listener
 SECONDS = 0.05  # between two looks
 KEPT = 1000  # bytes of what processes write to their standard output and error
 CHUNK = 2**16
+MAX_SESSIONS = 4  # the kernel gives each session as much of the processors as all of another notebook
+LOOK_SECONDS = 0.1  # of the warden's own work at one look: memory in very many pieces takes long to measure
 LOOKS = 3  # at all processes, if one ends meanwhile, which may have handed its memory to a child not yet seen
 # What the kernel keeps of a process and counts for nobody: 65 530 mappings, watches of 256 descriptors.
 KERNEL_BYTES = 2**24
@@ -92,6 +94,7 @@ class _Process:
     number: str
     threads: int
     memory: int
+    session: int
 
     def own(self) -> int:
         """Return the bytes of memory with its part of what it shares, without files in memory."""
@@ -108,11 +111,17 @@ def _too_much(sockets: int, memory: int, processes: int) -> str | None:
         threads = sum(process.threads for process in family)
         if threads > processes:
             return f"it had {threads} processes and threads; {processes} are allowed"
+        sessions = len({process.session for process in family})
+        if sessions > MAX_SESSIONS:
+            return f"its processes were in {sessions} sessions; {MAX_SESSIONS} are allowed"
         elsewhere = namespaces.use_in_memory(sockets) + len(family) * KERNEL_BYTES
         if elsewhere + sum(process.memory for process in family) < memory:
             return None
         # Memory that forks share was counted for each of them; this counts it once, and takes longer.
-        if elsewhere + sum(process.own() for process in family) < memory:
+        started, used = time.thread_time(), elsewhere
+        for process in family:
+            used += process.own() if time.thread_time() - started < LOOK_SECONDS else process.memory
+        if used < memory:
             return None
     except (OSError, ValueError, KeyError) as error:
         return f"what it uses cannot be measured ({type(error).__name__}: {error})"
@@ -138,7 +147,7 @@ def _process(number: str) -> _Process:
     sizes = _sizes(f"/proc/{number}/status")
     # If its first thread has ended, the process looks as if it had no memory: its other threads know better.
     every = [sizes] if "VmRSS" in sizes else [sizes, *_of_threads(number)]
-    return _Process(number, sizes["Threads"], max(map(_memory, every)))
+    return _Process(number, sizes["Threads"], max(map(_memory, every)), sizes.get("NSsid", 0))
 
 
 def _memory(sizes: Mapping[str, int]) -> int:
