@@ -22,7 +22,6 @@ SECONDS = 0.05  # between two looks
 KEPT = 1000  # bytes of what processes write to their standard output and error
 CHUNK = 2**16
 MAX_SESSIONS = 4  # the kernel gives each session as much of the processors as all of another notebook
-LOOK_SECONDS = 0.1  # of the warden's own work at one look: memory in very many pieces takes long to measure
 LOOKS = 3  # at all processes, if one ends meanwhile, which may have handed its memory to a child not yet seen
 # What the kernel keeps of a process and counts for nobody: 65 530 mappings, watches of 256 descriptors.
 KERNEL_BYTES = 2**24
@@ -118,10 +117,7 @@ def _too_much(sockets: int, memory: int, processes: int) -> str | None:
         if elsewhere + sum(process.memory for process in family) < memory:
             return None
         # Memory that forks share was counted for each of them; this counts it once, and takes longer.
-        started, used = time.thread_time(), elsewhere
-        for process in family:
-            used += process.own() if time.thread_time() - started < LOOK_SECONDS else process.memory
-        if used < memory:
+        if elsewhere + sum(process.own() for process in family) < memory:
             return None
     except (OSError, ValueError, KeyError) as error:
         return f"what it uses cannot be measured ({type(error).__name__}: {error})"
