@@ -45,8 +45,9 @@ def test_an_attack_wins_nothing_and_costs_nobody_anything(ground: Arena, attack:
 def test_an_attack_is_marked_for_what_it_tried_and_for_nothing_else(ground: Arena, attack: Attack) -> None:
     marks = ground.records[attack.student]["marks"]
     kinds = {mark["kind"] for mark in marks}
-    assert kinds <= attack.marked, marks
-    assert attack.marked - {LIMIT} <= kinds  # on a busy machine, time may be over before a limit is met
+    # On a busy machine time may be over before anything else is seen, and that is marked as a limit.
+    assert kinds <= attack.marked | {LIMIT}, marks
+    assert LIMIT in kinds or attack.marked - {LIMIT} <= kinds
 
 
 def test_nobody_honest_is_marked_whoever_was_graded_before(ground: Arena) -> None:
