@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -16,10 +17,10 @@ from coursekit.checks.cases import to_files
 from .bundle import Bundle
 from .cases import public
 from .course import CONFIG, Course
+from .handed_in import MAX_READ, found_in, is_plain
 from .hashing import digest
 from .spec import load
 
-MAX_READ = 50 * 2**20  # bytes: no file that is larger goes behind the wall, as a notebook or beside one
 PACKAGES = ("numpy", "scipy", "matplotlib", "ipython", "nbgrader")
 
 
@@ -37,11 +38,11 @@ def of_assignment(course: Course, slug: str, settings: Mapping[str, Any], secret
 
 
 def of_submission(folder: Path) -> str:
-    """Hash everything that was handed in."""
+    """Hash everything that was handed in and counts."""
     parts: list[bytes] = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()):
-        parts += [str(path.relative_to(folder)).encode("utf-8", "surrogateescape")]
-        parts += [_content(path) if path.is_file() and not path.is_symlink() else b"no file"]
+    for path in found_in(folder).paths:
+        parts += [os.fsencode(path.relative_to(folder))]
+        parts += [_content(path) if is_plain(path) else b"no file"]
     return digest(parts)
 
 
@@ -64,8 +65,11 @@ def _content(path: Path) -> bytes:
     """Hash a file; of one that is too large to be read behind the wall, the size."""
     if (size := path.stat().st_size) > MAX_READ:  # it may be all holes, and take hours
         return f"{size} bytes".encode()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return b"cannot be read"
 
 
 def _files(folder: Path) -> list[Path]:

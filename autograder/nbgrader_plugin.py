@@ -19,6 +19,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import uuid
@@ -41,6 +42,7 @@ from .bundle import Bundle
 from .conditioning import require_steady
 from .course import STATE
 from .grade import grade
+from .handed_in import found_in, is_ignored, is_plain
 from .handout import Handout
 from .notebook import CHECK
 from .results import Mark, Submission
@@ -270,12 +272,12 @@ def handout_of(course: Any, slug: str, name: str) -> Handout | None:
 
 
 def plain_files(folder: str, exclude: list[str] | None = None) -> list[str]:
-    """Return what nbgrader's `find_all_files` finds, without links, pipes and the like."""
-    root = Path(folder).resolve()
-    found: list[str] = find_all_files(folder, exclude)
-    return [
-        name for name in found if Path(name).is_file() and Path(name).resolve() == root / Path(name).relative_to(folder)
-    ]
+    """Return what nbgrader's `find_all_files` finds and counts, without links, pipes and the like.
+
+    nbgrader's own way lists a folder once for each file in it.
+    """
+    found = found_in(Path(folder)).paths
+    return [str(path) for path in found if is_plain(path) and not is_ignored(path.relative_to(folder), exclude or [])]
 
 
 def inert_files(folder: str, exclude: list[str] | None = None) -> list[str]:
@@ -284,21 +286,24 @@ def inert_files(folder: str, exclude: list[str] | None = None) -> list[str]:
 
 
 def bounded(names: list[str]) -> list[str]:
-    """Return the first of the files, by name, as far as they are not too large together: the others are not copied."""
+    """Return the files without those for which, in the order of their names, there is no room: they are not copied."""
     found: list[str] = []
-    total = 0
+    room = MAX_FILES
     for name in sorted(names):
-        total += Path(name).stat().st_size
-        if total > MAX_FILES:
-            break
-        found.append(name)
+        if (size := Path(name).stat().st_size) <= room:
+            room -= size
+            found.append(name)
     return found
 
 
 def files_in(folder: Path, ignore: list[str]) -> dict[str, bytes]:
     """Read the files beside the notebooks in `folder`, by relative name; links are not followed."""
     names = bounded(plain_files(str(folder), [*ignore, "*.ipynb"]))
-    return {str(path.relative_to(folder)): path.read_bytes() for path in map(Path, names)}
+    files: dict[str, bytes] = {}
+    for path in map(Path, names):
+        with contextlib.suppress(PermissionError):  # it is not there, then
+            files[str(path.relative_to(folder))] = path.read_bytes()
+    return files
 
 
 def _grade_id(cell: Any) -> str:

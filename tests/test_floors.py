@@ -38,7 +38,7 @@ AUTOGRADER = {
     "terms": ("errors", "hashing", "results", "marks"),
     "what an instructor writes": ("answers", "bundle", "spec", "cases", "mistakes", "conditioning"),
     "the wall": ("wall",),
-    "a course on disk": ("course", "records", "fingerprint", "submitted", "new", "release", "feedback"),
+    "a course on disk": ("course", "records", "handed_in", "fingerprint", "submitted", "new", "release", "feedback"),
     "one submission": ("notebook", "testcells", "handout", "grade"),
     "nbgrader": ("nbgrader_plugin", "released", "gradebook"),
     "what is to be done": ("plan", "workers", "dispatch"),
