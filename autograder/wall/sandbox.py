@@ -62,7 +62,7 @@ def why_no_wall() -> str | None:
         )
     if tried.returncode == 0:
         return None
-    reason = printable(tried.stderr.strip())[-300:]
+    reason = " ".join(printable(tried.stderr).split())[-300:]
     if os.getuid() == 0:
         return (
             "you are root, and students' code would have to run as the user nobody, which does not work here. Grade "
