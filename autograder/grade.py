@@ -290,7 +290,7 @@ class _Run:
 
     def _examined(self, box: Box, exercise: Exercise) -> Report:
         try:
-            return examine(exercise, lambda case: box.run_case(case, exercise.functions))
+            return _drawn(examine(exercise, lambda case: box.run_case(case, exercise.functions)))
         except JUDGED_ELSEWHERE:
             raise
         except Exception as error:  # what came back was stranger than a comparison could bear: it costs this exercise
@@ -370,7 +370,7 @@ class _Run:
             return [without_text(outcome, words) for outcome in box.run_case(case, exercise.functions, oracle)]
 
         try:
-            return inherited(own, examine(exercise, run), wrong)
+            return _drawn(inherited(own, examine(exercise, run), wrong))
         except BoxDied:
             self.reports[exercise.name] = inherited(own, None, wrong)
             raise
@@ -423,6 +423,12 @@ class _Run:
                 status = "timeout" if death.late else "not run"
                 self.reports[name] = Report.unanswered(self.exercises[name], status, message)
             cell["outputs"] = notebook.check_outputs(self.reports[name], notebook.points(cell))
+
+
+def _drawn(report: Report) -> Report:
+    """Return `report`, which can be shown and kept: if not, it fails here, where that costs one exercise."""
+    report.text(), report.html(), json.dumps(report.to_dict())
+    return report
 
 
 def _errors(outputs: Sequence[Output]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from coursekit.checks.cases import Case, Step
-from coursekit.checks.codec import Callback, Opaque
+from coursekit.checks.codec import MAX_TEXT, Callback, Opaque
 from coursekit.checks.lines import MAX_LINES, Line
 from coursekit.checks.probes import Probe
 from coursekit.checks.run import Failure, StepOutcome, changed
@@ -149,6 +149,10 @@ class Box:
         """
         self.outputs.begin_cell()
         self.answers = guard.Answers()
+        if len(code) > MAX_TEXT:
+            why = f"this cell has {len(code)} characters, and {MAX_TEXT} is the most that is run: read data from a file"
+            self.outputs.keep({"output_type": "error", "ename": "TooLong", "evalue": why, "traceback": [why]})
+            return self.outputs.cell
         what = {"is_check": on_check is not None, "is_test": is_test}
         self._send("run", number=number, code=code, seconds=self.limits.cell_seconds, **what)
         deadline = time.monotonic() + self.limits.cell_seconds + GRACE
@@ -208,7 +212,7 @@ class Box:
                 given = {key: self._plain(value) for key, value in called.items()}
                 self._answer(functools.partial(guard.call, probes[0], **given))
             elif name and oracle and name in oracle:
-                self._answer(functools.partial(oracle.answer, name, deadline=deadline, **called))
+                self._answer(functools.partial(oracle.answer, name, deadline=deadline - GRACE, **called))
             else:
                 raise self._broke(f"it sent {kind!r:.40} while a call ran")
 
@@ -218,7 +222,10 @@ class Box:
             result, error = ask(), None
         except Exception as problem:  # whatever NumPy raises for the student's arguments
             result, error = None, [type(problem).__name__, str(problem)[:500]]
-        self._send("answer", result=result, error=error)
+        try:
+            self._send("answer", result=result, error=error)
+        except ProtocolError as problem:  # too large to be sent
+            self._send("answer", result=None, error=["ValueError", str(problem)])
 
     def _outcome(self, fields: dict[str, Any], step: Step, seconds: float) -> StepOutcome:
         """Return what came of `step`, which took `seconds`."""

@@ -8,14 +8,19 @@ bounded size.
 from __future__ import annotations
 
 import builtins
+import contextlib
+import signal
+import threading
+import time
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from coursekit.checks.cases import Case, Exercise, Expected, Step
-from coursekit.checks.codec import PLAIN_KINDS, Opaque
+from coursekit.checks.codec import PLAIN_KINDS, Opaque, holds_only_numbers
 from coursekit.checks.lines import Line
 from coursekit.checks.probes import Probe
 from coursekit.checks.run import Failure, StepOutcome
@@ -27,7 +32,9 @@ MAX_ANSWERS = 64 * 2**20  # bytes of memory, about, that may come out while one 
 MAX_TEXT = 200  # characters of a text among results: it is shown, and never right
 MAX_ARGUMENT = 2**20  # entries of one argument of a probe
 MAX_CALLS = 20_000  # of a probe in one step
+MAX_SEARCHED = 2**30  # characters of a notebook, each time that a word is looked for in it
 OBJECT = 100  # bytes, about, of any Python object
+PLAIN = (bool, int, float, complex, str, Opaque, np.ndarray, np.generic)
 
 
 class Answers:
@@ -46,27 +53,39 @@ class Answers:
         ProtocolError
             If it holds what only the trusted side may send.
         """
-        size = OBJECT
-        if isinstance(value, np.ndarray | np.generic):
-            size += 8 * value.size + value.nbytes  # comparing makes floats of it
+        if isinstance(value, str):
+            value = value[:MAX_TEXT]
+        elif isinstance(value, Opaque):
+            value = Opaque(value.kind[:MAX_TEXT], value.text[:MAX_TEXT])
+        size = _size(value)
         if size > self.left:
             return Opaque(f"{type(value).__name__} that is too large to be looked at")
         self.left -= size
-        if isinstance(value, str):
-            return value[:MAX_TEXT]
         if isinstance(value, list):
             return [self.plain(item) for item in value]
         if isinstance(value, tuple):
             return tuple(self.plain(item) for item in value)
         if isinstance(value, dict):
             return {self.plain(key): self.plain(item) for key, item in value.items()}
-        if isinstance(value, Opaque):
-            return Opaque(value.kind[:MAX_TEXT], value.text[:MAX_TEXT])
-        if isinstance(value, int) and value.bit_length() > 1024:
+        if isinstance(value, int) and value.bit_length() >= 1024:
             return Opaque("int", "an integer of more than 1024 bits")
-        if value is None or isinstance(value, bool | int | float | complex | np.ndarray | np.generic):
+        if value is None or isinstance(value, PLAIN):
             return value
         raise ProtocolError(f"a {type(value).__name__} came out")
+
+
+def _size(value: Any) -> int:
+    """Return what `value` costs; a container pays for what it holds, before that is looked at."""
+    match value:
+        case np.ndarray() | np.generic():
+            return 8 * value.size + value.nbytes  # comparing makes floats of it
+        case str():
+            return 4 * len(value)
+        case Opaque():
+            return 4 * (len(value.kind) + len(value.text))
+        case list() | tuple() | dict():
+            return OBJECT * (1 + len(value) * (2 if isinstance(value, dict) else 1))
+    return 0
 
 
 def call(probe: Probe, args: list[Any], kwargs: dict[Any, Any]) -> Any:
@@ -80,9 +99,8 @@ def call(probe: Probe, args: list[Any], kwargs: dict[Any, Any]) -> Any:
     if len(probe.calls) >= MAX_CALLS:
         raise RuntimeError(f"the function was called more than {MAX_CALLS} times")
     for value in [*args, *kwargs.values()]:
-        array = np.asarray(value)
         # A text or a list times a number would not be a product but as many copies.
-        if array.dtype.kind not in PLAIN_KINDS:
+        if not holds_only_numbers(value) or (array := np.asarray(value)).dtype.kind not in PLAIN_KINDS:
             raise TypeError(f"the function takes numbers and arrays of numbers, not {type(value).__name__}")
         if array.size > MAX_ARGUMENT:
             raise ValueError(f"an argument of shape {array.shape} is too large")
@@ -90,17 +108,42 @@ def call(probe: Probe, args: list[Any], kwargs: dict[Any, Any]) -> Any:
         return probe(*args, **kwargs)
 
 
+@contextlib.contextmanager
+def ended_at(deadline: float) -> Iterator[None]:
+    """Raise a TimeoutError in what is done here when it takes until `deadline` (`time.monotonic`).
+
+    A reference loops as often as its arguments say, and no bound on them foresees that.  It is Python code, into
+    which a signal gets; but into the main thread alone, so that in a Dask worker nothing is ended.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError("the time of this call is over")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, max(deadline - time.monotonic(), 1e-3))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+
+
 # -- numbers alone ---------------------------------------------------------------------------
 
 
 class Words:
-    """The texts that the grader has used in an exercise, or the student in the notebook."""
+    """The texts that the grader has used in an exercise, or the student in the notebook, as far as there is time."""
 
     def __init__(self, exercise: Exercise, cells: Iterable[str]) -> None:
         self.text = "\n".join([*cells, *_texts(exercise.cases)])
+        self.left = MAX_SEARCHED
 
     def __contains__(self, text: object) -> bool:
-        return isinstance(text, str) and text in self.text
+        self.left -= len(self.text)
+        return isinstance(text, str) and self.left > 0 and text in self.text
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -29,7 +29,8 @@ import numpy as np
 from coursekit.checks.codec import PLAIN_KINDS, Ref
 
 from ..answers import OfObjects
-from .guard import MAX_CALLS, Answers
+from .guard import MAX_CALLS, Answers, ended_at
+from .messages import require_few_values
 
 MAX_REFERRED = 2**12  # entries of all arguments of a function, whose result may be the product of them
 MAX_NODES = 50_000  # of a graph
@@ -81,7 +82,7 @@ class Oracle:
         Exception
             Whatever a reference raises for these arguments; the message is for the student.
         """
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), ended_at(deadline):
             if name == OBJECTS:
                 operations, dropped = args
                 return self._operated(operations, dropped, deadline)
@@ -102,15 +103,16 @@ class Oracle:
     def _operated(self, text: str, dropped: list[Any], deadline: float) -> Any:
         """Do what the operations in `text` say, forget the objects that are `dropped`, and return the last result."""
         value, number = None, 0
+        require_few_values(text.encode("utf-8", "replace"))
         for number, what, args, kwargs in json.loads(text):
-            if time.monotonic() > deadline:
-                raise TimeoutError("the time of this call is over")
+            _require_time(deadline)
             given = [self._argument(one) for one in args]
             named = {key: self._argument(one) for key, one in kwargs.items()} if kwargs else {}
             value = self._done(str(what), given, named)
             if isinstance(value, self.kinds):
                 self._number(value, int(number))
         for one in dropped:  # after the operations, which may use them, and before a result that may be one of them
+            _require_time(deadline)
             forgotten = self.objects.pop(one, None)
             if self.numbers.get(id(forgotten)) == one:
                 del self.numbers[id(forgotten)]
@@ -164,6 +166,8 @@ class Oracle:
         self.objects[known] = value
         if number is not None:
             self.objects[number] = value  # what is asked for as that one
+        if len(self.objects) > 2 * MAX_OBJECTS:
+            raise MemoryError(f"there are more than {2 * MAX_OBJECTS} names of objects")
         return known
 
     def _count(self, value: Any) -> None:
@@ -172,6 +176,11 @@ class Oracle:
         alive[key] = weakref.ref(value, lambda _: alive.pop(key, None))
         if len(alive) > MAX_OBJECTS:
             raise MemoryError(f"there are more than {MAX_OBJECTS} objects")
+
+
+def _require_time(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise TimeoutError("the time of this call is over")
 
 
 def _methods(kind: type) -> frozenset[str]:

@@ -19,6 +19,7 @@ MAX_OUTPUTS = 500  # of one cell
 MAX_OUTPUTS_OF_NOTEBOOK = 5000
 MAX_CLEANING = 20.0  # seconds for the HTML of a notebook; what comes later is shown as text
 MAX_LINE = 10_000
+MAX_ID = 200  # characters of the name under which an output can be updated
 MAX_LAST_WORDS = 1000  # of an error after there was too much
 TOO_MUCH = "\n[There was more output than is kept; the rest was cut.]\n"
 TEXT_MIMES = {"text/plain", "text/html", "text/markdown", "text/latex", "image/svg+xml"}  # SVG is shown as a picture
@@ -46,15 +47,16 @@ class Outputs:
     def __init__(self) -> None:
         self.cell: list[Output] = []
         self.displayed: dict[str, list[Output]] = {}
-        self.size_of_cell = self.size_of_others = self.number_of_others = 0
+        self.size = 0  # characters that are kept
+        self.size_before = 0  # … when the running cell began
+        self.number_of_others = 0
         self.cleaning = 0.0
         self.full = self.clear_before_next = False
 
     def begin_cell(self) -> None:
-        self.size_of_others += self.size_of_cell
+        self.size_before = self.size
         self.number_of_others += len(self.cell)
         self.cell = []
-        self.size_of_cell = 0
         self.full = self.clear_before_next = False
 
     def keep(self, sent: Mapping[str, Any]) -> None:
@@ -73,26 +75,43 @@ class Outputs:
         data = output.get("data", {})
         if "text/html" in data and not self.full:  # cleaning takes time
             data["text/html"] = self._cleaned(data["text/html"])
-        size = _size(output)
-        room = min(MAX_OF_CELL, MAX_OF_NOTEBOOK - self.size_of_others) - self.size_of_cell
-        many = min(MAX_OUTPUTS, MAX_OUTPUTS_OF_NOTEBOOK - self.number_of_others)
-        if self.full or size > room or len(self.cell) >= many:
+        if kind == "update_display_data":
+            self._update(_name(sent), output)
+        elif self.full or len(self.cell) >= self._most() or _size(output) > self._room():
             self._note_too_much()
             if kind == "error" and self.cell[-1]["output_type"] != "error":  # the reason is kept
                 message = output["evalue"][:MAX_LAST_WORDS]
-                self.cell.append(_of(kind, ename=output["ename"][:100], evalue=message, traceback=[message]))
-            return
-        self.size_of_cell += size
-        if kind == "update_display_data":
-            for earlier in self.displayed.get(str(sent.get("display_id")), []):
-                earlier["data"] = output["data"]
-            return
-        if kind == "stream" and self.cell and self.cell[-1].get("name") == output["name"]:
+                self._append(_of(kind, ename=output["ename"][:100], evalue=message, traceback=[message]))
+        elif kind == "stream" and self.cell and self.cell[-1].get("name") == output["name"]:
             self.cell[-1]["text"] += output["text"]
+            self.size += len(output["text"])
+        else:
+            self._append(output)
+            if _name(sent) and "data" in output:
+                self.displayed.setdefault(_name(sent), []).append(output)
+
+    def _update(self, display_id: str, output: Output) -> None:
+        """Change what every output with this id shows: each of them will be written out."""
+        changed = self.displayed.get(display_id, [])
+        added = sum(_size(output["data"]) - _size(earlier["data"]) for earlier in changed)
+        if self.full or added > self._room():
+            self._note_too_much()
             return
+        self.size += added
+        for earlier in changed:
+            earlier["data"] = output["data"]
+
+    def _append(self, output: Output) -> None:
+        self.size += _size(output)
         self.cell.append(output)
-        if isinstance(sent.get("display_id"), str) and "data" in output:
-            self.displayed.setdefault(sent["display_id"], []).append(output)
+
+    def _room(self) -> int:
+        """Return how many characters more may be kept."""
+        return min(MAX_OF_CELL - (self.size - self.size_before), MAX_OF_NOTEBOOK - self.size)
+
+    def _most(self) -> int:
+        """Return how many outputs this cell may have."""
+        return min(MAX_OUTPUTS, MAX_OUTPUTS_OF_NOTEBOOK - self.number_of_others)
 
     def _cleaned(self, html: str) -> str:
         started = time.monotonic()
@@ -104,7 +123,7 @@ class Outputs:
     def _note_too_much(self) -> None:
         if not self.full:
             self.full = True
-            self.cell.append({"output_type": "stream", "name": "stdout", "text": TOO_MUCH})
+            self._append({"output_type": "stream", "name": "stdout", "text": TOO_MUCH})
 
     def _clear(self) -> None:
         gone = {id(output) for output in self.cell}
@@ -112,8 +131,8 @@ class Outputs:
             self.displayed[name] = [output for output in outputs if id(output) not in gone]
             if not self.displayed[name]:
                 del self.displayed[name]
+        self.size -= sum(map(_size, self.cell))
         self.cell.clear()
-        self.size_of_cell = 0
         self.full = self.clear_before_next = False
 
 
@@ -147,6 +166,12 @@ def as_kept(output: Mapping[str, Any]) -> Output | None:
 
 def _of(kind: str, **fields: Any) -> Output:
     return cast(Output, {"output_type": kind, **fields})
+
+
+def _name(sent: Mapping[str, Any]) -> str:
+    """Return the name under which an output can be updated, or an empty text."""
+    name = sent.get("display_id")
+    return name[:MAX_ID] if isinstance(name, str) else ""
 
 
 def _line(value: Any) -> str:

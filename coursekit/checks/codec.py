@@ -20,7 +20,7 @@ from __future__ import annotations
 import functools
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,8 +31,11 @@ from .shipped import ShippedCode
 MAX_DEPTH = 16
 MAX_NODES = 100_000
 MAX_TEXT = 1_000_000
+# Of one dictionary.  Python finds integers in it by their values, and they can be chosen so that each meets all others.
+MAX_INTEGER_KEYS = 1000
 MAX_HEADER = 1024  # bytes of an array's header
 PLAIN_KINDS = "biufc"  # the dtype kinds that cross: bool, signed, unsigned, float, complex
+NUMBERS = (bool, int, float, complex, np.ndarray, np.generic)
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,20 @@ class Encoded:
 
     tree: Any
     arrays: list[np.ndarray]
+
+
+def holds_only_numbers(value: Any) -> bool:
+    """Return whether `value` is a number, an array, or a list or tuple of these.
+
+    Ask before NumPy is given a list: beside one long text, it makes a text of that length of every number.
+    """
+    if not isinstance(value, list | tuple):
+        return isinstance(value, NUMBERS)
+    kinds = set(map(type, value))  # there are few, however long the list is
+    inner = {kind for kind in kinds if issubclass(kind, list | tuple)}
+    if not all(issubclass(kind, NUMBERS) for kind in kinds - inner):
+        return False
+    return not inner or all(holds_only_numbers(item) for item in value if type(item) in inner)
 
 
 class Malformed(ValueError):
@@ -135,9 +152,13 @@ def _encode_items(encoder: _Encoder, value: list[Any] | tuple[Any, ...], depth: 
 
 
 def _encode_dict(encoder: _Encoder, value: dict[Any, Any], depth: int) -> Any:
-    if not all(type(key) in (str, int) for key in value):
+    if not all(type(key) in (str, int) for key in value) or _integer_keys(value) > MAX_INTEGER_KEYS:
         return _opaque(value)
     return {"$dict": [[key, encoder.encode(item, depth)] for key, item in value.items()]}
+
+
+def _integer_keys(keys: Iterable[Any]) -> int:
+    return sum(not isinstance(key, str) for key in keys)
 
 
 _ENCODERS: dict[type, Callable[[_Encoder, Any, int], Any]] = {
@@ -254,6 +275,8 @@ def _integer(body: Any) -> int:
 def _dictionary(body: Any, arrays: Sequence[np.ndarray], depth: int) -> dict[Any, Any]:
     if not all(isinstance(key, str | int) for key, _ in body):
         raise Malformed("a dictionary's key is neither text nor an integer")
+    if (count := _integer_keys(key for key, _ in body)) > MAX_INTEGER_KEYS:
+        raise Malformed(f"a dictionary with {count} integers as keys")
     return {key: decode(item, arrays, depth) for key, item in body}
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from .cases import Case, Exercise, Expected, Step
 from .compare import COMPARISONS, Comparison
 from .findings import findings_of
@@ -43,11 +45,13 @@ def examine(exercise: Exercise, run: Runner) -> Report:
             worked.append(case)
     verdicts.extend(_vectorised(exercise, run, worked))
     parts = _parts(exercise, verdicts)
+    with np.errstate(all="ignore"):
+        findings = tuple(findings_of(exercise, verdicts))
     return Report(
         exercise=exercise.name,
         status=_status(parts, verdicts),
         parts=tuple(parts),
-        findings=tuple(findings_of(exercise, verdicts)),
+        findings=findings,
         verdicts=tuple(verdicts),
         notes=tuple(dict.fromkeys(notes)),
         seconds=seconds,
@@ -94,7 +98,8 @@ def _judge_case(case: Case, outcomes: list[StepOutcome]) -> Iterator[Verdict]:
                 comparison = _raised(failure)
             else:
                 got, problem = observed(item, outcome, step)
-                comparison = problem or COMPARISONS[item.compare](got, item, outcome, outcomes[:number])
+                with np.errstate(all="ignore"):  # what overflows here is only wrong
+                    comparison = problem or COMPARISONS[item.compare](got, item, outcome, outcomes[:number])
             yield Verdict(
                 case=case.title,
                 name=item.name,

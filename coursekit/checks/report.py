@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, TypedDict
@@ -37,6 +37,7 @@ from .shipped import ShippedCode
 SHOWN_CASES = 2  # failing cases; the record keeps all
 SHOWN_ENTRIES = 24
 SHOWN_STEPS = 12
+SHOWN_TEXT = 200  # characters of a value that is no array
 UNANSWERED = ("not written", "not defined", "not run")
 # With these codes there is no value to show beside the expected one.
 NOTHING_THERE = ("wrong-number-of-values", "no-dictionary", "no-key")
@@ -317,8 +318,38 @@ def show(value: Any) -> str:
             return f"array of shape {value.shape}"
         shape = f" (shape {value.shape})" if value.ndim != 1 else ""
         return np.array2string(np.asarray(value), precision=4, suppress_small=False) + shape
-    text = printable(str(value))
-    return text if len(text) <= 200 else text[:200] + " …"
+    text = printable(value[: SHOWN_TEXT + 1] if isinstance(value, str) else _beginning(value))
+    return text if len(text) <= SHOWN_TEXT else text[:SHOWN_TEXT] + " …"
+
+
+def _beginning(value: Any) -> str:
+    """Return `value` as Python writes it, or somewhat more of its beginning than is shown: all could take minutes."""
+    text = ""
+    for piece in _pieces(value):
+        text += piece
+        if len(text) > SHOWN_TEXT:
+            break
+    return text
+
+
+def _pieces(value: Any) -> Iterator[str]:
+    match value:
+        case list() | tuple():
+            yield "[" if isinstance(value, list) else "("
+            for number_of_item, item in enumerate(value):
+                yield ", " * (number_of_item > 0)
+                yield from _pieces(item)
+            yield "]" if isinstance(value, list) else "," * (len(value) == 1) + ")"
+        case dict():
+            yield "{"
+            for number_of_item, (key, item) in enumerate(value.items()):
+                yield ", " * (number_of_item > 0) + f"{key!r}: "
+                yield from _pieces(item)
+            yield "}"
+        case np.ndarray() if value.size > SHOWN_TEXT:
+            yield f"array of shape {value.shape}"
+        case _:
+            yield repr(value)
 
 
 def _indent(label: str, value: str) -> list[str]:

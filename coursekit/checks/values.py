@@ -17,7 +17,7 @@ from coursekit._typing import Array
 from coursekit.reporting import Tolerance, entries_are
 
 from .cases import Expected
-from .codec import Opaque
+from .codec import Opaque, holds_only_numbers
 from .run import StepOutcome
 
 TOLERANCE = Tolerance(relative=1e-5, of_largest=1e-6, least=1e-12)
@@ -176,6 +176,8 @@ def inputs_first(got: Any, expected: Expected, step: StepOutcome, earlier: Seque
         return Comparison(False, "is None; expected a list of nodes. Is a `return` missing?", "returned-none")
     if not isinstance(got, list | tuple):
         return Comparison(False, "is not a list of nodes", "no-list")
+    if strange := [one for one in got if not isinstance(one, str)]:
+        return Comparison(False, f"holds an object of type {_kind(strange[0])}, which is no node", "node-too-many")
     if missing := [name for name in inputs if name not in got]:
         return Comparison(False, f"misses {', '.join(missing)}", "node-missing")
     if foreign := [name for name in got if name not in inputs]:
@@ -217,15 +219,23 @@ class _NotNumbers(Exception):
     """Something else was found instead of numbers; the message says what."""
 
 
+def _kind(value: Any) -> str:
+    return value.kind if isinstance(value, Opaque) else type(value).__name__
+
+
 def _numbers(value: Any) -> Array:
     if isinstance(value, Opaque):
-        raise _NotNumbers(f"an object of type {value.kind}")
+        raise _NotNumbers(f"an object of type {_kind(value)}")
     if value is None or isinstance(value, str | dict):
         raise _NotNumbers("None" if value is None else "text" if isinstance(value, str) else "a dictionary")
-    if isinstance(value, int):
-        value = float(value)  # NumPy would make an object of a large int
+    if not holds_only_numbers(value):
+        raise _NotNumbers("a list that holds more than numbers")
     try:
+        if isinstance(value, int):
+            value = float(value)  # NumPy would make an object of a large int
         array = np.asarray(value)
+    except OverflowError:
+        raise _NotNumbers("an integer that is too large for a float") from None
     except ValueError:
         raise _NotNumbers("a list whose rows differ in length") from None
     if array.dtype.kind not in "biufc":

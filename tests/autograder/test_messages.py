@@ -187,18 +187,18 @@ def test_deep_nesting_is_refused(pair, deep):
         received(pair, frame(deep))
 
 
-def test_very_many_lists_are_refused_but_not_brackets_in_a_text(pair):
-    with pytest.raises(ProtocolError, match="lists"):
-        received(pair, frame(b'["done", [' + b"[]," * messages.MAX_CONTAINERS + b"[]]]"))
+def test_very_many_values_are_refused_but_not_brackets_in_a_text(pair):
+    with pytest.raises(ProtocolError, match="values"):
+        received(pair, frame(b'["done", [' + b"[]," * messages.MAX_VALUES + b"[]]]"))
     ours, theirs = socket.socketpair()
-    text = '[\\"' * (messages.MAX_CONTAINERS + 1)
+    text = '[\\"' * (messages.MAX_VALUES + 1)
     with ours, theirs:
         data = frame(["done", {"$dict": [["text", text]]}])
         assert received((Channel(ours), theirs), data)[1] == {"text": text}
 
 
 def test_a_text_without_end_takes_no_time_to_refuse(pair):
-    data = b'"' + b'\\"' * (messages.MAX_TEXT // 4) + b"[" * (messages.MAX_CONTAINERS + 1)
+    data = b'"' + b'\\"' * (messages.MAX_TEXT // 4) + b"[" * (messages.MAX_VALUES + 1)
     with pytest.raises(ProtocolError):
         received(pair, frame(data))
 

@@ -1,8 +1,11 @@
 """What a notebook can and cannot do behind the wall, and how its process ends."""
 
 import contextlib
+import encodings
 import json
 import os
+import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -167,6 +170,13 @@ def test_a_flood_is_cut_and_the_error_after_it_is_told(box):
     assert len(found) <= outputs.MAX_OUTPUTS + 2
     assert [output["text"] for output in found[-2:-1]] == [outputs.TOO_MUCH]
     assert found[-1]["ename"] == "ZeroDivisionError"
+
+
+def test_a_cell_that_is_too_long_to_be_sent_says_so_and_the_next_one_runs(box):
+    (output,) = box.run_cell(0, f"x = {'1' * 10**6!r}")
+    assert output["ename"] == "TooLong"
+    assert "1000000 is the most that is run: read data from a file" in output["evalue"]
+    assert shown(box, "print(1)")[0]["text"] == "1\n"
 
 
 def test_a_picture_that_is_too_large_is_named(box):
@@ -549,6 +559,45 @@ def test_a_wall_that_cannot_be_built_is_not_blamed_on_a_student(monkeypatch):
     monkeypatch.setattr("autograder.wall.sandbox._wall", lambda *anything: ["--no-such-option"])
     with pytest.raises(NoWall, match="bubblewrap does not work here"), Box(SHORT, Setup()):
         pass
+
+
+STARTS_A_NOTEBOOK = """
+from autograder.errors import NoWall
+from autograder.wall.box import Box, Limits
+from autograder.wall.sandbox import Setup, why_no_wall
+
+print("here:", why_no_wall())
+try:
+    with Box(Limits(), Setup()) as box:
+        print("ran:", box.run_cell(0, "print(open('/proc/self/uid_map').read())"))
+except NoWall as refusal:
+    print("refused:", refusal)
+"""
+
+
+def only_root_is_mapped(folder: Path) -> list[str]:
+    """A namespace in which root is the only user: nobody can become another one."""
+    return ["unshare", "--user", "--map-root-user"]
+
+
+def only_root_may_read(folder: Path) -> list[str]:
+    """What Python needs to start is readable for root alone."""
+    needed = Path(encodings.__file__).parent
+    shutil.copytree(needed, folder / "encodings")
+    (folder / "encodings").chmod(0o700)
+    hide = f"mount --bind {shlex.quote(str(folder / 'encodings'))} {shlex.quote(str(needed))}"
+    return ["unshare", "--mount", "sh", "-c", f'{hide} && exec "$@"', "sh"]
+
+
+@pytest.mark.parametrize("place", [only_root_is_mapped, *[only_root_may_read] * (os.getuid() == 0)])
+def test_a_grader_that_is_root_and_cannot_become_nobody_starts_no_notebook(place, tmp_path):
+    command = [*place(tmp_path), sys.executable, "-c", STARTS_A_NOTEBOOK]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    here, there = done.stdout.split("\n", 1)
+    assert here.startswith("here: you are root, and students' code would have to run as the user nobody")
+    assert "Grade with an account of its own" in here
+    assert there.startswith("refused: nothing starts behind the wall")
+    assert "ran:" not in there
 
 
 # -- messages that no honest process sends ------------------------------------------------------
