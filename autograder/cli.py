@@ -144,7 +144,8 @@ def grade_class(arguments: argparse.Namespace) -> None:
     show_class(slug, records)
     console.print("", class_summary(read_all(course, slug)), sep="\n")
     if run.unchanged:
-        print(f"\n{len(run.unchanged)} of {len(records)} had been graded before and have not changed since.")
+        everybody = len({record["student"] for record in records})
+        print(f"\n{len(run.unchanged)} of {everybody} had been graded before and have not changed since.")
     if run.changes:
         console.print("", changed_scores(run.changes), sep="\n")
     if overlooked := course.overlooked(slug):

@@ -382,7 +382,9 @@ class _Run:
 
     def _wrong(self, name: str) -> list[str]:
         """Return the exercises that `name` uses and that are not right."""
-        return [one for one in self.exercises[name].uses if not self._is_right(one)]
+        uses = self.exercises[name].uses
+        here = {*self.exercises, *self.kept.results}  # the others are in another notebook
+        return [one for one in uses if one in here and not self._is_right(one)]
 
     def _is_right(self, name: str) -> bool:
         kept = self.kept.results.get(name)

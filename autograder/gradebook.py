@@ -25,6 +25,7 @@ from typing import Any
 
 from .course import Course, quick_nbgrader
 from .errors import NotConverted, Refused
+from .fit import require_fit, require_no_check
 from .results import Graded, Mark, Submission
 
 quick_nbgrader()
@@ -49,7 +50,6 @@ from traitlets.utils.importstring import import_item  # noqa: E402
 from .nbgrader_plugin import (  # noqa: E402
     WallExecute,
     bounded,
-    compare_with_notebook,
     handout_of,
     inert_files,
     plain_files,
@@ -108,16 +108,19 @@ class Recorder:
 
     def require_release(self, names: list[str], assignment: Assignment | None) -> None:
         """Refuse an assignment of which the gradebook knows nothing, or whose `checks.py` is not what was released."""
-        for name in names:
-            if name not in self.released.notebooks:
-                raise Refused(f"{self.slug!r} has not been released here: run `autograder release {self.slug}` first")
-            if assignment is not None and name == self.slug:
-                released = nbformat.reads(self.blank("", name).content, as_version=4)
-                try:
-                    compare_with_notebook(assignment, self.slug, released)
-                except Refused as error:
-                    again = f"run `autograder release {self.slug}` again, or undo the change in checks.py"
-                    raise Refused(f"what was released does not go with checks.py: {again}. {error}") from None
+        if missing := [name for name in names if name not in self.released.notebooks]:
+            what = f"{self.slug!r}" if missing == names else f"{missing[0]}.ipynb of {self.slug!r}"
+            raise Refused(f"{what} has not been released here: run `autograder release {self.slug}` first")
+        released = {name: json.loads(self.blank("", name).content)["cells"] for name in names}
+        if assignment is None:
+            for cells in released.values():
+                require_no_check(self.slug, cells)
+            return
+        try:
+            require_fit(assignment, self.slug, released)
+        except Refused as error:
+            again = f"run `autograder release {self.slug}` again, or undo the change in checks.py"
+            raise Refused(f"what was released does not go with checks.py: {again}. {error}") from None
 
     def blank(self, student: str, name: str) -> Submission:
         """Return the released notebook, as if `student` had handed it in."""

@@ -20,40 +20,36 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
-import re
 import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbgrader import utils
 from nbgrader.converters import Autograde
 from nbgrader.preprocessors import DeduplicateIds, NbGraderPreprocessor, OverwriteCells
 from nbgrader.utils import find_all_files
 from traitlets import Float, Integer, Unicode
 
 from coursekit.checks.cases import to_files
-from coursekit.reporting import number
 
 from . import cases, fingerprint, records, spec
 from .bundle import Bundle
 from .conditioning import require_steady
 from .course import STATE
+from .fit import require_fit, require_no_check
 from .grade import grade
 from .handed_in import found_in, is_ignored, is_plain
 from .handout import Handout
-from .notebook import CHECK
 from .results import Mark, Submission
-from .spec import Refused
 from .submitted import Unreadable, read_notebook
 from .wall.box import Limits
 from .wall.fields import keep_known
 from .wall.sandbox import Setup
 
 LIMITS = Limits()
-ASKS = re.compile(r"\s*check\(")
 MAX_FILES = 48 * 2**20
 # What may lie in `autograded/`: formgrader's server shows that to the instructor, in pages that may do what they may.
 # Browsers show these kinds as text or pictures, or save them.
@@ -86,22 +82,26 @@ class PublicCases(NbGraderPreprocessor):  # type: ignore[misc]
         slug, name = resources["nbgrader"]["assignment"], resources["nbgrader"]["notebook"]
         checks = checks_of(course, slug)
         if checks is None:
-            asking = [_grade_id(cell) for cell in nb.cells if _grade_id(cell) and ASKS.match(cell.source)]
-            if asking:
-                raise Refused(
-                    f"{slug}: {asking[0]!r} asks for a check, but there is no {slug}/checks.py to say what is right"
-                )
+            require_no_check(slug, nb.cells)
             return nb, resources
         # nbgrader has copied them with the other files of the folder.
         for path in checks.own:
             Path(course.format_path(course.release_directory, ".", slug), path).unlink(missing_ok=True)
-        if name == slug:
-            assignment = spec.load(checks)
-            compare_with_notebook(assignment, slug, nb)
-            exercises = cases.public(assignment)
-            require_steady(assignment, exercises)
-            resources.setdefault("outputs", {}).update(to_files(slug, exercises))
+        # What stands in the other notebooks belongs to the same checks.
+        source = Path(course.format_path(course.source_directory, ".", slug))
+        notebooks = {path.stem: nbformat.read(path, as_version=4).cells for path in source.glob("*.ipynb")}
+        require_fit(spec.load(checks), slug, {**notebooks, name: nb.cells})
+        resources.setdefault("outputs", {}).update(public_files(checks, slug))
         return nb, resources
+
+
+@functools.lru_cache(maxsize=1)
+def public_files(checks: Bundle, slug: str) -> dict[str, bytes]:
+    """Return the files with the public cases: the same for all notebooks of an assignment."""
+    assignment = spec.load(checks)
+    exercises = cases.public(assignment)
+    require_steady(assignment, exercises)
+    return to_files(slug, exercises)
 
 
 class KeepFields(NbGraderPreprocessor):  # type: ignore[misc]
@@ -308,34 +308,3 @@ def files_in(folder: Path, ignore: list[str]) -> dict[str, bytes]:
 
 def _grade_id(cell: Any) -> str:
     return str(cell.metadata.get("nbgrader", {}).get("grade_id", ""))
-
-
-# -- does the notebook fit its checks.py? ---------------------------------------------------
-
-
-def compare_with_notebook(assignment: spec.Assignment, slug: str, nb: Any) -> None:
-    """Refuse a source notebook that does not fit `checks.py`, and list all that does not fit."""
-    problems = []
-    if assignment.name != slug:
-        problems.append(f"checks.py calls the assignment {assignment.name!r}")
-    cells = {_grade_id(cell): cell for cell in nb.cells if _grade_id(cell)}
-    for name, described in assignment.described.items():
-        points, check_cell = sum(described.parts.values()), cells.get(CHECK + name)
-        if check_cell is None:
-            problems.append(f"the notebook has no check cell {CHECK + name!r}")
-        elif not utils.is_grade(check_cell) or utils.is_solution(check_cell):
-            problems.append(f"{CHECK + name!r} must be a locked, graded test cell")
-        else:
-            worth = float(check_cell.metadata.nbgrader["points"])
-            if worth != points:
-                problems.append(f"{CHECK + name!r} is worth {number(worth)} points, its parts {number(points)}")
-            line = f'check("{name}", {", ".join(described.functions)})'
-            if check_cell.source.strip() != line:
-                problems.append(f"{CHECK + name!r} must hold just {line}")
-        if name not in cells or not utils.is_solution(cells[name]):
-            problems.append(f"the notebook has no solution cell {name!r}")
-    for grade_id in cells:
-        if grade_id.startswith(CHECK) and grade_id.removeprefix(CHECK) not in assignment.described:
-            problems.append(f"checks.py describes no exercise for the cell {grade_id!r}")
-    if problems:
-        raise Refused(f"{slug}: the notebook and checks.py do not fit:\n  - " + "\n  - ".join(problems))

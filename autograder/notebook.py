@@ -49,7 +49,7 @@ def grade_id(cell: Cell) -> str:
 
 def points(cell: Cell) -> float:
     """Return the most that `cell` can earn."""
-    return float(metadata(cell).get("points", 0))
+    return float(metadata(cell).get("points") or 0)
 
 
 def source(cell: Cell) -> str:

@@ -1,7 +1,8 @@
-"""Keep the records of gradings, in one file for each notebook, which is written as a whole or not at all."""
+"""Keep the records of gradings, in one folder for each notebook; a file is written as a whole or not at all."""
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import sys
@@ -14,7 +15,7 @@ from .course import STATE, Course
 from .errors import Refused
 from .results import Record
 
-CASES = "cases.json"
+RECORD = "record.json"
 
 
 class Change(NamedTuple):
@@ -26,26 +27,32 @@ class Change(NamedTuple):
     after: float
 
 
-def folder(root: Path, slug: str, student: str) -> Path:
-    """Return the folder of one submission's records and of the cases that it was graded on."""
-    return root / STATE / "records" / slug / student
+def folder(root: Path, slug: str, student: str, notebook: str) -> Path:
+    """Return the folder of a notebook's record, and of the cases that it was graded on."""
+    return root / STATE / "records" / slug / student / notebook
+
+
+def written(root: Path, slug: str = "*", student: str = "*") -> list[Path]:
+    """Return the files of the records of one assignment and student, or of all."""
+    names = (name if name == "*" else glob.escape(name) for name in (slug, student))
+    return sorted((root / STATE / "records").glob("/".join((*names, "*", RECORD))))
 
 
 def save(root: Path, record: Record, cases: Mapping[str, bytes]) -> None:
     """Save the record and the cases of a grading, so that it can be explained and replayed."""
-    place = folder(root, record["assignment"], record["student"])
+    place = folder(root, record["assignment"], record["student"], record["notebook"])
     place.mkdir(parents=True, exist_ok=True)
     for name, content in cases.items():
         _write(place / name, content)
     # Last: a record says that everything else is there.
     text = json.dumps(record, ensure_ascii=False) + "\n"
-    _write(place / f"{record['notebook']}.json", text.encode("utf-8", "replace"))
+    _write(place / RECORD, text.encode("utf-8", "replace"))
 
 
 def load(root: Path, slug: str, student: str, notebook: str) -> Record | None:
     """Read the record of the last grading of a notebook; None if there is none that can be read."""
     try:
-        found: Record | None = json.loads((folder(root, slug, student) / f"{notebook}.json").read_text("utf-8"))
+        found: Record | None = json.loads((folder(root, slug, student, notebook) / RECORD).read_text("utf-8"))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
@@ -59,11 +66,10 @@ def read_all(course: Course, slug: str, students: Collection[str] | None = None)
     Refused
         If a record is damaged.
     """
-    for path in sorted((course.root / STATE / "records" / slug).glob("*/*.json")):
-        student = path.parent.name
-        if path.name == CASES or (students is not None and student not in students):
-            continue
-        if not course.folder("submitted", student, slug).is_dir():
+    there = set(course.students(slug))
+    for path in written(course.root, slug):
+        student = path.parent.parent.name
+        if student not in there or (students is not None and student not in students):
             continue
         try:
             yield json.loads(path.read_text(encoding="utf-8"))

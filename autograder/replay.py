@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import nbformat
 
 from coursekit.checks import cases
@@ -29,7 +27,7 @@ def replay(course: Course, student: str, exercise: str, slug: str | None = None)
     slug, name = record["assignment"], record["notebook"]
     if record["status"] != "graded":
         raise Refused(f"the submission of {student!r} for {slug!r} was {record['status']}")
-    folder = records.folder(course.root, slug, student)
+    folder = records.folder(course.root, slug, student, name)
     try:
         _, stored = cases.load(folder)
     except (OSError, ValueError) as error:
@@ -53,18 +51,16 @@ def replay(course: Course, student: str, exercise: str, slug: str | None = None)
 
 def _record(course: Course, student: str, exercise: str, slug: str | None) -> Record:
     """Find the record that has a result for `exercise`."""
-    paths = sorted((course.state / "records").glob(f"{slug or '*'}/*/*.json"))
     found: list[Record] = []
     known: set[str] = set()
-    for path in paths:
-        if path.parent.name != student or path.name == records.CASES:
-            continue
-        record = records.load(course.root, path.parent.parent.name, student, path.stem)
+    for path in records.written(course.root, slug or "*", student):
+        notebook, _, assignment = (parent.name for parent in path.parents[:3])
+        record = records.load(course.root, assignment, student, notebook)
         if record is not None:
             known |= set(record["exercises"])
             found += [record] if exercise in record["exercises"] else []
     if len(found) > 1:
-        places = ", ".join(sorted({Path(record["assignment"]).name for record in found}))
+        places = ", ".join(sorted({record["assignment"] for record in found}))
         raise Refused(f"{exercise!r} is an exercise of {places}: say which with --assignment")
     if not found:
         what = f"there are {', '.join(sorted(known))}" if known else "nothing of this student has been graded"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 def show_class(slug: str, records: Sequence[Record], screen: Console = console) -> None:
-    """Print the table: a row for each student, a column for each exercise."""
+    """Print the table: a row for each student, a column for each exercise of each notebook."""
     for part in _class_table(slug, records, wide=screen.width >= WIDE):
         screen.print(part)
     show_marks(records, screen)
@@ -71,10 +72,12 @@ def told(mark: Mark) -> str:
 
 
 def _class_table(slug: str, records: Sequence[Record], wide: bool) -> Iterator[RenderableType]:
-    exercises = list(dict.fromkeys(name for record in records for name in record["exercises"]))
-    maximum = {name: record["exercises"][name]["max"] for record in records for name in record["exercises"]}
-    for start in range(0, max(1, len(records)), ROWS):
-        title = f"{slug}: {len(records)} submission{'s' * (len(records) != 1)}" if start == 0 else None
+    rows = [list(found) for _, found in itertools.groupby(records, lambda record: record["student"])]
+    notebooks = sorted({record["notebook"] for record in records})
+    maximum = {key: result["max"] for record in records for key, result in _by_column(record).items()}
+    exercises = sorted(maximum, key=lambda column: notebooks.index(column[0]))  # of a notebook, in its order
+    for start in range(0, max(1, len(rows)), ROWS):
+        title = f"{slug}: {len(rows)} submission{'s' * (len(rows) != 1)}" if start == 0 else None
         table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
         table.add_column("student", no_wrap=True)
         for i, name in enumerate(exercises, start=1):
@@ -82,16 +85,23 @@ def _class_table(slug: str, records: Sequence[Record], wide: bool) -> Iterator[R
         table.add_column("total", justify="right", no_wrap=True)
         if wide:
             table.add_column("found", overflow="fold")
-        for record in records[start : start + ROWS]:
-            scores = [_score(record["exercises"].get(name)) for name in exercises]
-            total = f"{number(record['score'])}/{number(record['max'])}"
-            name = _plain(record["student"]) + (f" {MARK}" if record.get("marks") else "")
-            table.add_row(name, *scores, total, *([_found_line(record)] if wide else []))
+        for row in rows[start : start + ROWS]:
+            results = {key: result for record in row for key, result in _by_column(record).items()}
+            scores = [_score(results.get(key)) for key in exercises]
+            total = "/".join(number(sum(record[what] for record in row)) for what in ("score", "max"))
+            student = _plain(row[0]["student"]) + (f" {MARK}" if any(record.get("marks") for record in row) else "")
+            table.add_row(student, *scores, total, *([_found_line(row)] if wide else []))
         yield table
-    yield Columns([f"{i} {name}" for i, name in enumerate(exercises, start=1)], padding=(0, 3))
+    names = [name if len(notebooks) == 1 else f"{notebook}/{name}" for notebook, name in exercises]
+    yield Columns([_plain(f"{i} {name}") for i, name in enumerate(names, start=1)], padding=(0, 3))
     yield Text("A dash is graded by hand; totals are of what is graded automatically.")
     if not wide:
-        yield from (f"{_plain(record['student'])}: {_found_line(record)}" for record in records)
+        yield from (f"{_plain(row[0]['student'])}: {_found_line(row)}" for row in rows)
+
+
+def _by_column(record: Record) -> dict[tuple[str, str], ExerciseResult]:
+    """Return the results of a record by notebook and exercise."""
+    return {(record["notebook"], name): result for name, result in record["exercises"].items()}
 
 
 def found(record: Record) -> list[str]:
@@ -104,8 +114,10 @@ def found(record: Record) -> list[str]:
     return [code if len(names) > 2 else f"{code} ({', '.join(names)})" for code, names in by_code.items()]
 
 
-def _found_line(record: Record) -> str:
-    return _plain("; ".join(found(record)) or "nothing wrong")
+def _found_line(row: Sequence[Record]) -> str:
+    """Say what was found in the notebooks of one student."""
+    lines = [f"{one['notebook']}: {line}" if len(row) > 1 else line for one in row for line in found(one)]
+    return _plain("; ".join(lines) or "nothing wrong")
 
 
 def _score(result: ExerciseResult | None) -> str:

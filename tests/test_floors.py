@@ -39,7 +39,7 @@ AUTOGRADER = {
     "what an instructor writes": ("answers", "bundle", "spec", "cases", "mistakes", "conditioning"),
     "the wall": ("wall",),
     "a course on disk": ("course", "records", "handed_in", "fingerprint", "submitted", "new", "release", "feedback"),
-    "one submission": ("notebook", "testcells", "handout", "grade"),
+    "one submission": ("notebook", "testcells", "handout", "fit", "grade"),
     "nbgrader": ("nbgrader_plugin", "released", "gradebook"),
     "what is to be done": ("plan", "workers", "dispatch"),
     "a class": ("recording", "run", "replay"),

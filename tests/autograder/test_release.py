@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from autograder.course import Course
-from autograder.nbgrader_plugin import compare_with_notebook
+from autograder.fit import require_fit
 from autograder.release import release
 from autograder.spec import Assignment, Refused, case
 from coursekit.checks.cases import load
@@ -74,7 +74,7 @@ def small_notebook(points: float = 3, source: str = 'check("double", double)') -
 
 
 def test_a_notebook_that_fits_is_released(small: Assignment) -> None:
-    compare_with_notebook(small, "small", small_notebook())
+    require_fit(small, "small", {"small": small_notebook().cells})
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_notebook_that_fits_is_released(small: Assignment) -> None:
 )
 def test_what_does_not_fit_is_refused_and_named(small: Assignment, notebook, complaint: str) -> None:
     with pytest.raises(Refused, match=re.escape(complaint)):
-        compare_with_notebook(small, "small", notebook)
+        require_fit(small, "small", {"small": notebook.cells})
 
 
 def test_a_check_cell_that_nobody_describes_is_refused(small: Assignment) -> None:
@@ -97,7 +97,7 @@ def test_a_check_cell_that_nobody_describes_is_refused(small: Assignment) -> Non
     extra.metadata.nbgrader.grade_id = "check_triple"
     nb.cells.append(extra)
     with pytest.raises(Refused, match="no exercise for the cell 'check_triple'"):
-        compare_with_notebook(small, "small", nb)
+        require_fit(small, "small", {"small": nb.cells})
 
 
 def test_the_release_command_shows_what_does_not_fit(course: Course) -> None:

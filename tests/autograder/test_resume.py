@@ -73,11 +73,11 @@ def add_file(here: Course) -> None:
 
 
 def lose_record(here: Course) -> None:
-    (records.folder(here.root, SLUG, "ben") / f"{SLUG}.json").unlink()
+    (records.folder(here.root, SLUG, "ben", SLUG) / records.RECORD).unlink()
 
 
 def damage_record(here: Course) -> None:
-    (records.folder(here.root, SLUG, "ben") / f"{SLUG}.json").write_text('{"key": ')
+    (records.folder(here.root, SLUG, "ben", SLUG) / records.RECORD).write_text('{"key": ')
 
 
 def lose_graded_notebook(here: Course) -> None:
@@ -184,7 +184,7 @@ def test_links_and_pipes_beside_a_notebook_are_not_copied(tiny: Course, tmp_path
 
 def drawn(here: Course, student: str = "ada") -> list[float]:
     """Return the arguments that a student was graded on."""
-    _, stored = cases.load(records.folder(here.root, SLUG, student))
+    _, stored = cases.load(records.folder(here.root, SLUG, student, SLUG))
     return [case.steps[0].args[0] for exercise in stored.values() for case in exercise.cases]
 
 
@@ -420,7 +420,7 @@ def test_kill_9_costs_nothing(tiny: Course) -> None:
     command = [sys.executable, "-m", "autograder.cli", "grade", SLUG, "--course", str(tiny.root), "--jobs", "1"]
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     end = time.monotonic() + 60
-    while not list((tiny.root / ".autograder").glob("records/*/*/*.json")) and time.monotonic() < end:
+    while not list((tiny.root / ".autograder").glob("records/*/*/*/record.json")) and time.monotonic() < end:
         time.sleep(0.01)
     run.kill()
     run.wait()
@@ -585,7 +585,7 @@ def test_a_check_is_replayed_with_its_stored_arguments(tiny: Course, capsys, mon
     assert cli.main(["replay", "cleo", "triple", "--course", str(tiny.root)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "triple: 0 of 3 points"
-    stored = json.loads((records.folder(tiny.root, SLUG, "cleo") / "cases.json").read_text())
+    stored = json.loads((records.folder(tiny.root, SLUG, "cleo", SLUG) / "cases.json").read_text())
     (case,) = stored["exercises"][1]["cases"]
     x = case["steps"][0]["args"][0]
     assert "Case 'a number'" in lines

@@ -28,7 +28,7 @@ def result(*findings: tuple[str, str], score: float = 0, **more) -> dict:
 
 
 def record(student: str, status: str = "graded", **exercises: dict) -> dict:
-    return {"student": student, "status": status, "score": 0, "max": 2, "exercises": exercises}
+    return {"student": student, "notebook": SLUG, "status": status, "score": 0, "max": 2, "exercises": exercises}
 
 
 def printed(*records: dict, width: int = 120) -> str:
@@ -156,9 +156,9 @@ def folder(tmp_path: Path, repository: Path) -> Path:
 
 
 def keep(folder: Path, student: str, text: str) -> None:
-    records = folder / STATE / "records" / SLUG / student
+    records = folder / STATE / "records" / SLUG / student / SLUG
     records.mkdir(parents=True)
-    (records / f"{SLUG}.json").write_text(text)
+    (records / "record.json").write_text(text)
     (records / "cases.json").write_text("{}")
     (folder / "submitted" / student / SLUG).mkdir(parents=True)
 
@@ -187,7 +187,7 @@ def test_a_damaged_record_is_named_with_what_to_do(folder: Path, capsys) -> None
     keep(folder, "ada", '{"student": "a')
     assert cli.main(["summary", SLUG, "--course", str(folder)]) == 1
     complaint = capsys.readouterr().err
-    assert "numbers.json is damaged" in complaint
+    assert "record.json is damaged" in complaint
     assert "grade 'ada' again" in complaint
 
 

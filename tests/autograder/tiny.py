@@ -82,10 +82,15 @@ def make(root: Path, repository: Path, students: tuple[str, ...] = STUDENTS, con
 
 def scores(here: Course) -> dict[tuple[str, str], tuple[float, float]]:
     """Return, by student and cell, the automatic score and the score with manual changes."""
+    return scores_of(here, SLUG)
+
+
+def scores_of(here: Course, slug: str) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return the same for any assignment whose cells have different names."""
     with Gradebook(here.db_url) as gradebook_:
         return {
             (submission.student.id, grade.name): (grade.auto_score, grade.score)
-            for submission in gradebook_.find_assignment(SLUG).submissions
+            for submission in gradebook_.find_assignment(slug).submissions
             for notebook_ in submission.notebooks
             for grade in notebook_.grades
         }

@@ -40,10 +40,10 @@ def main() -> int:
 def records(course: Path) -> dict[str, Any]:
     """Read every record of a course, by assignment, student and notebook."""
     folder = course / ".autograder" / "records"
-    paths = [path for path in sorted(folder.glob("*/*/*.json")) if path.name != "cases.json"]
+    paths = sorted(folder.glob("*/*/*/record.json"))
     if not paths:
         raise SystemExit(f"{folder} holds no records: grade the course first, for instance by `make demo`")
-    return {str(path.relative_to(folder)): json.loads(path.read_text(encoding="utf-8")) for path in paths}
+    return {str(path.parent.relative_to(folder)): json.loads(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
