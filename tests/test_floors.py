@@ -12,6 +12,7 @@ import pytest
 
 import autograder
 import coursekit
+from autograder.wall.kit import when_loaded
 
 # Each part, and the parts of the same package that it may import.  A part imports only what stands above it here.
 COURSEKIT = {
@@ -104,16 +105,7 @@ def imports_anywhere(module: str) -> set[str]:
 
 def imports_when_loaded(module: str) -> set[str]:
     """What importing the module imports: not what stands in functions or is for type checkers alone."""
-    found: set[str] = set()
-    open_: list[ast.AST] = [tree(module)]
-    while open_:
-        node = open_.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            continue
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            continue
-        found.update(imports_in(module, [node]))
-        open_ += ast.iter_child_nodes(node)
+    found = set(imports_in(module, when_loaded(tree(module))))
     # A package is loaded before its modules anyway.
     return {name for name in found if not f"{module}.".startswith(f"{name}.")}
 

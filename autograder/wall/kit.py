@@ -139,22 +139,28 @@ def _needed(root: str) -> set[str]:
 
 @functools.cache
 def _imported(module: str) -> frozenset[str]:
-    """Find the modules of the kit that a module imports when it is loaded, not in a function or for types alone."""
+    """Find the modules of the kit that a module imports when it is loaded."""
     found: set[str] = set()
-    open_: list[ast.AST] = [_tree(module)]
+    for node in when_loaded(_tree(module)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _base(module, node)
+            found.update((base, *(f"{base}.{alias.name}" for alias in node.names)))
+    return frozenset(found & _modules().keys())
+
+
+def when_loaded(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield the nodes of a module that are run when it is loaded: none in a function, or for type checkers alone."""
+    open_: list[ast.AST] = [tree]
     while open_:
         node = open_.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             continue
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             continue
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = _base(module, node)
-            found.update((base, *(f"{base}.{alias.name}" for alias in node.names)))
+        yield node
         open_ += ast.iter_child_nodes(node)
-    return frozenset(found & _modules().keys())
 
 
 def _base(module: str, node: ast.ImportFrom) -> str:
