@@ -6,12 +6,14 @@ this way are, among others, calls that
 - lead to other namespaces, mounts, processes, kernel modules, keys, and `bpf` (what break-outs are made of);
 - hold memory that is counted for no process: `memfd_create`, System V, `vmsplice`, `sendfile`, extended attributes;
 - use up what the whole machine has only so much of: asynchronous I/O, `inotify`, `fanotify`;
-- leave a mark on a file of the system, or see that somebody else reads it: leases, `inotify`, `cachestat`.
+- leave a mark on a file of the system, or see that somebody else reads it: leases, `inotify`, and what asks which pages
+  of a file are in memory (`cachestat`, `mincore`, reading that fails instead of waiting for the disk).
 
 Some of what does not exist is heard of, see `noted.py`.
 
-Locks, and larger buffers of sockets, are granted and not given.  A lock on a file of the system would be met by the
-next notebook, and by the machine's own programs; the filter does not see whose file it is.
+Locks, larger buffers of sockets, and advice that pages are not needed or may be merged, are granted and not given.  A
+lock on a file of the system would be met by the next notebook, and by the machine's own programs, and so would pages
+that are not in memory any more; the filter does not see whose file it is.
 """
 
 from __future__ import annotations
@@ -30,17 +32,17 @@ from .noted import NAMES, USERS, Filter
 
 ALLOWED = (
     # Files and folders.
-    *("read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2", "lseek"),
+    *("read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "lseek"),
     *("open", "openat", "openat2", "creat", "close", "close_range", "dup", "dup2", "dup3", "pipe", "pipe2"),
     *("stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs", "access", "faccessat", "faccessat2"),
     *("getdents", "getdents64", "getcwd", "chdir", "fchdir", "umask", "readlink", "readlinkat"),
     *("mkdir", "mkdirat", "rmdir", "mknod", "mknodat", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat"),
     *("rename", "renameat", "renameat2", "chmod", "fchmod", "fchmodat", "fchmodat2"),
     *("chown", "fchown", "lchown", "fchownat", "utime", "utimes", "utimensat", "futimesat"),
-    *("truncate", "ftruncate", "fallocate", "copy_file_range", "fsync", "fdatasync", "sync_file_range", "fadvise64"),
+    *("truncate", "ftruncate", "fallocate", "copy_file_range", "fsync", "fdatasync", "sync_file_range"),
     *("getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr"),
     # Memory.
-    *("brk", "munmap", "mremap", "mprotect", "madvise", "msync", "membarrier", "mseal", "map_shadow_stack"),
+    *("brk", "munmap", "mremap", "mprotect", "msync", "membarrier", "mseal", "map_shadow_stack"),
     *("mlock", "mlock2", "munlock", "mlockall", "munlockall", "pkey_alloc", "pkey_free", "pkey_mprotect"),
     # Processes and threads.
     *("fork", "vfork", "execve", "execveat", "exit", "exit_group", "wait4", "waitid", "pidfd_open"),
@@ -75,6 +77,17 @@ FILE_COMMANDS = (
     *(fcntl.F_GETLK, F_OFD_GETLK, fcntl.F_GETOWN, F_GETPIPE_SZ),
 )
 LOCKS = (fcntl.F_SETLK, fcntl.F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW)
+
+# From <linux/fs.h>: what a read or write of vectors may be told.  Not RWF_NOWAIT, which fails where it would wait.
+RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_APPEND = 0x1, 0x2, 0x4, 0x10
+VECTOR_FLAGS = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND
+FILE_ADVICE = (
+    *(os.POSIX_FADV_NORMAL, os.POSIX_FADV_RANDOM, os.POSIX_FADV_SEQUENTIAL, os.POSIX_FADV_WILLNEED),
+    os.POSIX_FADV_NOREUSE,
+)
+# From <linux/mman.h>, what is for the process's own memory; the others put out pages or share equal ones.
+MADV_MERGEABLE, MADV_COLD, MADV_PAGEOUT = 12, 20, 21
+MEMORY_ADVICE = (*range(5), *range(8, MADV_MERGEABLE), *range(13, MADV_COLD), *range(22, 26), 102, 103)
 
 # Terminals and what any descriptor knows; none that asks a network or a file system.
 TIOCGPTN, TIOCSPTLCK, TIOCGPTPEER, TIOCGSID, TCGETS2, TCSETS2 = (
@@ -128,54 +141,21 @@ SOCKET_OPTIONS = (
     *((TCP, name) for name in (socket.TCP_QUICKACK, socket.TCP_USER_TIMEOUT)),
     (IPV6, socket.IPV6_V6ONLY),
 )
+BUFFERS = (socket.SO_SNDBUF, socket.SO_RCVBUF)  # whose sizes can be asked for
 
 
 def make_filter() -> Filter:
     """Make the filter of system calls under which students' code runs."""
     import pyseccomp  # needs libseccomp, which only graders have
-    from pyseccomp import MASKED_EQ, Arg
 
     # Not EPERM: who finds that a call does not exist takes another way.
-    refused = pyseccomp.ERRNO(errno.ENOSYS)
-    done = pyseccomp.ERRNO(0)
-    calls = pyseccomp.SyscallFilter(refused)
+    calls = pyseccomp.SyscallFilter(pyseccomp.ERRNO(errno.ENOSYS))
     calls.set_attr(pyseccomp.Attr.CTL_OPTIMIZE, 2)  # looked up by halves
-
-    def word(place: int, value: int) -> Any:
-        return Arg(place, MASKED_EQ, 0xFFFFFFFF, value)  # the kernel looks at these 32 bits
-
-    def allow(name: str, *args: Any, action: int = pyseccomp.ALLOW) -> None:
-        with contextlib.suppress(OSError, ValueError, RuntimeError):  # a call that this machine or its library lacks
-            calls.add_rule(action, name, *args)
-
-    for name in ALLOWED:
-        allow(name)
-    allow("clone", Arg(0, MASKED_EQ, NEW_NAMESPACES, 0))  # not clone3, whose flags cannot be seen
-    # Memory that is shared and belongs to no process would be counted for none; /dev/shm has its size.
-    for kind in (mmap.MAP_SHARED, mmap.MAP_ANONYMOUS):
-        allow("mmap", Arg(3, MASKED_EQ, kind, 0))
-    for option in PROCESS_OPTIONS:
-        allow("prctl", word(0, option))
-    for command in FILE_COMMANDS:
-        allow("fcntl", word(1, command))
-    for command in LOCKS:
-        allow("fcntl", word(1, command), action=done)
-    allow("flock", action=done)
-    for request in REQUESTS:
-        allow("ioctl", word(1, request))
-    for family, kind, protocol in SOCKETS:
-        of_type = Arg(1, MASKED_EQ, TYPE, kind)
-        allow("socket", word(0, family), of_type, word(2, protocol))
-        if family == LOCAL:
-            allow("socketpair", word(0, family), of_type, word(2, protocol))
-    for level, option in SOCKET_OPTIONS:
-        for name in ("getsockopt", "setsockopt"):
-            allow(name, word(1, level), word(2, option))
-    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-        allow("getsockopt", word(1, socket.SOL_SOCKET), word(2, option))
-        allow("setsockopt", word(1, socket.SOL_SOCKET), word(2, option), action=done)
-    for name, args in _noted():
-        allow(name, *args, action=pyseccomp.NOTIFY)
+    rules = {pyseccomp.ALLOW: _allowed(), pyseccomp.ERRNO(0): _answered(), pyseccomp.NOTIFY: _noted()}
+    for action, found in rules.items():
+        for name, *args in found:
+            with contextlib.suppress(OSError, ValueError, RuntimeError):  # what this machine or its library lacks
+                calls.add_rule(action, name, *args)
     here = pyseccomp.system_arch()
     names = {pyseccomp.resolve_syscall(here, name): name for name in NAMES}
     with os.fdopen(os.memfd_create("filter"), "w+b") as file:
@@ -184,17 +164,70 @@ def make_filter() -> Filter:
         return Filter(file.read(), names, pyseccomp.resolve_syscall(here, "seccomp"))
 
 
-def _noted() -> Iterator[tuple[str, tuple[Any, ...]]]:
+Rule = tuple[Any, ...]  # the name of a call, and what is required of its arguments
+
+
+def _word(place: int, value: int) -> Any:
+    from pyseccomp import MASKED_EQ, Arg
+
+    return Arg(place, MASKED_EQ, 0xFFFFFFFF, value)  # the kernel looks at these 32 bits
+
+
+def _allowed() -> Iterator[Rule]:
+    """Yield the calls that are made."""
+    from pyseccomp import MASKED_EQ, Arg
+
+    for name in ALLOWED:
+        yield (name,)
+    yield "clone", Arg(0, MASKED_EQ, NEW_NAMESPACES, 0)  # not clone3, whose flags cannot be seen
+    # Memory that is shared and belongs to no process would be counted for none; /dev/shm has its size.
+    for kind in (mmap.MAP_SHARED, mmap.MAP_ANONYMOUS):
+        yield "mmap", Arg(3, MASKED_EQ, kind, 0)
+    for option in PROCESS_OPTIONS:
+        yield "prctl", _word(0, option)
+    for command in FILE_COMMANDS:
+        yield "fcntl", _word(1, command)
+    for request in REQUESTS:
+        yield "ioctl", _word(1, request)
+    for name in ("preadv2", "pwritev2"):
+        yield name, Arg(5, MASKED_EQ, 0xFFFFFFFF & ~VECTOR_FLAGS, 0)
+    for advice in FILE_ADVICE:
+        yield "fadvise64", _word(3, advice)
+    for advice in MEMORY_ADVICE:
+        yield "madvise", _word(2, advice)
+    for family, kind, protocol in SOCKETS:
+        for name in ("socket", "socketpair") if family == LOCAL else ("socket",):
+            yield name, _word(0, family), Arg(1, MASKED_EQ, TYPE, kind), _word(2, protocol)
+    for level, option in SOCKET_OPTIONS:
+        for name in ("getsockopt", "setsockopt"):
+            yield name, _word(1, level), _word(2, option)
+    for option in BUFFERS:
+        yield "getsockopt", _word(1, socket.SOL_SOCKET), _word(2, option)
+
+
+def _answered() -> Iterator[Rule]:
+    """Yield the calls that are not made and answered as if they were."""
+    yield ("flock",)
+    for command in LOCKS:
+        yield "fcntl", _word(1, command)
+    for option in BUFFERS:
+        yield "setsockopt", _word(1, socket.SOL_SOCKET), _word(2, option)
+    yield "fadvise64", _word(3, os.POSIX_FADV_DONTNEED)
+    for advice in (MADV_MERGEABLE, MADV_COLD, MADV_PAGEOUT):
+        yield "madvise", _word(2, advice)
+
+
+def _noted() -> Iterator[Rule]:
     """Yield the calls that are noted, with the arguments for which they are."""
     from pyseccomp import MASKED_EQ, Arg
 
     for name in set(NAMES) - {"clone", "socket", *USERS}:
-        yield name, ()
+        yield (name,)
     for place in range(NEW_NAMESPACES.bit_length()):
         if bit := NEW_NAMESPACES & 1 << place:
-            yield "clone", (Arg(0, MASKED_EQ, bit, bit),)
+            yield "clone", Arg(0, MASKED_EQ, bit, bit)
     for family in set(range(MAX_FAMILY)) - {family for family, _, _ in SOCKETS}:
-        yield "socket", (Arg(0, MASKED_EQ, 0xFFFFFFFF, family),)
+        yield "socket", _word(0, family)
     for name, count in USERS.items():
         for place in range(count):
-            yield name, (Arg(place, MASKED_EQ, 0xFFFFFFFF, 0),)
+            yield name, _word(place, 0)

@@ -220,6 +220,56 @@ print(found)
         assert eval(printed(box, code)) == []
 
 
+# Which pages of a file are in memory depends on who has read it.
+ASKS_FOR_PAGES = """
+import ctypes, mmap, os
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+path = os.path.realpath("/usr/bin/env")
+file = os.open(path, os.O_RDONLY)
+place = ctypes.c_void_p(libc.mmap(None, ctypes.c_size_t(4096), 1, 2, file, ctypes.c_long(0)))
+WAYS = {
+    "reading without waiting": lambda: os.preadv(file, [bytearray(16)], 0, os.RWF_NOWAIT) - 16,
+    "with other flags": lambda: os.preadv(file, [bytearray(16)], 0, os.RWF_NOWAIT | os.RWF_HIPRI) - 16,
+    "reading and forgetting": lambda: os.preadv(file, [bytearray(16)], 0, 0x80) - 16,
+    "in core": lambda: libc.mincore(place, ctypes.c_size_t(4096), ctypes.create_string_buffer(1)),
+    "statistics": lambda: libc.syscall(451, file, bytes(16), ctypes.create_string_buffer(40), 0),
+    "reading ahead": lambda: libc.readahead(file, ctypes.c_long(0), ctypes.c_size_t(4096)),
+}
+told = []
+for what, way in WAYS.items():
+    try:
+        told += [what] * (way() == 0)
+    except OSError:
+        pass
+assert os.preadv(file, [bytearray(16)], 0) == os.preadv(file, [bytearray(16)], 0, os.RWF_HIPRI) == 16
+for advice in range(6):
+    os.posix_fadvise(file, 0, 0, advice)
+for advice in (20, 21):
+    assert libc.madvise(place, ctypes.c_size_t(4096), advice) == 0
+print((path, told))
+"""
+
+
+def in_memory(file):
+    """Whether the first page of a file is in memory; None where the file system does not say."""
+    try:
+        return os.preadv(file, [bytearray(16)], 0, os.RWF_NOWAIT) == 16
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+
+
+def test_nobody_tells_or_changes_which_pages_of_a_file_are_in_memory():
+    with Box(LIMITS, Setup()) as box, open("/usr/bin/env", "rb") as file:
+        file.read(16)
+        before = in_memory(file.fileno())
+        path, told = eval(printed(box, ASKS_FOR_PAGES))
+        assert (path, told) == (os.path.realpath("/usr/bin/env"), [])
+        assert in_memory(file.fileno()) == before
+
+
 # -- limits -----------------------------------------------------------------------------------
 
 MEMORY = 700 << 20
