@@ -24,7 +24,7 @@ from coursekit.checks.run import StepOutcome
 from . import cases, notebook, spec, testcells
 from .answers import with_read_mistakes
 from .bundle import Bundle
-from .marks import PROTOCOL, REFUSED, Marks
+from .marks import LIMIT, PROTOCOL, REFUSED, Marks
 from .notebook import MAX_REASON, Cell, Notebook
 from .results import ExerciseResult, Graded, Kept, Record, Submission
 from .wall import server
@@ -232,12 +232,14 @@ class _Run:
 
     @contextlib.contextmanager
     def _box(self, patience: float = 1.0) -> Iterator[Box]:
-        """Start a process for the notebook; mark the system calls that were noted when it has ended."""
+        """Start a process for the notebook; when it has ended, mark what its warden has noted."""
         limits = replace(self.limits, notebook_seconds=self._left(), call_seconds=patience * self.limits.call_seconds)
         with Box(limits, self.setup, self.files) as box:
             yield box
         for name, count in box.noted.items():
             self.marks.add(REFUSED, f"called {name}, which {purpose(name)}", count=count)
+        if box.crowded:
+            self.marks.add(LIMIT, box.crowded)
 
     def place(self, index: int) -> str:
         """Name a cell."""

@@ -70,6 +70,7 @@ class BoxDied(Exception):
         self.mark = mark
 
 
+NOT_ITS_OWN = 2  # its init and its warden, which the kernel counts with its processes
 MARKED_SIGNALS = {signal.SIGXCPU: LIMIT, signal.SIGXFSZ: LIMIT, signal.SIGSYS: REFUSED}
 OnCheck = Callable[[str, int], float]
 
@@ -133,6 +134,14 @@ class Box:
     def noted(self) -> Mapping[str, int]:
         """What :mod:`.noted` is about: the calls that were made, by name, once the process has ended."""
         return self.process.end.noted if self.process.end else {}
+
+    @property
+    def crowded(self) -> str | None:
+        """What to say of a process that has ended if it was held at its limit of processes and threads."""
+        most = self.process.end.most if self.process.end else 0
+        if most >= self.limits.processes - NOT_ITS_OWN:
+            return f"its process had {most} processes and threads, with which no more could be started"
+        return None
 
     def close(self) -> None:
         """End the process and everything that it started."""

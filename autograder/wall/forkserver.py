@@ -112,11 +112,11 @@ def _warden(
         if not os.read(built, 1):
             raise RuntimeError(watch(first, ends, heard, None, order)[1])
         socket.send_fds(report, [json.dumps({"pid": first}).encode()], [ends])
-        reason, last_words = watch(first, ends, heard, sockets, order, listener)
+        reason, last_words, most = watch(first, ends, heard, sockets, order, listener)
         _, status = os.waitpid(first, 0)
         noted = listener.heard if listener else {}
         code = os.waitstatus_to_exitcode(status)
-        end = {"status": code, "reason": reason, "last_words": last_words, "noted": noted}
+        end = {"status": code, "reason": reason, "last_words": last_words, "noted": noted, "most": most}
         report.send(json.dumps(end).encode())
     except BaseException as error:
         with contextlib.suppress(OSError):

@@ -57,6 +57,13 @@ class Group:
         ended = re.search(r"^oom_kill ([1-9])", (self.folder / "memory.events").read_text(), re.MULTILINE)
         return f"all its processes together used more than {self.memory >> 20} MB of memory" if ended else None
 
+    def most(self) -> int:
+        """The most processes and threads that it has had, without its init; 0 where the kernel is older than 6.1."""
+        try:
+            return int((self.folder / "pids.peak").read_text()) - 1
+        except FileNotFoundError:
+            return 0
+
     def close(self) -> None:
         """End all processes in it, and remove it."""
         os.close(self.entrance)

@@ -36,14 +36,14 @@ class ServerDied(RuntimeError):
 class End:
     """How a notebook's process ended: its exit status as a shell gives it, or why it was ended.
 
-    `noted` counts its system calls of the kinds that break-outs are made of, by name.
-
-    `last_words` are what its processes wrote last to their standard output and error.
+    `noted` counts its system calls of the kinds that break-outs are made of, by name; `most` is the most processes and
+    threads that it was seen to have; `last_words` are what its processes wrote last to their standard output and error.
     """
 
     status: int
     reason: str | None
     noted: Mapping[str, int]
+    most: int
     last_words: str
 
 
@@ -173,8 +173,9 @@ class Forked:
             self.report.settimeout(seconds)
             with contextlib.suppress(OSError, TypeError):  # a warden that failed says something else
                 if said := self.report.recv(MAX_REPORT):
-                    end = End(**json.loads(said))
-                    self.end = end if self.group is None else replace(end, reason=self.group.reason())
+                    self.end = End(**json.loads(said))
+                    if self.group:
+                        self.end = replace(self.end, reason=self.group.reason(), most=self.group.most())
         return self.end
 
     def kill(self) -> None:

@@ -34,7 +34,7 @@ def watch(
     sockets: int | None,
     order: Mapping[str, Any],
     listener: Listener | None = None,
-) -> tuple[str | None, str]:
+) -> tuple[str | None, str, int]:
     """Wait for the end of the process `first`; if it uses too much, end it.
 
     Parameters
@@ -52,8 +52,8 @@ def watch(
 
     Returns
     -------
-    reason, words : str or None, str
-        Why it was ended, if it was; the last of what was heard.
+    reason, words, most : str or None, str, int
+        Why it was ended, if it was; the last of what was heard; the most processes and threads that were counted.
     """
     os.set_blocking(heard, False)
     poller = select.poll()
@@ -61,6 +61,7 @@ def watch(
         poller.register(descriptor, select.POLLIN)
     if listener:
         listener.register(poller)
+    use = _Use(sockets, order["memory"], order["processes"]) if sockets is not None else None
     reason, words, look_at = None, b"", time.monotonic()
     while True:
         found = poller.poll(1000 * max(0.0, look_at - time.monotonic()))
@@ -72,12 +73,12 @@ def watch(
         if listener:
             listener.hear(found)
         if time.monotonic() >= look_at:
-            if sockets is not None and (reason := _too_much(sockets, order["memory"], order["processes"])):
+            if use and (reason := use.too_much()):
                 os.kill(first, signal.SIGKILL)
                 break
             look_at = time.monotonic() + SECONDS
     select.select([ends], [], [])
-    return reason, (words + _read(heard))[-KEPT:].decode(errors="replace")
+    return reason, (words + _read(heard))[-KEPT:].decode(errors="replace"), use.most if use else 0
 
 
 def _read(heard: int) -> bytes:
@@ -104,24 +105,33 @@ class _Process:
             return self.memory
 
 
-def _too_much(sockets: int, memory: int, processes: int) -> str | None:
-    try:
-        family = _family()
-        threads = sum(process.threads for process in family)
-        if threads > processes:
-            return f"it had {threads} processes and threads; {processes} are allowed"
-        sessions = len({process.session for process in family})
-        if sessions > MAX_SESSIONS:
-            return f"its processes were in {sessions} sessions; {MAX_SESSIONS} are allowed"
-        elsewhere = namespaces.use_in_memory(sockets) + len(family) * KERNEL_BYTES
-        if elsewhere + sum(process.memory for process in family) < memory:
-            return None
-        # Memory that forks share was counted for each of them; this counts it once, and takes longer.
-        if elsewhere + sum(process.own() for process in family) < memory:
-            return None
-    except (OSError, ValueError, KeyError) as error:
-        return f"what it uses cannot be measured ({type(error).__name__}: {error})"
-    return f"all its processes together used more than {memory >> 20} MB of memory"
+class _Use:
+    """What a notebook uses, against its limits; `most` is the most processes and threads that it has had."""
+
+    def __init__(self, sockets: int, memory: int, processes: int) -> None:
+        self.sockets, self.memory, self.processes = sockets, memory, processes
+        self.most = 0
+
+    def too_much(self) -> str | None:
+        """Say what is too much, if anything is."""
+        try:
+            family = _family()
+            threads = sum(process.threads for process in family)
+            self.most = max(self.most, threads)
+            if threads > self.processes:
+                return f"it had {threads} processes and threads; {self.processes} are allowed"
+            sessions = len({process.session for process in family})
+            if sessions > MAX_SESSIONS:
+                return f"its processes were in {sessions} sessions; {MAX_SESSIONS} are allowed"
+            elsewhere = namespaces.use_in_memory(self.sockets) + len(family) * KERNEL_BYTES
+            if elsewhere + sum(process.memory for process in family) < self.memory:
+                return None
+            # Memory that forks share was counted for each of them; this counts it once, and takes longer.
+            if elsewhere + sum(process.own() for process in family) < self.memory:
+                return None
+        except (OSError, ValueError, KeyError) as error:
+            return f"what it uses cannot be measured ({type(error).__name__}: {error})"
+        return f"all its processes together used more than {self.memory >> 20} MB of memory"
 
 
 def _family() -> list[_Process]:

@@ -56,6 +56,8 @@ NO_MARK = {
     "a full disk": "open('x', 'wb').write(b'x' * (300 << 20))",
     "threads that go on": "import threading, time\nthreading.Thread(target=time.sleep, args=[100]).start()",
     "children that go on": "import subprocess\nsubprocess.Popen(['sleep', '100'])",
+    "sixteen threads": "from concurrent.futures import ThreadPoolExecutor as Pool\nimport time\n"
+    "with Pool(16) as pool: list(pool.map(time.sleep, [0.2] * 16))",
     "a pool": "import multiprocessing as m\nwith m.Pool(4) as pool: print(pool.map(abs, range(9)))",
     "a check in a cell of its own": "from coursekit import check\ncheck('double', abs)",
     "a warning, and output to standard error": "import sys, warnings\nwarnings.warn('x'); print('y', file=sys.stderr)",
@@ -69,6 +71,22 @@ def test_an_end_that_honest_work_does_not_have_is_marked_with_its_cell(what: str
     (mark,) = marks("x = 1", code, limits=limits)
     assert (mark["kind"], mark["where"], mark["count"]) == (kind, "cell 2", 1)
     assert mark["reason"].startswith("its process ")
+
+
+BOMBS = {
+    "threads": "import threading\nwhile True: threading.Thread(target=time.sleep, args=[9]).start()",
+    "processes": "import os\nwhile True:\n    if not os.fork(): time.sleep(9)",
+}
+
+
+@pytest.mark.parametrize("what", BOMBS)
+def test_who_is_held_at_the_limit_of_processes_is_marked(what: str) -> None:
+    """Whatever becomes of the error: here it is caught, and the cell ends."""
+    code = "import time\ntry:\n    {}\nexcept (RuntimeError, OSError):\n    time.sleep(0.5)"
+    limits = replace(LIMITS, memory=2**32)
+    (mark,) = marks(code.format(BOMBS[what].replace("\n", "\n    ")), "x = 1", limits=limits)
+    assert (mark["kind"], mark["count"]) == (LIMIT, 1)
+    assert "no more could be started" in mark["reason"]
 
 
 @pytest.mark.parametrize("what", NO_MARK)
