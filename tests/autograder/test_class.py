@@ -62,11 +62,13 @@ def test_nbgrader_autograde_gives_the_same_scores(graded, tmp_path: Path) -> Non
     left_out = shutil.ignore_patterns("autograded", *others)
     other = Course.at(shutil.copytree(course.root, tmp_path / "other", ignore=left_out))
     (other.root / "gradebook.db").unlink()
+    (other.root / "submitted" / "..a" / SLUG).mkdir(parents=True)
     settings = [f"--WallExecute.{name}={value}" for name, value in LIMITS.items()]
     assert nbgrader(other, "generate_assignment", SLUG, "--force").returncode == 0
     done = nbgrader(other, "autograde", SLUG, *settings)
     # nbgrader ends with an error for the one whose notebook has another name, after grading all the others.
     assert "for student 'ivo'" in done.stderr
+    assert done.stderr.count("'..a' begins with a dot") == 1
     assert "Traceback" not in done.stdout
     assert scores(other) == {key: score for key, score in scores(course).items() if key[0] in BOTH_WAYS}
     assert len(scores(other)) == 13 * len(BOTH_WAYS)
