@@ -17,6 +17,7 @@ from .results import Mark
 
 OF_NBGRADER = {"grade", "grade_id", "locked", "points", "solution", "task"}
 HIDING = re.compile(r"hid|collaps|fold|remov|invisib|cellview", re.IGNORECASE)
+DEFINED = re.compile(r"^(?:def|class)\s+(\w+)", re.MULTILINE)
 # Jupyter notes here that somebody has clicked on the bar beside an output.  Grading makes new outputs.
 OF_OUTPUTS = {"collapsed", "outputs_hidden"}
 
@@ -41,10 +42,13 @@ class Handout:
                 copies.setdefault(name, []).append(cell)
         # Of a cell that was copied, nbgrader takes the last one.
         place = {notebook.grade_id(cell): number for number, cell in enumerate(handed_in)}
+        nameless = [cell for cell in handed_in if not notebook.grade_id(cell)]
         for name, released in self.named.items():
             found = copies.get(name, [])
             for reason in self._changes(name, released, found, place):
                 marks.add(TEST_CELLS, reason, name)
+            if not found and name in self.tests and self._is_written(name, nameless):
+                marks.add(TEST_CELLS, "is missing, and its exercise is in a cell that has lost its name", name)
         for name in sorted(copies.keys() - self.named.keys()):
             if any(notebook.metadata(cell).get("grade") for cell in copies[name]):
                 marks.add(TEST_CELLS, "is a graded cell that was not released", name)
@@ -69,6 +73,16 @@ class Handout:
         """Return the answer that stands last before a test cell in the release."""
         before = self.order[: self.order.index(test)]
         return next((name for name in reversed(before) if notebook.metadata(self.named[name]).get("solution")), None)
+
+    def _is_written(self, test: str, nameless: Sequence[Cell]) -> bool:
+        """Return whether cells without a name define what a test is about, and none of them is that test."""
+        exercise = self._exercise(test)
+        if exercise is None or any(_text(cell) == _text(self.named[test]) for cell in nameless):
+            return False
+        asked = self.named[exercise]
+        names = set(DEFINED.findall(notebook.source(asked)))
+        answers = (cell for cell in nameless if notebook.is_code(cell) and _text(cell) != _text(asked))
+        return any(names & set(DEFINED.findall(notebook.source(cell))) for cell in answers)
 
     def _moved(self, test: str, place: Mapping[str, int]) -> Iterator[str]:
         """Say before which cell a test was moved: above its exercise, it tests what was defined for it elsewhere."""

@@ -48,6 +48,20 @@ def without_it(nb: Notebook, name: str) -> None:
     nb.cells.remove(cell(nb, name))
 
 
+def without_it_and_its_answers_name(nb: Notebook, name: str) -> None:
+    without_it(nb, name)
+    answer = cell(nb, name.removeprefix("check_"))
+    del answer.metadata["nbgrader"]
+    answer.source += "\n# solved"
+
+
+def without_it_and_its_answer_elsewhere(nb: Notebook, name: str) -> None:
+    without_it_and_its_answers_name(nb, name)
+    answer = cell(nb, name.removeprefix("check_"))
+    nb.cells.remove(answer)
+    nb.cells.insert(0, nbformat.v4.new_code_cell("import math\n\n" + answer.source))
+
+
 def twice(nb: Notebook, name: str) -> None:
     nb.cells.append(nbformat.from_dict({**copy.deepcopy(cell(nb, name)), "id": "copy"}))
 
@@ -99,6 +113,8 @@ def with_nbgraders(key: str, value: object) -> Callable[[Notebook, str], None]:
 
 CHANGES = {
     "missing": without_it,
+    "missing, as its answer's name is": without_it_and_its_answers_name,
+    "missing, and its answer is elsewhere": without_it_and_its_answer_elsewhere,
     "copied": twice,
     "first of all": first_of_all,
     "above its exercise": above_its_exercise,
@@ -200,6 +216,16 @@ def without_metadata(nb: Notebook) -> None:
         one.metadata = nbformat.from_dict({})
 
 
+def answered_and_without_metadata(nb: Notebook) -> None:
+    answered(nb)
+    without_metadata(nb)
+
+
+def without_an_exercise_and_all_metadata(nb: Notebook) -> None:
+    without_an_exercise(nb)
+    answered_and_without_metadata(nb)
+
+
 def an_answer_kept_twice(nb: Notebook) -> None:
     one = cell(nb, TESTS[0].removeprefix("check_"))
     nb.cells.insert(nb.cells.index(one), nbformat.from_dict({**copy.deepcopy(one), "id": "copy", "source": "# before"}))
@@ -222,6 +248,7 @@ def saved_by_an_editor(nb: Notebook) -> None:
 
 HONEST = (
     *(answered, run, with_notes_everywhere, without_an_exercise, without_anything, without_metadata),
+    *(answered_and_without_metadata, without_an_exercise_and_all_metadata),
     *(an_answer_kept_twice, an_answer_written_early, saved_by_an_editor),
 )
 
