@@ -24,7 +24,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,10 +40,14 @@ FEW = 3  # arguments, of which every order is tried
 
 @dataclass
 class Asked:
-    """One call that an exercise asks for: arguments by name, and the expected numbers by name."""
+    """One call that an exercise asks for: arguments by name, and the expected numbers by name.
+
+    `held` are the arrays, by name, that an object of the exercise was given earlier in the case.
+    """
 
     args: dict[str, Any]
     expected: dict[str, np.ndarray]
+    held: dict[str, Any] = field(default_factory=dict)
 
 
 class TooLong(BaseException):
@@ -69,6 +73,7 @@ def exercises_of(slug: str) -> dict[str, list[Asked]]:
 
 def calls_of(steps: Any) -> Iterator[Asked]:
     before: dict[str, Any] = {}
+    held: dict[str, Any] = {}
     for step in steps:
         names = (*step.names, *(f"argument {n}" for n in range(len(step.names), len(step.args))))
         args = {name: resolved(value, before) for name, value in zip(names, step.args, strict=True)}
@@ -80,7 +85,9 @@ def calls_of(steps: Any) -> Iterator[Asked]:
                 expected[item.name] = numbers
         before = args or before
         if expected and args:
-            yield Asked(args, expected)
+            yield Asked(args, expected, dict(held))
+        for value in args.values():
+            held |= value if isinstance(value, dict) else {}
 
 
 def resolved(value: Any, before: dict[str, Any]) -> Any:
@@ -218,9 +225,10 @@ def given(way: Way, call: Asked, further: bool = True) -> tuple[set[str], bool]:
     sizes = {one.size for one in numbers}
     found = set()
     for name, wanted in call.expected.items():
-        entries = [np.asarray(entry) for entry in wanted.flat] if 1 < wanted.size <= FEW and 1 in sizes else [wanted]
-        if all(any(same(entry, one) for one in numbers) for entry in entries):  # number by number, or at once
-            found.add(name)
+        entries = [np.asarray(entry) for entry in wanted.flat] if wanted.size <= FEW and 1 in sizes else [wanted]
+        for parts in ([wanted], entries):  # at once, or number by number
+            if all(any(same(part, one) for one in numbers) for part in parts):
+                found.add(name)
     return found, was_object
 
 
@@ -246,7 +254,7 @@ def takes(method: Any) -> bool:
 
 
 def in_time(call: Callable[[], Any]) -> Any:
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS, SECONDS)  # and again, where Python swallows what is raised
     try:
         return call()
     finally:
