@@ -41,6 +41,18 @@ def test_every_link_into_the_repository_leads_somewhere(document: str) -> None:
     assert {link for link in links if not (folder / link).exists()} == set()
 
 
+def test_every_promise_of_the_wall_names_what_keeps_it_and_the_tests_that_try_it() -> None:
+    text = (REPOSITORY / "docs" / "wall.md").read_text(encoding="utf-8")
+    table = text.partition("## What is promised")[2].partition("\n\n")[2].partition("\n\n")[0]
+    promises = [row.strip("| ").split(" | ") for row in table.splitlines()[2:]]
+    assert len(promises) > 20
+    for promise, kept, tried in promises:
+        assert any(exists(name) for name in CODE.findall(kept) if name.endswith(".py")), promise
+        tests = [name for name in CODE.findall(tried) if name.startswith("test")]
+        assert tests, promise
+        assert [name for name in tests if not exists(name)] == [], promise
+
+
 def test_a_file_that_is_not_there_is_noticed() -> None:
     text = "`coursekit/autograd/tensors.py` and `tests/studets/<assignment>/`, `autograder/cli.py`"
     assert {name for name in named_paths(text) if not exists(name)} == {
