@@ -251,11 +251,11 @@ class Box:
         )
 
     def _changed(self, fields: dict[str, Any], step: Step, failure: Failure | None) -> dict[int, Any]:
-        sent = self._plain(self._field(fields, "arrays", dict))
+        sent = self._field(fields, "arrays", dict)
         positions = [number for number, value in enumerate(step.args) if isinstance(value, np.ndarray)]
         # All arrays come back from a call, unless it failed.
         missing = {} if failure or step.counted else dict.fromkeys(positions, Opaque("nothing"))
-        return changed(step, {**missing, **{number: sent[number] for number in positions if number in sent}})
+        return changed(step, missing | {number: self._plain(sent[number]) for number in positions if number in sent})
 
     def _failure(self, sent: list[Any]) -> Failure:
         match sent:

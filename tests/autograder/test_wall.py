@@ -766,6 +766,8 @@ def test_what_comes_out_of_one_exercise_has_an_end(forger, monkeypatch):
         *kept, last = [forger[0].run_case(CASE, ("f",))[0].returned for _ in range(6)]
     assert 1 <= sum(isinstance(value, np.ndarray) for value in kept) < 5
     assert "too large to be looked at" in kept[-1].kind
+    forger[0].answers.left = 0
+    assert outcome_of(forger, ("result", RESULT | {"arrays": {1: X}})).changed.keys() == {1}
     assert last == 1.0
     forger[0].answers = guard.Answers()  # as for the next cell
     assert isinstance(outcome_of(forger, large).returned, np.ndarray)
