@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sampled
 
 
 def _no_bwrap() -> str | None:
@@ -38,6 +39,10 @@ NEEDS = {
     "postgres": _no_postgres,
     "repo2docker": _module("repo2docker"),
 }
+
+
+def pytest_report_header() -> str:
+    return "all of every list" if sampled.ALL else f"samples of long lists: COURSEKIT_SAMPLE={sampled.SEED}"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +102,11 @@ def scores(config: Config, assignment: str, student: str) -> Scores:
         return {grade.name: [grade.auto_score, bool(grade.needs_manual_grade)] for grade in notebook.grades}
 
 
-def graded(config: Config) -> Iterator[tuple[str, str, Scores | None]]:
-    """Grade everything with nbgrader; return the scores by assignment and student, None for what it could not grade."""
+def graded(config: Config, assignments: Iterable[str] = CLASSES) -> Iterator[tuple[str, str, Scores | None]]:
+    """Grade with nbgrader; return the scores by assignment and student, None for what it could not grade."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # nbgrader calls alembic
     api, root = NbGraderAPI(config=config), Path(config.CourseDirectory.root)
-    for assignment in CLASSES:
+    for assignment in assignments:
         make_source(root, assignment)
         if not api.generate_assignment(assignment, force=True)["success"]:
             continue

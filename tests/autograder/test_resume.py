@@ -20,6 +20,7 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 from nbgrader.coursedir import CourseDirectory
+from sampled import some
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from tiny import CHECKS, RIGHT, SLUG, STUDENTS, hand_in, lose_patience, notebook, scores
@@ -230,10 +231,8 @@ def test_whoever_hands_in_anything_else_gets_other_cases(tiny: Course) -> None:
     ClassRun(tiny, SLUG).run()
     seen = [drawn(tiny)]
     nb, folder = notebook(), tiny.folder("submitted", "ada", SLUG)
-    for change in (
-        *(other_code, other_notes, other_content_of_the_notes, other_name_of_the_notes, other_folder_of_the_notes),
-        *(a_hidden_file, other_prose, other_metadata, another_notebook),
-    ):
+    notes = (other_notes, other_content_of_the_notes, other_name_of_the_notes, other_folder_of_the_notes)
+    for change in (*notes, *some([other_code, a_hidden_file, other_prose, other_metadata, another_notebook], 2)):
         change(folder, nb)
         hand_in(tiny, "ada", nb)
         ClassRun(tiny, SLUG).run()
@@ -367,7 +366,7 @@ def test_wherever_the_coordinator_dies_a_second_run_gives_every_submission_one_r
     count = killed_at(tiny, 0)
     assert count > 10
     assert scores(tiny) == RIGHT
-    for at in sorted({1, 2, 3, *range(4, count, max(1, count // 12)), count - 1, count}):
+    for at in some(sorted({1, 2, 3, *range(4, count, max(1, count // 12)), count - 1, count}), 6):
         shutil.rmtree(tiny.root)
         shutil.copytree(pristine, tiny.root)
         assert killed_at(tiny, at) == at
