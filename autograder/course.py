@@ -137,6 +137,11 @@ class Course:
             if slug in inside and name not in graded:
                 found.append(f"{name!r} {_why_not(name) or f'has a file in place of the folder {slug}'}")
             found += [
+                f"{name!r} has {other!r} in no folder of an assignment: it belongs into {everybody.name}/{name}/{slug}/"
+                for other in inside
+                if slug not in inside and _folded(slug) in _folded(other) and (place / other).is_file()
+            ]
+            found += [
                 f"{name!r} has a folder {other!r}: was {slug!r} meant? Rename it"
                 for other in inside
                 if other != slug and _folded(other) == _folded(slug)

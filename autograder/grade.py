@@ -479,6 +479,9 @@ def _graded(
         "lost_cells": lost_cells,
         "seconds": seconds,
         "marks": marks.list(),
+        "notes": list(submission.notes),
     }
+    if submission.notes:
+        notebook.insert_notes(nb, submission.notes)
     used = tuple(with_read_mistakes(exercise) for exercise in exercises.values())
     return Graded(json.dumps(nb), record, to_files(submission.assignment, used) if used else {})

@@ -47,11 +47,12 @@ from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades  # noqa: 
 from sqlalchemy.exc import OperationalError  # noqa: E402
 from traitlets.utils.importstring import import_item  # noqa: E402
 
+from .handout import handouts_of  # noqa: E402
 from .nbgrader_plugin import (  # noqa: E402
     WallExecute,
     bounded,
-    handout_of,
     inert_files,
+    notice,
     plain_files,
 )
 from .released import FASTER_STEPS, Released, entry  # noqa: E402
@@ -91,7 +92,7 @@ class Recorder:
                 url += f"?timeout={WAIT_FOR_LOCK}"
             self.gradebook = Gradebook(url, coursedir.course_id)
             self.released = Released.read(self.gradebook, self.slug)
-        self.handouts = {name: handout_of(coursedir, self.slug, name) for name in self.released.notebooks}
+        self.handouts = handouts_of(coursedir, self.slug)
         before = [import_item(step) for step in self.autograde.sanitize_preprocessors]
         after = [import_item(step) for step in self.autograde.autograde_preprocessors]
         after = after[after.index(WallExecute) + 1 :]  # the notebook comes from there
@@ -134,11 +135,8 @@ class Recorder:
         ------
         NotConverted
         """
-        nb = nbformat.reads(self.blank("", name).content, as_version=4)
-        text = f"# This submission could not be graded\n\nThe reason: {reason}."
-        text += "\n\nBelow is the assignment as it was released. Please hand your work in again."
-        nb.cells.insert(0, nbformat.v4.new_markdown_cell(text))
         with self._converting():
+            nb = notice(self.api.coursedir, self.slug, name, reason)
             sanitised, _ = self._through(self.sanitiser, student, name, nb)
         return Submission(student, self.slug, name, json.dumps(sanitised))
 
@@ -165,7 +163,7 @@ class Recorder:
         with self._converting():
             return handout.marks(nb.cells) if handout else []
 
-    def record(self, student: str, graded: Mapping[str, Graded], with_files: bool = True) -> None:
+    def record(self, student: str, graded: Mapping[str, Graded]) -> None:
         """Put graded notebooks through the rest of nbgrader's steps, into `autograded/` and the gradebook.
 
         Parameters
@@ -173,8 +171,6 @@ class Recorder:
         student : str
         graded : dict
             By the notebook's name.
-        with_files : bool
-            Whether the files beside the notebooks, and the time of the submission, are recorded.
 
         Raises
         ------
@@ -183,13 +179,13 @@ class Recorder:
         """
         try:
             with self._converting():
-                self._record(student, graded, with_files)
+                self._record(student, graded)
         except BaseException:
             # As nbgrader does: what is not in the gradebook is not in the folder either.
             shutil.rmtree(self.course.folder("autograded", student, self.slug), ignore_errors=True)
             raise
 
-    def _record(self, student: str, graded: Mapping[str, Graded], with_files: bool) -> None:
+    def _record(self, student: str, graded: Mapping[str, Graded]) -> None:
         handed_in = self.course.folder("submitted", student, self.slug)
         self.autograde.notebooks = [str(handed_in / f"{name}.ipynb") for name in sorted(graded)]
         if not self.autograde.init_destination(self.slug, student):
@@ -197,8 +193,7 @@ class Recorder:
         self.autograde.run_pre_convert_hook()
         folder = self.course.folder("autograded", student, self.slug)
         folder.mkdir(parents=True, exist_ok=True)
-        if with_files:
-            self._copy_files(lambda *where: bounded(inert_files(*where)), handed_in, folder)
+        self._copy_files(lambda *where: bounded(inert_files(*where)), handed_in, folder)
         checks = self.course.checks(self.slug)
         students_own = self.autograde.exclude_overwriting.get(self.slug, [])
         source = self.course.folder("source", ".", self.slug)
@@ -209,7 +204,7 @@ class Recorder:
             notebooks[name], resources = self._through(self.finisher, student, name, nb)
             self._write(folder, name, notebooks[name], resources)
         self.autograde.set_permissions(self.slug, student)
-        self._save_grades(student, notebooks, handed_in if with_files else None)
+        self._save_grades(student, notebooks, handed_in)
         self.autograde.run_post_convert_hook()
 
     def _copy_files(
@@ -232,9 +227,9 @@ class Recorder:
 
     # -- the gradebook ----------------------------------------------------------------------
 
-    def _save_grades(self, student: str, notebooks: Mapping[str, Any], handed_in: Path | None) -> None:
+    def _save_grades(self, student: str, notebooks: Mapping[str, Any], handed_in: Path) -> None:
         """Write all that the gradebook learns about a submission, or nothing."""
-        timestamp = self.api.coursedir.get_existing_timestamp(str(handed_in)) if handed_in else None
+        timestamp = self.api.coursedir.get_existing_timestamp(str(handed_in))
         with self._transaction():
             self.gradebook.update_or_create_student(student)
             submission = self.gradebook.update_or_create_submission(

@@ -6,13 +6,15 @@ them is worth a look.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from . import notebook
 from .marks import TEST_CELLS, Marks
-from .notebook import Cell
+from .notebook import Cell, same_text
 from .results import Mark
 
 OF_NBGRADER = {"grade", "grade_id", "locked", "points", "solution", "task"}
@@ -29,6 +31,7 @@ class Handout:
         self.named = {notebook.grade_id(cell): cell for cell in cells if notebook.grade_id(cell)}
         self.order = list(self.named)
         self.tests = [name for name, cell in self.named.items() if notebook.is_test(cell)]
+        self.texts = [(name, notebook.source(self.named[name])) for name in self.tests or self.named]
 
     def marks(self, handed_in: Sequence[Cell]) -> list[Mark]:
         """Say in what the test cells of a notebook are not those that were released.
@@ -62,7 +65,7 @@ class Handout:
         if name in self.tests:
             yield from _changed_test(released, copies)
             yield from self._moved(name, place)
-        elif notebook.metadata(released).get("locked") and _text(copies[-1]) != _text(released):
+        elif notebook.metadata(released).get("locked") and not same_text(copies[-1], released):
             yield "has another text than was released"
         for key in sorted(OF_NBGRADER):
             before, now = (notebook.metadata(cell).get(key) for cell in (released, copies[-1]))
@@ -77,11 +80,11 @@ class Handout:
     def _is_written(self, test: str, nameless: Sequence[Cell]) -> bool:
         """Return whether cells without a name define what a test is about, and none of them is that test."""
         exercise = self._exercise(test)
-        if exercise is None or any(_text(cell) == _text(self.named[test]) for cell in nameless):
+        if exercise is None or any(same_text(cell, self.named[test]) for cell in nameless):
             return False
         asked = self.named[exercise]
         names = set(DEFINED.findall(notebook.source(asked)))
-        answers = (cell for cell in nameless if notebook.is_code(cell) and _text(cell) != _text(asked))
+        answers = (cell for cell in nameless if notebook.is_code(cell) and not same_text(cell, asked))
         return any(names & set(DEFINED.findall(notebook.source(cell))) for cell in answers)
 
     def _moved(self, test: str, place: Mapping[str, int]) -> Iterator[str]:
@@ -92,20 +95,34 @@ class Handout:
                 return
 
 
+def handouts_of(course: Any, slug: str) -> dict[str, Handout]:
+    """Read all released notebooks of an assignment, by name."""
+    folder = Path(course.format_path(course.release_directory, ".", slug))
+    found = {path.stem: handout_of(course, slug, path.stem) for path in sorted(folder.glob("*.ipynb"))}
+    return {name: one for name, one in found.items() if one}
+
+
+def texts(handouts: Mapping[str, Handout]) -> dict[str, list[tuple[str, str]]]:
+    """Return the names and texts of the test cells of released notebooks, by which a notebook is known."""
+    return {name: handout.texts for name, handout in handouts.items()}
+
+
+def handout_of(course: Any, slug: str, name: str) -> Handout | None:
+    """Read a released notebook; None if it is not here, for nbgrader can grade without it."""
+    path = Path(course.format_path(course.release_directory, ".", slug), f"{name}.ipynb")
+    return Handout(json.loads(path.read_text(encoding="utf-8"))["cells"]) if path.is_file() else None
+
+
 def _changed_test(released: Cell, copies: list[Cell]) -> Iterator[str]:
     cell = copies[-1]
     if len(copies) > 1:
         yield "is there more than once"
     if cell["cell_type"] != released["cell_type"]:
         yield f"is a {cell['cell_type']} cell, and was released as a {released['cell_type']} cell"
-    if any(_text(one) != _text(released) for one in copies):
+    if not all(same_text(one, released) for one in copies):
         yield "has another text than was released"
     for what in _hidden(cell.get("metadata", {}), released.get("metadata", {})):
         yield f"is hidden by its metadata: {what}"
-
-
-def _text(cell: Cell) -> str:
-    return "\n".join(line.rstrip() for line in notebook.source(cell).strip().splitlines())
 
 
 def _hidden(metadata: Any, released: Any, deep: int = 3) -> Iterator[str]:

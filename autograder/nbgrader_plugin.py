@@ -5,6 +5,8 @@
 :class:`PublicCases`
     for `nbgrader generate_assignment`: checks that the notebook and `checks.py` agree and
     puts the public cases beside the released notebook;
+:class:`ReadSubmissions`
+    for `nbgrader autograde`, as its exporter: reads and repairs what students handed in;
 :class:`KeepFields`
     for `nbgrader autograde`: of what students can write into a notebook's fields, only the known ones stay;
 :class:`DropCopies`
@@ -22,14 +24,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import uuid
+import os
 from dataclasses import replace
+from fnmatch import fnmatch
+from glob import glob
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbconvert.exporters import NotebookExporter
 from nbgrader.converters import Autograde
-from nbgrader.preprocessors import DeduplicateIds, NbGraderPreprocessor, OverwriteCells
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import find_all_files
 from traitlets import Float, Integer, Unicode
 
@@ -41,14 +47,26 @@ from .conditioning import require_steady
 from .course import STATE, Course
 from .errors import Refused
 from .fit import require_fit, require_no_check
-from .grade import grade
+from .grade import grade, refuse
 from .handed_in import found_in, is_ignored, is_plain
-from .handout import Handout
-from .results import Mark, Submission
-from .submitted import Unreadable, read_notebook
+from .handout import handout_of, handouts_of, texts
+from .restore import DropCopies, RestoreCells, course_of, notes
+from .results import Submission
+from .submitted import HandedIn, Unreadable, read_notebook
+from .timestamp import TIME, time_handed_in
 from .wall.box import Limits
 from .wall.fields import keep_known
 from .wall.sandbox import Setup
+
+__all__ = [
+    "DropCopies",
+    "KeepFields",
+    "OnlyPages",
+    "PublicCases",
+    "ReadSubmissions",
+    "RestoreCells",
+    "WallExecute",
+]
 
 LIMITS = Limits()
 MAX_FILES = 48 * 2**20
@@ -105,50 +123,31 @@ def public_files(checks: Bundle, slug: str) -> dict[str, bytes]:
     return to_files(slug, exercises)
 
 
+class ReadSubmissions(NotebookExporter):  # type: ignore[misc]
+    """Read what students handed in as `autograder grade` does."""
+
+    def from_filename(self, filename: str, resources: Any = None, **settings: Any) -> tuple[str, Any]:
+        about = resources["nbgrader"]
+        student, slug, name = about["student"], about["assignment"], about["notebook"]
+        course = course_of(self)
+        folder = submitted_folder(course, student, slug)
+        if Path(filename).parent != folder:
+            found: tuple[str, Any] = super().from_filename(filename, resources, **settings)
+            return found
+        try:
+            nb = read_handed_in(course, student, slug, name).notebook
+        except Unreadable as trouble:
+            nb = notice(course, slug, name, str(trouble))
+        found = self.from_notebook_node(nb, resources, **settings)
+        return found
+
+
 class KeepFields(NbGraderPreprocessor):  # type: ignore[misc]
     """Leave of a notebook its cells, and what nbgrader says of them."""
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         keep_known(nb)
         return nb, resources
-
-
-class DropCopies(DeduplicateIds):  # type: ignore[misc]
-    """Do what nbgrader's DeduplicateIds does, and remove the empty metadata that nbgrader then cannot read."""
-
-    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
-        nb, resources = super().preprocess(nb, resources)
-        for cell in nb.cells:
-            if cell.metadata.get("nbgrader") == {}:
-                del cell.metadata["nbgrader"]
-        return nb, resources
-
-
-class RestoreCells(OverwriteCells):  # type: ignore[misc]
-    """Do what nbgrader's OverwriteCells does, and restore deleted cells even where their neighbours are gone too."""
-
-    def add_missing_grade_cells(self, nb: Any, resources: Any) -> tuple[Any, Any]:
-        notebook = self.gradebook.find_notebook(self.notebook_id, self.assignment_id)
-        points = {cell.name: cell.max_score for cell in [*notebook.grade_cells, *notebook.task_cells]}
-        solutions = {cell.name for cell in notebook.solution_cells}
-        tasks = {cell.name for cell in notebook.task_cells}
-        present = {_grade_id(cell) for cell in nb.cells}
-        position = -1  # of the cell before, in the order of the source
-        for source in notebook.source_cells:
-            if source.name in present:
-                position = next(i for i, cell in enumerate(nb.cells) if _grade_id(cell) == source.name)
-            elif source.name in points:
-                self.log.warning("Putting back the missing cell %s", source.name)
-                cell = self.missing_cell_transform(
-                    source, points[source.name], source.name in solutions, source.name in tasks
-                )
-                cell.id = uuid.uuid4().hex[:8]
-                position += 1
-                nb.cells.insert(position, cell)
-        return nb, resources
-
-    def add_missing_task_cells(self, nb: Any, resources: Any) -> tuple[Any, Any]:
-        return nb, resources  # they are restored with the others
 
 
 class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
@@ -167,7 +166,16 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         for line in overlooked(course.root, submission.assignment):
             self.log.warning("Look at this in the folder of submissions: %s", line)
         self.remove_copies(submission)
-        graded = grade(*self.job(replace(submission, marks=self.marks(submission))))
+        student, slug, name = submission.student, submission.assignment, submission.name
+        try:
+            found = read_handed_in(course, student, slug, name)
+        except Unreadable as trouble:
+            _, checks, secret, *_ = self.job(submission)
+            graded = refuse(submission, checks, secret, str(trouble))
+        else:
+            handout = handout_of(course, slug, name)
+            marks = handout.marks(found.notebook.cells) if handout else []
+            graded = grade(*self.job(replace(self.completed(submission, found), marks=marks)))
         records.save(Path(course.root), graded.record, graded.cases)
         return nbformat.from_dict(json.loads(graded.content)), resources
 
@@ -176,7 +184,7 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         about = resources["nbgrader"]
         course = course_of(self)
         student, slug = about["student"], about["assignment"]
-        submitted = Path(course.format_path(course.submitted_directory, student, slug))
+        submitted = submitted_folder(course, student, slug)
         files = files_in(submitted, course.ignore) | self.instructors_files(slug)
         return Submission(
             student=student,
@@ -187,15 +195,12 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
             handed_in=fingerprint.of_submission(submitted),
         )
 
-    def marks(self, submission: Submission) -> list[Mark]:
-        """Say in what the notebook that was handed in is not what was released, which nbgrader has mended since."""
-        student, slug, name = submission.student, submission.assignment, submission.name
-        folder = Path(course_of(self).format_path(course_of(self).submitted_directory, student, slug))
-        handout = handout_of(course_of(self), slug, name)
-        try:
-            return handout.marks(read_notebook(folder, name, student).cells) if handout else []
-        except Unreadable:  # nbgrader has read it all the same
-            return []
+    def completed(self, submission: Submission, found: HandedIn) -> Submission:
+        """Add to a submission the files that lie beside its notebook in another place, and notes for the student."""
+        files = {**submission.files, **found.files} if found.files else submission.files
+        own = self.instructors_files(submission.assignment) if found.files else {}
+        said = [*found.notes, *notes(found.notebook.cells, json.loads(submission.content)["cells"])]
+        return replace(submission, files={**files, **own}, notes=said)
 
     def remove_copies(self, submission: Submission) -> None:
         """Remove what nbgrader has copied and should not: pages, and whatever a link in a submission leads to."""
@@ -239,14 +244,14 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
 
 
 class OnlyPages(NbGraderPreprocessor):  # type: ignore[misc]
-    """Remove from `feedback/` what nbgrader has copied there beside the page."""
+    """Remove from `feedback/` what nbgrader has copied there beside the page, and `release_feedback` does not read."""
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         course, about = course_of(self), resources["nbgrader"]
         folder = Path(course.format_path(course.feedback_directory, about["student"], about["assignment"]))
-        pages = {f"{Path(name).stem}.html" for name in self.parent.parent.notebooks}
+        needed = {f"{Path(name).stem}.html" for name in self.parent.parent.notebooks} | {TIME, "submission_secret.txt"}
         for name in find_all_files(str(folder)):
-            if str(Path(name).relative_to(folder)) not in pages:
+            if str(Path(name).relative_to(folder)) not in needed:
                 Path(name).unlink()
         return nb, resources
 
@@ -267,13 +272,47 @@ def overlooked(root: str, slug: str) -> list[str]:
 # -- the course's folders -----------------------------------------------------------------
 
 
-def course_of(component: Any) -> Any:
-    """Return nbgrader's CourseDirectory, which some parent of `component` holds."""
-    while component is not None:
-        if getattr(component, "coursedir", None) is not None:
-            return component.coursedir
-        component = component.parent
-    raise RuntimeError("this preprocessor works only inside an nbgrader converter")
+def submitted_folder(course: Any, student: str, slug: str) -> Path:
+    """Return the folder of what a student handed in."""
+    return Path(course.format_path(course.submitted_directory, student, slug))
+
+
+def read_handed_in(course: Any, student: str, slug: str, name: str) -> HandedIn:
+    """Return the notebook `name` that a student has handed in."""
+    tests = texts(handouts_of(course, slug)) or None
+    return read_notebook(submitted_folder(course, student, slug), name, student, tests)
+
+
+def find_submissions(autograde: Any) -> None:
+    """Find the folders in which something was handed in, for nbgrader's `Autograde`.
+
+    Its own method, of which this takes the place, finds those that hold a notebook directly, by its name.
+    """
+    course = autograde.coursedir
+    names = [name for name in handouts_of(course, course.assignment_id) if fnmatch(name, course.notebook_id)]
+    pattern = autograde._format_source(course.assignment_id, course.student_id)
+    folders = [folder for folder in glob(pattern) if Path(folder).is_dir()]
+    if not names or not folders:
+        STRICT_SEARCH(autograde)  # which says what is missing
+    else:
+        autograde.notebooks = []
+        autograde.assignments = {folder: [str(Path(folder, f"{name}.ipynb")) for name in names] for folder in folders}
+
+
+# nbgrader has no setting for these.
+STRICT_SEARCH = Autograde.init_notebooks
+Autograde.init_notebooks = find_submissions
+CourseDirectory.get_existing_timestamp = lambda course, folder: time_handed_in(Path(folder))[0]
+
+
+def notice(course: Any, slug: str, name: str, reason: str) -> Any:
+    """Return the released notebook with a first cell that says why what was handed in could not be graded."""
+    path = Path(course.format_path(course.release_directory, ".", slug), f"{name}.ipynb")
+    nb = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+    text = f"# This submission could not be graded\n\nThe reason: {reason}."
+    text += "\n\nBelow is the assignment as it was released. Please hand your work in again."
+    nb.cells.insert(0, nbformat.v4.new_markdown_cell(text))
+    return nb
 
 
 def checks_of(course: Any, slug: str) -> Bundle | None:
@@ -281,19 +320,14 @@ def checks_of(course: Any, slug: str) -> Bundle | None:
     return Bundle.read(Path(course.format_path(course.source_directory, ".", slug)))
 
 
-def handout_of(course: Any, slug: str, name: str) -> Handout | None:
-    """Read a released notebook; None if it is not here, for nbgrader can grade without it."""
-    path = Path(course.format_path(course.release_directory, ".", slug), f"{name}.ipynb")
-    return Handout(json.loads(path.read_text(encoding="utf-8"))["cells"]) if path.is_file() else None
-
-
 def plain_files(folder: str, exclude: list[str] | None = None) -> list[str]:
-    """Return what nbgrader's `find_all_files` finds and counts, without links, pipes and the like.
+    """Return what nbgrader's `find_all_files` finds and counts, without links, pipes and what may not be read.
 
     nbgrader's own way lists a folder once for each file in it.
     """
-    found = found_in(Path(folder)).paths
-    return [str(path) for path in found if is_plain(path) and not is_ignored(path.relative_to(folder), exclude or [])]
+    found = [path for path in found_in(Path(folder)).paths if is_plain(path)]
+    counted = [path for path in found if not is_ignored(path.relative_to(folder), exclude or [])]
+    return [str(path) for path in counted if os.access(path, os.R_OK, effective_ids=True)]
 
 
 def inert_files(folder: str, exclude: list[str] | None = None) -> list[str]:
@@ -320,7 +354,3 @@ def files_in(folder: Path, ignore: list[str]) -> dict[str, bytes]:
         with contextlib.suppress(PermissionError):  # it is not there, then
             files[str(path.relative_to(folder))] = path.read_bytes()
     return files
-
-
-def _grade_id(cell: Any) -> str:
-    return str(cell.metadata.get("nbgrader", {}).get("grade_id", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypedDict
@@ -20,6 +21,7 @@ MAX_REASON = 300  # characters of a student's error that are quoted as the reaso
 class Cell(TypedDict, total=False):
     """A cell, as nbformat describes it."""
 
+    id: str
     cell_type: str
     source: str | list[str]
     metadata: dict[str, Any]
@@ -56,6 +58,12 @@ def source(cell: Cell) -> str:
     """Return the text of `cell`."""
     text = cell["source"]
     return text if isinstance(text, str) else "".join(text)
+
+
+def same_text(cell: Cell, other: Cell) -> bool:
+    """Return whether two cells have the same text, but for spaces at the ends of lines and blank lines around."""
+    texts = ("\n".join(line.rstrip() for line in source(one).strip().splitlines()) for one in (cell, other))
+    return next(texts) == next(texts)
 
 
 def is_code(cell: Cell) -> bool:
@@ -125,6 +133,15 @@ def error(kind: str, message: str) -> Output:
 def quoted(output: Output) -> str:
     """Return the error in an output as part of a sentence."""
     return f"{output['ename']}: {output['evalue']}"[:MAX_REASON]
+
+
+def insert_notes(nb: Notebook, notes: Iterable[str]) -> None:
+    """Put a cell at the top that says how the notebook was read."""
+    lines = "".join(f"\n- {note}" for note in notes)
+    names = {cell.get("id") for cell in nb["cells"]}
+    name = next(name for name in (f"notes-{number}" for number in itertools.count()) if name not in names)
+    text = f"*About the file that you handed in. This costs no points.*\n{lines}"
+    nb["cells"].insert(0, {"id": name, "cell_type": "markdown", "metadata": {}, "source": text})
 
 
 def number_cell(cell: Cell, number: int) -> None:

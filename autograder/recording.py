@@ -14,6 +14,7 @@ from .dispatch import GivenUp
 from .errors import NotConverted, NoWall, Refused
 from .grade import grade_all, refuse
 from .gradebook import Recorder, trouble_of_the_machine
+from .handout import texts
 from .plan import Planned
 from .records import Change
 from .results import Graded, Mark, Record, Submission
@@ -66,6 +67,7 @@ class Recording:
         self.course, self.slug = recorder.course, recorder.slug
         self.names = self.course.notebooks(self.slug)
         self.checks = checks
+        self.tests = texts(recorder.handouts)
         self.records: dict[tuple[str, str], Record] = {}
         self.changes: list[Change] = []
 
@@ -75,15 +77,15 @@ class Recording:
         folder = self.course.folder("submitted", planned.student, self.slug)
         for name in self.names:
             try:
-                nb = read_notebook(folder, name, planned.student)
-                prepared.marks[name] = self.recorder.marks(name, nb)
-                submission = self.recorder.sanitised(planned.student, name, nb)
+                found = read_notebook(folder, name, planned.student, self.tests)
+                prepared.marks[name] = self.recorder.marks(name, found.notebook)
+                submission = self.recorder.sanitised(planned.student, name, found.notebook)
             except Unreadable as trouble:
                 prepared.refused[name] = str(trouble)
             except NotConverted as error:
                 prepared.refused[name] = f"nbgrader cannot read the notebook ({error})"
             else:
-                marked = replace(submission, marks=prepared.marks[name])
+                marked = replace(self.recorder.execute.completed(submission, found), marks=prepared.marks[name])
                 prepared.jobs.append((*self.recorder.execute.job(marked), planned.kept.get(name)))
         return prepared
 
@@ -120,7 +122,7 @@ class Recording:
             notices = {name: self.recorder.notice(student, name, reason) for name, reason in reasons.items()}
             refused = {name: self._refused(prepared, notice, reasons[name]) for name, notice in notices.items()}
             both = {**graded, **refused}
-            self.recorder.record(student, both, with_files=bool(graded))
+            self.recorder.record(student, both)
         except NotConverted as error:  # not even that: it is told in the report and the table, and the class goes on
             why = f"nbgrader could not record that ({error})"
             blanks = {name: self.recorder.blank(student, name) for name in reasons}

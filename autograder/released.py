@@ -16,7 +16,7 @@ from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.nbgraderformat import MetadataValidator, ValidationError
 from nbgrader.preprocessors import CheckCellMetadata, NbGraderPreprocessor, OverwriteKernelspec
 
-from .nbgrader_plugin import RestoreCells
+from .restore import RestoreCells
 
 T = TypeVar("T")
 
@@ -54,26 +54,18 @@ class Released:
     def find_notebook(self, name: str, assignment: str) -> SimpleNamespace:
         return entry(self.notebooks, name)
 
-    def find_source_cell(self, name: str, notebook: str, assignment: str) -> SimpleNamespace:
-        return _named(name, self.find_notebook(notebook, assignment).source_cells)
-
-    def find_graded_cell(self, name: str, notebook: str, assignment: str) -> SimpleNamespace:
-        of = self.find_notebook(notebook, assignment)
-        return _named(name, [*of.grade_cells, *of.task_cells])
-
 
 class RestoreReleasedCells(RestoreCells):
     """`RestoreCells`, with the gradebook read already."""
 
     def __init__(self, released: Released, **settings: Any) -> None:
         super().__init__(**settings)
-        self.gradebook = released
+        self.released = released
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
         about = resources["nbgrader"]
-        self.notebook_id, self.assignment_id = about["notebook"], about["assignment"]
-        nb, resources = NbGraderPreprocessor.preprocess(self, nb, resources)  # cell by cell
-        return self.add_missing_grade_cells(nb, resources) if self.add_missing_cells else (nb, resources)
+        self.restore(nb, self.released.find_notebook(about["notebook"], about["assignment"]), self.handout(resources))
+        return nb, resources
 
 
 class RestoreKernelspec(NbGraderPreprocessor):  # type: ignore[misc]
@@ -131,7 +123,3 @@ def entry(found: Mapping[str, T], name: str) -> T:
     if name not in found:
         raise MissingEntry(f"the gradebook has no entry for {name!r}")
     return found[name]
-
-
-def _named(name: str, cells: Iterable[SimpleNamespace]) -> SimpleNamespace:
-    return entry({cell.name: cell for cell in cells}, name)

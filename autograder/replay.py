@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import nbformat
-
 from coursekit.checks import cases
 from coursekit.checks.report import Report
 
 from . import records
 from .course import Course
 from .errors import Refused
+from .handout import texts
 from .results import Record
+from .submitted import Unreadable, read_notebook
 
 
 def replay(course: Course, student: str, exercise: str, slug: str | None = None) -> Report:
@@ -38,12 +38,13 @@ def replay(course: Course, student: str, exercise: str, slug: str | None = None)
     from .grade import recheck
     from .gradebook import Recorder
 
-    path = course.folder("submitted", student, slug) / f"{name}.ipynb"
-    if not path.is_file():
-        raise Refused(f"{path} is not there any more")
     with Recorder(course, slug, {}) as recorder:
-        nb = nbformat.read(path, nbformat.current_nbformat)
-        submission, checks, _, limits, setup = recorder.execute.job(recorder.sanitised(student, name, nb))
+        try:
+            found = read_notebook(course.folder("submitted", student, slug), name, student, texts(recorder.handouts))
+        except Unreadable as trouble:
+            raise Refused(f"the submission of {student!r} cannot be read any more: {trouble}") from trouble
+        submission = recorder.execute.completed(recorder.sanitised(student, name, found.notebook), found)
+        submission, checks, _, limits, setup = recorder.execute.job(submission)
     if checks is None:
         raise Refused(f"{slug!r} has no checks.py any more")
     return recheck(submission, checks, stored[exercise], record["exercises"], limits, setup)

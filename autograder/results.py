@@ -46,7 +46,8 @@ class Record(TypedDict):
 
     `status` is ``"graded"``, or ``"refused: "`` and the reason.  `lost_cells` are the cells that ended the
     notebook's process, each with what happened.  Score and maximum are of what is graded automatically.
-    `marks` are what an instructor should look at; records of older versions have none.
+    `marks` are what an instructor should look at, `notes` sentences for the student about how the notebook was read;
+    records of older versions have none.
     The last three entries are added when the record is kept: hashes of what the results depend on (`key` of all
     but the checks, `checks` of the whole bundle, `digests` of each exercise's description).
     """
@@ -61,6 +62,7 @@ class Record(TypedDict):
     lost_cells: dict[str, str]
     seconds: float
     marks: NotRequired[list[Mark]]
+    notes: NotRequired[list[str]]
     key: NotRequired[str]
     checks: NotRequired[str]
     digests: NotRequired[dict[str, str]]
@@ -71,7 +73,8 @@ class Submission:
     """A student's notebook, sanitised by nbgrader, as JSON; and the files that belong beside it.
 
     `handed_in` is a hash of everything that the student handed in: cases are drawn from it.
-    `marks` tell in what its test cells were not those that were released, before they were put back.
+    `marks` tell in what its test cells were not those that were released, before they were put back; `notes` what else
+    was not as expected and costs nothing, in words for the student.
     """
 
     student: str
@@ -81,6 +84,7 @@ class Submission:
     files: Mapping[str, bytes] = field(default_factory=dict)
     handed_in: str = ""
     marks: Sequence[Mark] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

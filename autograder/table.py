@@ -25,6 +25,7 @@ console = Console(width=None if sys.stdout.isatty() else 140)  # a log has no wi
 WIDE = 120  # from here on the findings fit beside the scores
 MARK = "⚑"
 SHOWN_MARKS = 5  # of one submission
+SHOWN_STUDENTS = 5  # with the same note
 ROWS = 250  # until the head comes again, so that a class of thousands is not laid out in memory as a whole
 
 
@@ -45,7 +46,25 @@ def show_class(slug: str, records: Sequence[Record], screen: Console = console) 
     """Print the table: a row for each student, a column for each exercise of each notebook."""
     for part in _class_table(slug, records, wide=screen.width >= WIDE):
         screen.print(part)
+    show_notes(records, screen)
     show_marks(records, screen)
+
+
+def show_notes(records: Iterable[Record], screen: Console = console) -> None:
+    """Print how notebooks were read that are not as expected, and whose; nothing if all are."""
+    students: dict[str, list[str]] = {}
+    for record in records:
+        for note in record.get("notes", []):
+            students.setdefault(note, []).append(record["student"])
+    table = Table(title="Read all the same", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("students", overflow="fold", max_width=40)
+    table.add_column("what was not as expected", overflow="fold")
+    for note, of in students.items():
+        more = f" and {len(of) - SHOWN_STUDENTS} more" if len(of) > SHOWN_STUDENTS else ""
+        table.add_row(_plain(", ".join(of[:SHOWN_STUDENTS])) + more, _plain(note))
+    if table.row_count:
+        screen.print("", table, sep="\n")
+        screen.print(Text("None of this costs points; it is said on the students' pages too."))
 
 
 def show_marks(records: Iterable[Record], screen: Console = console) -> None:

@@ -89,11 +89,13 @@ def test_whatever_lies_among_the_submissions_is_graded_or_told(tmp_path: Path, l
         (submitted / folder).mkdir(parents=True)
     (submitted / "dora" / "mlp").write_text("x")
     (submitted / "mlp.ipynb").write_text("x")
+    (submitted / "carol" / "MLP (1).ipynb").write_text("x")
     (submitted / ".DS_Store").write_text("x")
     assert course.students("mlp") == ["Anna", "anna", "zoe\u0308", "zo\u00eb"]
     assert sorted(course.overlooked("mlp")) == [
         "'Anna' and 'anna' are written alike: if they are one student, keep one folder",
         "'ben' has a folder 'MLP': was 'mlp' meant? Rename it",
+        "'carol' has 'MLP (1).ipynb' in no folder of an assignment: it belongs into submitted/carol/mlp/",
         "'dora' has a file in place of the folder mlp",
         "'mlp.ipynb' is a file: it belongs into submitted/<student>/mlp/",
         "'zoe\u0308' and 'zo\u00eb' are written alike: if they are one student, keep one folder",

@@ -58,7 +58,10 @@ def through_nbgrader(config: Config) -> dict[tuple[str, str], stock_scores.Score
 def test_nbgrader_autograde_through_the_wall_gives_the_scores_of_stock_nbgrader(
     through_nbgrader, assignment: str, student: str
 ) -> None:
-    assert through_nbgrader[assignment, student] == STOCK[assignment][student]
+    scores = STOCK[assignment][student]
+    if scores is None:  # nbgrader stops at it, for a cell has become one of another kind
+        scores = STOCK[assignment]["released"]
+    assert through_nbgrader[assignment, student] == scores
 
 
 @pytest.mark.parametrize("assignment", SOME)

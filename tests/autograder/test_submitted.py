@@ -17,7 +17,7 @@ CODE = {"cell_type": "code", "id": "a", "metadata": {}, "source": "1", "outputs"
 
 def handed_in(folder: Path, text: str) -> Any:
     (folder / "x.ipynb").write_text(text, encoding="utf-8")
-    return read_notebook(folder, "x", "anna")
+    return read_notebook(folder, "x", "anna").notebook
 
 
 def notebook(cells: list[Any], **metadata: Any) -> str:
@@ -37,23 +37,44 @@ def test_a_notebook_of_before_the_fourth_format_is_read(tmp_path: Path) -> None:
     assert handed_in(tmp_path, json.dumps(old)).cells[0].source == "1"
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "the file is empty"),
+        (b"\xef\xbb\xbf \n", "the file is empty"),
+        (b"%PDF-1.7", "a PDF"),
+        (b"<!DOCTYPE html>", "a web page"),
+        (b'{"cells": [\n<<<<<<< HEAD\n', "marks of a merge"),
+        (notebook([CODE])[:60].encode(), "cut off in the middle"),
+        (b"print(1)", "not written as notebooks are"),
+        (b"[1, 2, 3]", "no list of cells"),
+        (b'{"cells": {}, "nbformat": 4}', "no list of cells"),
+        (b"null", "no list of cells"),
+    ],
+)
+def test_what_is_no_notebook_is_refused_in_words_of_a_student(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "x.ipynb").write_bytes(content)
+    with pytest.raises(Unreadable, match=why):
+        read_notebook(tmp_path, "x", "anna")
+
+
+def test_bytes_that_are_no_utf8_leave_the_others_as_they_are(tmp_path: Path) -> None:
+    content = notebook([CODE]).replace('"1"', '"é?"').encode().replace(b"?", b"\xe9")
+    (tmp_path / "x.ipynb").write_bytes(content)
+    assert read_notebook(tmp_path, "x", "anna").notebook.cells[0].source == "éé"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         (lambda: "[" + "[]," * 10_000_000 + "[]]", "more than 5000000 values"),
-        (
-            lambda: notebook([CODE | {"metadata": {"tags": [*([n, str(n)] for n in range(90_000)), "x", {}]}}]),
-            "took longer",
-        ),
         (lambda: notebook([CODE | {"id": f"c{n}"} for n in range(6000)]), "more than 5000 cells"),
-        (lambda: notebook([CODE], x=[[0]] * 500_000), "too large even without its outputs"),
+        (lambda: notebook([CODE | {"metadata": {"x": [[0]] * 500_000}}]), "too large even without its outputs"),
         (lambda: notebook([CODE | {"source": "x" * (21 << 20)}]), "too large even without its outputs"),
-        (lambda: notebook([CODE], x=0).replace(": 0}", ": " + "9" * 5000 + "}"), "ValueError: Exceeds the limit"),
-        (lambda: "[" * 200_000 + "]" * 200_000, "RecursionError"),
-        (lambda: notebook([CODE | {"outputs": "x"}]), "not a notebook"),
+        (lambda: "[" * 200_000 + "]" * 200_000, "nested too deep"),
     ],
-    ids=["lists", "tags", "cells", "metadata", "source", "digits", "depth", "outputs"],
+    ids=["lists", "cells", "metadata", "source", "depth"],
 )
 def test_what_is_larger_than_honest_notebooks_is_refused_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: Any, why: str
