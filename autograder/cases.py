@@ -7,6 +7,7 @@ graded on the same cases, and cannot have written down anything about them.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import os
@@ -18,7 +19,9 @@ import numpy as np
 
 from coursekit.checks.cases import Exercise
 
-from .spec import Assignment, Refused
+from .bundle import Bundle
+from .comparable import require_comparable
+from .spec import Assignment, Refused, load
 
 PUBLIC = b"public"
 SECRET_VARIABLE = "AUTOGRADER_SECRET"
@@ -31,7 +34,16 @@ def fresh(assignment: Assignment, exercise: str, secret: bytes, student: str) ->
 
 def public(assignment: Assignment) -> tuple[Exercise, ...]:
     """Draw the cases of all exercises that are released with the notebook."""
-    return tuple(assignment.make(name, public_generator(assignment, name)) for name in assignment.described)
+    exercises = tuple(assignment.make(name, public_generator(assignment, name)) for name in assignment.described)
+    for exercise in exercises:
+        require_comparable(f"{assignment.name}/{exercise.name}", exercise)
+    return exercises
+
+
+@functools.lru_cache(maxsize=4)
+def public_of(checks: Bundle) -> tuple[Exercise, ...]:
+    """Draw the public cases of what a bundle describes, once in this process."""
+    return public(load(checks))
 
 
 def public_generator(assignment: Assignment, exercise: str) -> np.random.Generator:

@@ -74,6 +74,9 @@ SHORT = 200  # characters of a body, as `ast.dump` writes it: about one operatio
 ENGINES = ("torch", "jax", "tensorflow", "autograd", "theano", "mxnet")
 
 
+OwnComparison = Callable[[Any, Any], Any] | ShippedCode
+
+
 @dataclass(frozen=True)
 class _Wanted:
     """A result with its own comparison and options: what :func:`expect` makes."""
@@ -83,9 +86,24 @@ class _Wanted:
     options: Mapping[str, Any]
 
 
-def expect(value: Any, compare: str = "close", **options: Any) -> _Wanted:
-    """Expect a result with its own comparison and options, apart from the other results of the call."""
-    return _Wanted(value, compare, options)
+def _comparison(compare: str | OwnComparison, options: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Return the name of a comparison, and its options: a function is an option of the comparison `own`."""
+    if isinstance(compare, str):
+        return compare, options
+    if not isinstance(compare, ShippedCode):
+        if getattr(compare, "__name__", "<lambda>") == "<lambda>":
+            raise Refused("a comparison of your own has to be a function with a name: write it with `def`")
+        compare = shipped(compare)
+    return "own", {**options, "function": compare}
+
+
+def expect(value: Any, compare: str | OwnComparison = "close", **options: Any) -> _Wanted:
+    """Expect a result with its own comparison and options, apart from the other results of the call.
+
+    `compare` is the name of a comparison, or a function of what came back and the right result that returns True,
+    False, or a sentence that says what is wrong. The function is :func:`shipped` with the public cases.
+    """
+    return _Wanted(value, *_comparison(compare, options))
 
 
 ANYTHING = expect(None, "anything")
@@ -338,8 +356,8 @@ def load(bundle: Bundle) -> Assignment:
 def _looked_at(
     right: Results, returns: type, parts: Mapping[str, str] | str, options: Mapping[str, Any]
 ) -> Iterable[Expected]:
-    compare = options.get("compare", "close")
-    common = {name: value for name, value in options.items() if name != "compare"}
+    rest = {name: value for name, value in options.items() if name != "compare"}
+    compare, common = _comparison(options.get("compare", "close"), rest)
 
     def part(*names: str) -> str:
         """Choose the part by the first of the names that `parts` knows."""
@@ -380,7 +398,9 @@ def _require_runnable(where: str, cases: Sequence[Case]) -> None:
 
 def _require_no_reference_shipped(where: str, cases: Sequence[Case], described: Mapping[str, _Described]) -> None:
     """Refuse source for a student's process in which the body of some reference stands."""
-    values = (value for made in cases for step in made.steps for value in (*step.args, *step.kwargs.values()))
+    steps = [step for made in cases for step in made.steps]
+    values = [value for step in steps for value in (*step.args, *step.kwargs.values())]
+    values += [value for step in steps for item in step.expected for value in item.options.values()]
     codes = {value.source for value in values if isinstance(value, ShippedCode)}
     if not codes:
         return

@@ -37,7 +37,7 @@ EXCEPTIONS = {("coursekit.autograd", "coursekit.tracing")}
 # The floors of the grader, lowest first: a module imports what stands on its floor or below, and nobody in a circle.
 AUTOGRADER = {
     "terms": ("errors", "hashing", "results", "marks"),
-    "what an instructor writes": ("answers", "bundle", "spec", "cases", "mistakes", "conditioning"),
+    "what an instructor writes": ("answers", "bundle", "comparable", "spec", "cases", "mistakes", "conditioning"),
     "the wall": ("wall",),
     "a course on disk": ("course", "records", "handed_in", "fingerprint", "new", "release", "feedback"),
     "what was handed in": ("repair", "finding", "timestamp", "submitted"),

@@ -33,6 +33,7 @@ MAX_NODES = 100_000
 MAX_TEXT = 1_000_000
 # Of one dictionary.  Python finds integers in it by their values, and they can be chosen so that each meets all others.
 MAX_INTEGER_KEYS = 1000
+MAX_SET = 3000  # elements, for the same reason
 MAX_HEADER = 1024  # bytes of an array's header
 PLAIN_KINDS = "biufc"  # the dtype kinds that cross: bool, signed, unsigned, float, complex
 NUMBERS = (bool, int, float, complex, np.ndarray, np.generic)
@@ -111,6 +112,8 @@ class _Encoder:
         return _encoder_of(type(value))(self, value, depth + 1)
 
     def array(self, tag: str, value: Any) -> Any:
+        if value.dtype.kind == "U" and value.size < MAX_NODES:  # text, as the list of it
+            return self.encode(value.tolist())
         if value.dtype.kind not in PLAIN_KINDS:
             return _opaque(value)
         self.arrays.append(np.asarray(value))
@@ -123,7 +126,7 @@ class _Encoder:
 
 
 def _length(value: Any) -> int:
-    return len(value) if isinstance(value, list | tuple | dict) else 0
+    return len(value) if isinstance(value, list | tuple | dict | set | frozenset) else 0
 
 
 def _opaque(value: Any, why: str = "") -> dict[str, list[str]]:
@@ -151,6 +154,14 @@ def _encode_items(encoder: _Encoder, value: list[Any] | tuple[Any, ...], depth: 
     return [encoder.encode(item, depth) for item in value]
 
 
+def _encode_set(encoder: _Encoder, value: set[Any] | frozenset[Any], depth: int) -> Any:
+    if len(value) > MAX_SET:
+        return _opaque(value, f"a set of {len(value)} elements")
+    # In an order that is the same in every process.
+    tag = "$set" if isinstance(value, set) else "$frozenset"
+    return {tag: _encode_items(encoder, sorted(value, key=lambda item: (type(item).__name__, repr(item))), depth)}
+
+
 def _encode_dict(encoder: _Encoder, value: dict[Any, Any], depth: int) -> Any:
     if not all(type(key) in (str, int) for key in value) or _integer_keys(value) > MAX_INTEGER_KEYS:
         return _opaque(value)
@@ -173,6 +184,9 @@ _ENCODERS: dict[type, Callable[[_Encoder, Any, int], Any]] = {
     list: _encode_items,
     tuple: lambda encoder, value, depth: {"$tuple": _encode_items(encoder, value, depth)},
     dict: _encode_dict,
+    set: _encode_set,
+    frozenset: _encode_set,
+    np.str_: lambda encoder, value, depth: _encode_text(encoder, value.item(), depth),
     np.generic: lambda encoder, value, depth: encoder.array("$scalar", value),
     np.ndarray: lambda encoder, value, depth: encoder.array("$array", value),
     np.matrix: lambda encoder, value, depth: encoder.array("$matrix", value),
@@ -272,6 +286,12 @@ def _integer(body: Any) -> int:
     return body
 
 
+def _elements(body: Any, arrays: Sequence[np.ndarray], depth: int) -> list[Any]:
+    if not isinstance(body, list) or len(body) > MAX_SET:
+        raise Malformed("not the elements of a set")
+    return [decode(item, arrays, depth) for item in body]
+
+
 def _dictionary(body: Any, arrays: Sequence[np.ndarray], depth: int) -> dict[Any, Any]:
     if not all(isinstance(key, str | int) for key, _ in body):
         raise Malformed("a dictionary's key is neither text nor an integer")
@@ -297,6 +317,8 @@ _DECODERS: dict[str, Any] = {
     "$complex": lambda body, arrays, depth: _complex(body),
     "$tuple": lambda body, arrays, depth: tuple(decode(item, arrays, depth) for item in body),
     "$dict": _dictionary,
+    "$set": lambda body, arrays, depth: set(_elements(body, arrays, depth)),
+    "$frozenset": lambda body, arrays, depth: frozenset(_elements(body, arrays, depth)),
     "$array": lambda body, arrays, depth: _numbered(body, arrays),
     "$matrix": lambda body, arrays, depth: np.asmatrix(_numbered(body, arrays)),
     "$scalar": lambda body, arrays, depth: _numbered(body, arrays).reshape(())[()],

@@ -24,6 +24,7 @@ COMPARISONS: dict[str, Callable[..., Comparison]] = {
         values.inputs_first,
         values.labels,
         values.one_of,
+        values.own,
         values.unchanged,
         training.falling,
         training.in_ball,

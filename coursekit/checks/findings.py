@@ -14,6 +14,7 @@ from .cases import Exercise
 from .compare import agrees
 from .report import Verdict
 from .run import Failure
+from .values import is_numeric
 
 # Mistakes that are possible in any array: the message, and the wrong result.
 ANYWHERE: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -183,7 +184,11 @@ def _fit_together(verdict: Verdict, values: list[Any]) -> bool:
     """Return whether what came back is the right value with the changes of several mistakes added to it."""
     assert verdict.expected is not None
     right = verdict.expected.value
-    if verdict.expected.compare != "close" or any(np.shape(value) != np.shape(right) for value in values):
+    if (
+        verdict.expected.compare != "close"
+        or not is_numeric(right)
+        or any(np.shape(value) != np.shape(right) for value in values)
+    ):
         return False
     with np.errstate(all="ignore"):
         together = sum((np.asarray(value) - right for value in values), np.asarray(right))

@@ -346,6 +346,9 @@ def _pieces(value: Any) -> Iterator[str]:
                 yield ", " * (number_of_item > 0) + f"{key!r}: "
                 yield from _pieces(item)
             yield "}"
+        case set() | frozenset():
+            items = sorted(map(repr, value))
+            yield "{" + ", ".join(items) + "}" if items else "set()"
         case np.ndarray() if value.size > SHOWN_TEXT:
             yield f"array of shape {value.shape}"
         case _:

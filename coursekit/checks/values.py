@@ -1,4 +1,4 @@
-"""Comparisons of single values: numbers, arrays, labels, the order of a graph.
+"""Comparisons of single values: numbers, arrays, text, sets, labels, the order of a graph.
 
 An entry may differ by 1e-5 of itself plus 1e-6 of the largest entry.  A gradient in single precision passes; one that
 is wrong by 0.05 % does not.
@@ -7,7 +7,7 @@ is wrong by 0.05 % does not.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,6 +41,8 @@ def agrees(got: Any, value: Any, tolerance: Tolerance = TOLERANCE, row: bool = F
 
     With `row`, a row vector may have the shape (n,) or (1, n).
     """
+    if not is_numeric(value):
+        return not difference(got, value, tolerance)
     try:
         a, b = _numbers(got), _numbers(value)
     except _NotNumbers:
@@ -56,12 +58,15 @@ def agrees(got: Any, value: Any, tolerance: Tolerance = TOLERANCE, row: bool = F
 
 
 def close(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
-    """Compare numbers of the same shape, within the tolerance.
+    """Compare numbers of the same shape, within the tolerance; and text, True, None, sets, and lists of all these.
 
     Options: ``rtol`` and ``atol`` replace the tolerance; ``large`` is a phrase such as
     ``"scores of ±1000"`` for a case in which nan or inf means that the formula is unstable (or the
     mistake ``code``); ``row`` accepts a row vector as (n,) and as (1, n).
     """
+    if not is_numeric(expected.value):
+        told = difference(got, expected.value, tolerance_of(expected.options))
+        return Comparison(not told, told, "returned-none" if told and got is None else None)
     want = _numbers(expected.value)
     have = read(got, "a number" if want.ndim == 0 else f"an array of shape {want.shape}")
     if isinstance(have, Comparison):
@@ -112,6 +117,24 @@ def one_of(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[St
     """Compare as `close` does, but accept also the arrays in ``options["others"]``."""
     first = close(got, expected, step, earlier)
     return OK if first.ok or any(agrees(got, other) for other in expected.options["others"]) else first
+
+
+def own(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
+    """Let ``options["function"]``, of the instructor's own, compare `got` with `value`: True, False, or what is wrong.
+
+    It comes with the case as source text, and is called with whatever came back.
+    """
+    try:
+        answer = expected.options["function"].make()(got, expected.value)
+    except Exception as error:  # what came back is of another kind than it can compare
+        return Comparison(False, f"cannot be compared: {type(error).__name__}: {str(error)[:200]}")
+    if isinstance(answer, bool | np.bool_):
+        return OK if answer else Comparison(False, "is not right")
+    if isinstance(answer, str) and answer:
+        return Comparison(False, answer)
+    raise TypeError(
+        f"{expected.options['function'].name} has to return True, False, or a sentence that says what is wrong"
+    )
 
 
 def anything(got: Any, expected: Expected, step: StepOutcome, earlier: Sequence[StepOutcome]) -> Comparison:
@@ -191,6 +214,89 @@ def inputs_first(got: Any, expected: Expected, step: StepOutcome, earlier: Seque
     if all(place[one] > place[name] for name in got for one in inputs[name]):
         return Comparison(False, "has the output first and the inputs last: reverse it", "order-reversed")
     return Comparison(False, "has {1} before {0}, which is one of its inputs".format(*early[0]), "not-topological")
+
+
+# -- other values -----------------------------------------------------------------------------
+
+QUOTED = 60  # characters
+
+
+def is_numeric(value: Any) -> bool:
+    """Return whether a value is compared as numbers: all but text, True, None, sets, dictionaries and lists of them."""
+    if value is None or isinstance(value, bool | str | dict | set | frozenset):
+        return False
+    return all(map(is_numeric, value)) if isinstance(value, list | tuple) else True
+
+
+def difference(got: Any, want: Any, tolerance: Tolerance = TOLERANCE) -> str:
+    """Say in what `got` is not `want`, which is no number; an empty text if it is.
+
+    A list may be a tuple, and a set must be a set. Numbers in it may differ by the tolerance.
+    """
+    if isinstance(want, bool):
+        right = isinstance(got, bool | np.bool_ | int | float | np.number) and got == want
+        return "" if right else f"is {_quoted(got)}, which is not right"
+    if is_numeric(want):
+        return "" if agrees(got, want, tolerance) else "is not right"
+    if got is None and want is not None:
+        return f"is None; expected {_sort_of(want)}. Is a `return` missing?"
+    if isinstance(got, np.ndarray) and isinstance(want, list | tuple):
+        got = got.tolist()
+    if _sort_of(got) != _sort_of(want):
+        return f"is {_sort_of(got)}; expected {_sort_of(want)}"
+    if isinstance(want, list | tuple):
+        return _in_order(got, want, tolerance)
+    if isinstance(want, dict):
+        return _by_key(got, want, tolerance)
+    if isinstance(want, set | frozenset):
+        return _elements(got, want, tolerance)
+    return "" if got == want else f"is {_quoted(got)}, which is not right"
+
+
+def _in_order(got: Sequence[Any], want: Sequence[Any], tolerance: Tolerance) -> str:
+    if len(got) != len(want):
+        return f"has {len(got)} entries; expected {len(want)}"
+    told = ((number, difference(a, b, tolerance)) for number, (a, b) in enumerate(zip(got, want, strict=True)))
+    return next((f"has an entry [{number}] that {why}" for number, why in told if why), "")
+
+
+def _by_key(got: Mapping[Any, Any], want: Mapping[Any, Any], tolerance: Tolerance) -> str:
+    if missing := [key for key in want if key not in got]:
+        return f"has no key {_quoted(missing[0])}"
+    if foreign := [key for key in got if key not in want]:
+        return f"has a key {_quoted(foreign[0])} too many"
+    told = ((key, difference(got[key], want[key], tolerance)) for key in want)
+    return next((f"has an entry [{_quoted(key)}] that {why}" for key, why in told if why), "")
+
+
+def _elements(got: Set[Any], want: Set[Any], tolerance: Tolerance) -> str:
+    if got == want:
+        return ""
+    numbers = len(got) == len(want) and all(isinstance(one, int | float) for one in (*got, *want))
+    if numbers and agrees(sorted(got), sorted(want), tolerance):
+        return ""
+    missing, foreign = len(want - got), sorted(map(_quoted, got - want))
+    return f"holds {foreign[0]}, which is not in it" if foreign else f"misses {missing} element{'s' * (missing != 1)}"
+
+
+def _sort_of(value: Any) -> str:
+    if isinstance(value, Opaque):
+        return f"an object of type {value.kind}"
+    kinds = (
+        (type(None), "None"),
+        (bool | np.bool_, "True or False"),
+        (str, "text"),
+        (dict, "a dictionary"),
+        (set | frozenset, "a set"),
+        (list | tuple, "a list"),
+        (np.ndarray, "an array"),
+    )
+    return next((name for kind, name in kinds if isinstance(value, kind)), "a number")
+
+
+def _quoted(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= QUOTED else text[:QUOTED] + "…"
 
 
 # -- what values are ------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 from autograder import spec
 from autograder.answers import with_read_mistakes
 from autograder.bundle import Bundle
+from autograder.cases import public
 from autograder.mistakes import instead, sign, zero
 from autograder.spec import (
     ANYTHING,
@@ -22,6 +23,7 @@ from autograder.spec import (
     case,
     evaluate,
     expect,
+    shipped,
     value_and_gradient,
 )
 from coursekit.checks.cases import Case, Exercise, Expected, load, save
@@ -398,3 +400,64 @@ def test_one_step_takes_one_probe() -> None:
 def test_what_is_used_must_have_a_reference() -> None:
     with pytest.raises(Refused, match="tiny/f uses 'g': describe that before"):
         Assignment("tiny").exercise("f", parts={"value": 1}, uses=["g"])
+
+
+# -- what can be expected --------------------------------------------------------------------------------
+
+
+def same_letters(got, right):
+    if sorted(got) == sorted(right):
+        return True
+    return f"has the letters of {got!r}"
+
+
+def never(got, right):
+    return False
+
+
+def wanted(**settings: Any) -> Assignment:
+    assignment = Assignment("tiny")
+
+    @assignment.exercise("f", parts={"y": 1}, mistakes=[Mistake("wrong", "Wrong.", lambda right, args: {"y": "wrong"})])
+    def cases(rng: np.random.Generator) -> Any:
+        yield case("a case", "f", {"x": 1.0}, **settings)
+
+    return assignment
+
+
+@pytest.mark.parametrize("right", ["text", True, None, {1, 2}, ["two", "words"], [("ada", 1.5)], {"k": ["x"]}])
+def test_any_data_can_be_the_right_result(right: Any) -> None:
+    (exercise,) = public(wanted(right={"y": right}, parts="y"))
+    assert examine(exercise, lambda case: run_case(case, {"f": lambda x: right})).passed
+    if not isinstance(right, dict):
+        failed = examine(exercise, lambda case: run_case(case, {"f": lambda x: "wrong"}))
+        assert [finding.code for finding in failed.findings] == ["wrong"]
+
+
+def test_a_comparison_may_be_the_instructors_own_and_goes_with_the_public_cases(tmp_path: Any) -> None:
+    for settings in ({"right": {"y": "abc"}, "compare": same_letters}, {"right": {"y": expect("abc", same_letters)}}):
+        save(tmp_path, "tiny", public(wanted(**settings)))
+        exercise = load(tmp_path)[1]["f"]
+        assert examine(exercise, lambda case: run_case(case, {"f": lambda x: "cab"})).passed
+        failed = examine(exercise, lambda case: run_case(case, {"f": lambda x: "x"}))
+        assert [verdict.message for verdict in failed.verdicts] == ["has the letters of 'x'"]
+        odd = examine(exercise, lambda case: run_case(case, {"f": lambda x: 3}))
+        assert "cannot be compared: TypeError" in odd.verdicts[0].message
+    with pytest.raises(Refused, match="write it with `def`"):
+        expect("abc", lambda got, right: True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"right": {"y": 1.0}, "compare": "clos"}, "is compared by 'clos', which is none of .*; was 'close' meant"),
+        ({"right": {"y": {"k": object()}}, "parts": "y"}, "holds an object of type object, which is no data"),
+        ({"right": {"y": 1.0}, "rtoll": 1e-3}, "an option 'rtoll', which is none of its options"),
+        ({"right": {"y": 1.0}, "rtol": "small"}, "cannot be compared by 'close'"),
+        ({"right": {"y": "text"}, "compare": "labels"}, "'labels'"),
+        ({"right": {"y": "abc"}, "compare": shipped(never)}, "rejected by its own comparison 'own'"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_with_the_case(settings: Any, told: str) -> None:
+    with pytest.raises(Refused, match=f"tiny/f: in the case 'a case', y.* {told}"):
+        public(wanted(**settings))

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from coursekit.checks.cases import Expected, Step
-from coursekit.checks.codec import Generator, Opaque
+from coursekit.checks.codec import Generator, Malformed, Opaque, decode, encode
 from coursekit.checks.compare import COMPARISONS, Comparison, agrees
 from coursekit.checks.probes import Probe
-from coursekit.checks.run import Session, StepOutcome
+from coursekit.checks.run import Session, StepOutcome, plain
 from coursekit.checks.values import close, labels, unchanged
 
 Cell = Callable[..., Any]
@@ -393,3 +393,68 @@ def test_minibatches_may_be_larger_than_the_data(cell: Cell) -> None:
     assert all(comparison.ok for comparison in found.values())
     capped = BODY.replace("size=batch_size", "size=min(batch_size, len(X))")
     assert trained(cell(HEAD + capped, "train"), batch_size=N + 10)["training_batches"].code == "wrong-batch-size"
+
+
+# -- what is no number ---------------------------------------------------------------------------------
+
+WORDS = ["ada", "ben"]
+
+
+@pytest.mark.parametrize(
+    ("got", "value"),
+    [
+        ("yes", "yes"),
+        (True, True),
+        (np.bool_(False), False),
+        (None, None),
+        ({1, 2}, {2, 1}),
+        (frozenset({"a"}), {"a"}),
+        ({0.1 + 0.2}, {0.3}),
+        (set(), set()),
+        (("ada", "ben"), WORDS),
+        (np.array(WORDS), WORDS),
+        ([("ada", 1.0 + 1e-9), ("ben", None)], [("ada", 1.0), ("ben", None)]),
+        ([np.ones(2), "x"], [np.ones(2), "x"]),
+        ({"a": ["x"], "b": {1}}, {"a": ["x"], "b": {1}}),
+    ],
+)
+def test_text_truth_none_sets_and_lists_of_them_are_compared(got: Any, value: Any) -> None:
+    got = plain(got)  # as it crosses the wall
+    assert compared(got, value).ok
+    assert agrees(got, value)
+
+
+@pytest.mark.parametrize(
+    ("got", "value", "told"),
+    [
+        ("no", "yes", "is 'no', which is not right"),
+        (1.0, "yes", "is a number; expected text"),
+        (None, "yes", "is None; expected text. Is a `return` missing?"),
+        (False, True, "is False, which is not right"),
+        ("True", True, "is 'True', which is not right"),
+        (0.0, None, "is a number; expected None"),
+        ([1, 2], {1, 2}, "is a list; expected a set"),
+        ({1, 3}, {1, 2}, "holds 3, which is not in it"),
+        ({1}, {1, 2}, "misses 1 element"),
+        (["ada"], WORDS, "has 1 entries; expected 2"),
+        (["ada", "bob"], WORDS, "has an entry [1] that is 'bob', which is not right"),
+        ([("ada", 1.1)], [("ada", 1.0)], "has an entry [0] that has an entry [1] that is not right"),
+        ({"a": ["x"]}, {"a": ["x"], "b": {1}}, "has no key 'b'"),
+        (range(2), WORDS, "is an object of type range; expected a list"),
+    ],
+)
+def test_what_is_not_the_same_is_said(got: Any, value: Any, told: str) -> None:
+    comparison = compared(plain(got), value)
+    assert not comparison.ok
+    assert comparison.message == told
+    assert not agrees(plain(got), value)
+
+
+def test_a_set_crosses_the_wall_as_a_set_and_a_huge_one_does_not() -> None:
+    tree, arrays = encode({"s": {3, 1, 2}, "f": frozenset({("a", 1)})})
+    assert decode(tree, arrays) == {"s": {1, 2, 3}, "f": {("a", 1)}}
+    assert isinstance(decode(tree, arrays)["s"], set)  # the student's code may add to it
+    assert plain(set(range(10_000))) == Opaque("set", "a set of 10000 elements")
+    for forged in ({"$set": 3}, {"$set": [[1]]}, {"$frozenset": [0] * 10_000}):
+        with pytest.raises(Malformed):
+            decode(forged, ())
