@@ -13,9 +13,9 @@ import numpy as np
 
 from coursekit.checks.cases import Case, Exercise, Expected, Step
 from coursekit.checks.codec import Opaque
-from coursekit.checks.compare import agrees
+from coursekit.checks.compare import COMPARISONS, agrees
 from coursekit.checks.judge import observed
-from coursekit.checks.run import run_case
+from coursekit.checks.run import StepOutcome, plain, run_case
 
 from .errors import Refused
 
@@ -148,6 +148,20 @@ def _mapped(made: Case, change: Callable[[int, Expected], Expected]) -> Case:
     return Case(made.title, tuple(steps))
 
 
+def noticed(exercise: Exercise) -> set[str]:
+    """Return the codes of those known mistakes that the cases of an exercise, which was just made, reject."""
+    expected = [item for made in exercise.cases for step in made.steps for item in step.expected]
+    # The message about a mistake that a comparison finds by itself: a known mistake that gives nothing.
+    found = {str(item.options.get("code", "unstable")) for item in expected if item.options.get("large")}
+    for made in exercise.cases:
+        known = (item.mistakes for step in made.steps for item in step.expected)
+        of_case = next((one.of_case for one in known if isinstance(one, KnownMistakes)), None)
+        for mistake in of_case.mistakes if of_case else ():
+            if mistake.code not in found and of_case and of_case.rejects(mistake):
+                found.add(mistake.code)
+    return found
+
+
 # -- the reference ------------------------------------------------------------------------
 
 
@@ -193,8 +207,25 @@ class _MistakesOfCase:
                     found[number][name][mistake.code] = value
         return found
 
+    def rejects(self, mistake: Mistake) -> bool:
+        """Return whether some comparison fails for what `mistake` gives, or it raises."""
+        with running_references(self.where), np.errstate(all="ignore"):
+            if mistake.runs and any(one.failure for one in run_case(self.made, {**self.reference, **mistake.runs})):
+                return True
+            return any(
+                _rejected(self.made.steps[number], name, value) for number, name, value in self._changes(mistake)
+            )
+
     def _changes(self, mistake: Mistake) -> Iterable[Change]:
         return _formula(mistake, self.made) if mistake.gives else _replayed(mistake, self.made, self.reference)
+
+
+def _rejected(step: Step, name: str, value: Any) -> bool:
+    item = _by_name(step)[name]
+    try:
+        return not COMPARISONS[item.compare](plain(value), item, StepOutcome(returned=value), ()).ok
+    except Exception:  # it needs more of the call than this result
+        return True
 
 
 def _formula(mistake: Mistake, made: Case) -> Iterable[Change]:

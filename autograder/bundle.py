@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.util import decode_source
 from pathlib import Path, PurePosixPath
 from types import CodeType, ModuleType
 from typing import Any
@@ -68,8 +69,8 @@ class Bundle:
             path = todo.pop()
             if path not in files:
                 try:
-                    files[path] = (folder / path).read_text(encoding="utf-8")
-                except (OSError, UnicodeDecodeError) as error:
+                    files[path] = decode_source((folder / path).read_bytes())  # also with a byte-order mark
+                except (OSError, UnicodeDecodeError, SyntaxError) as error:
                     raise Refused(f"{folder / path} cannot be read: {error}") from error
                 todo += _imported(folder, path, files[path])
         return cls(folder.name, dict(sorted(files.items())))

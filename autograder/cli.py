@@ -1,4 +1,4 @@
-"""The `autograder` command: new, release, grade, summary, replay, feedback."""
+"""The `autograder` command: new, check, release, grade, summary, replay, feedback."""
 
 from __future__ import annotations
 
@@ -55,6 +55,8 @@ def parser() -> argparse.ArgumentParser:
 
     command("new", start, "Make a new assignment to be changed: a notebook with one exercise, and its checks.py.")
     command("release", release, "Make the students' version of an assignment, with its public test cases.")
+    text = "Try an assignment out, as `release` does first: model solution, empty notebook, known mistakes, points."
+    command("check", check, text)
     grade = command("grade", grade_class, "Grade all submissions and record them in the gradebook.")
     grade.add_argument("--student", action="append", metavar="ID", help="grade only this student (may be repeated)")
     grade.add_argument("--report", type=Path, metavar="FILE.jsonl", help="write one record per submission to this file")
@@ -114,8 +116,27 @@ def release(arguments: argparse.Namespace) -> None:
     from .course import Course
     from .release import release
 
-    folder = release(Course.at(arguments.course), arguments.assignment)
-    print(f"Released {arguments.assignment}: hand out {shown(folder)}")
+    made = release(Course.at(arguments.course), arguments.assignment)
+    for line in made.untried:
+        print(line, file=sys.stderr)
+    print(f"Released {arguments.assignment}: hand out {shown(made.folder)}, with")
+    print("".join(f"  {name}\n" for name in made.files), end="")
+    if made.kept_back:
+        print("Not handed out:")
+        print("".join(f"  {line}\n" for line in made.kept_back), end="")
+
+
+def check(arguments: argparse.Namespace) -> None:
+    from .course import Course
+    from .trial import SETS, try_out
+
+    slug = arguments.assignment
+    if untried := try_out(Course.at(arguments.course), slug):
+        raise Refused(untried[0])
+    print(
+        f"{slug} can be released: the model solution earns all points on the public and on {SETS} fresh sets of cases, "
+        "the empty notebook none, and every known mistake is noticed."
+    )
 
 
 def grade_class(arguments: argparse.Namespace) -> None:

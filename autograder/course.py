@@ -5,6 +5,8 @@ nbgrader takes a second to import, so it is imported only where it is needed.
 
 from __future__ import annotations
 
+import contextlib
+import fnmatch
 import glob
 import itertools
 import logging
@@ -13,23 +15,26 @@ import re
 import sys
 import unicodedata
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from traitlets import TraitError
 from traitlets.config import Config
-from traitlets.config.loader import PyFileConfigLoader
 
 from .bundle import Bundle
 from .errors import Refused
+from .settings import CONFIG
+from .settings import read as read_settings
 
 if TYPE_CHECKING:
     from nbgrader.apps import NbGraderAPI
     from nbgrader.coursedir import CourseDirectory
 
-CONFIG = "nbgrader_config.py"
 STATE = ".autograder"
 MAX_NAME = 128  # of the gradebook's column
+STUDENT, SLUG = "@student@", "@assignment@"  # stand for any in a path
 
 # The defaults of nbgrader's CourseDirectory; a test compares them.
 DEFAULTS = {
@@ -45,6 +50,7 @@ DEFAULTS = {
 # show their HTML in other people's browsers as it is.
 NEEDED = (
     ("GenerateAssignment", "preprocessors", "autograder.nbgrader_plugin.PublicCases"),
+    ("GenerateAssignment", "preprocessors", "autograder.nbgrader_plugin.DropLeftovers"),
     ("Autograde", "autograde_preprocessors", "autograder.nbgrader_plugin.WallExecute"),
     ("Autograde", "sanitize_preprocessors", "autograder.nbgrader_plugin.KeepFields"),
     ("GenerateFeedback", "preprocessors", "autograder.nbgrader_plugin.OnlyPages"),
@@ -58,6 +64,7 @@ class Course:
 
     root: Path
     config: Config
+    files: list[Path] = field(default_factory=list)  # in which the configuration stands
 
     @classmethod
     def at(cls, root: Path) -> Course:
@@ -68,14 +75,7 @@ class Course:
         Refused
             If it is not a course folder.
         """
-        root = root.resolve()
-        if not (root / CONFIG).is_file():
-            raise Refused(
-                f"{root} is not a course folder: it has no {CONFIG}. "
-                "Go to your course folder, or name it with --course DIR."
-            )
-        config = PyFileConfigLoader(CONFIG, path=str(root)).load_config()
-        config.CourseDirectory.root = str(root)
+        root, config, files = read_settings(root.resolve())
         for section, trait, name in NEEDED:
             if name not in str(config[section].get(trait, "")):
                 raise Refused(
@@ -86,7 +86,7 @@ class Course:
         programs = str(Path(sys.executable).parent)
         if programs not in os.environ["PATH"].split(os.pathsep):
             os.environ["PATH"] = programs + os.pathsep + os.environ["PATH"]
-        return cls(root, config)
+        return cls(root, config, files)
 
     @property
     def state(self) -> Path:
@@ -96,7 +96,7 @@ class Course:
     @property
     def db_url(self) -> str:
         """The URL of the gradebook's database."""
-        return str(self._setting("db_url", f"sqlite:///{self.root / 'gradebook.db'}"))
+        return str(self._setting("db_url", f"sqlite:///{self.config.CourseDirectory.root}/gradebook.db"))
 
     def folder(self, step: str, student: str, slug: str) -> Path:
         """Return the folder of one of nbgrader's steps: ``"source"``, ``"release"``, ``"submitted"``, …"""
@@ -104,38 +104,64 @@ class Course:
         name = str(self._setting(f"{step}_directory", DEFAULTS[f"{step}_directory"]))
         return self.root / structure.format(nbgrader_step=name, student_id=student, assignment_id=slug)
 
+    def folders(
+        self, step: str, student: str | None = None, slug: str | None = None
+    ) -> Iterator[tuple[str, str, Path]]:
+        """Yield the folders of a step that are there, each with its student and assignment; None stands for any."""
+        path = str(self.folder(step, student or STUDENT, slug or SLUG))
+        pattern, form = glob.escape(path), re.escape(path)
+        for token, name in ((STUDENT, "student"), (SLUG, "slug")):
+            pattern = pattern.replace(token, "*")
+            form = form.replace(re.escape(token), f"(?P<{name}>[^/]+)", 1).replace(re.escape(token), f"(?P={name})")
+        for found in sorted(glob.glob(pattern)):
+            if (match := re.fullmatch(form, found)) and os.path.isdir(found):
+                names = {"student": student, "slug": slug, **match.groupdict()}
+                yield str(names["student"]), str(names["slug"]), Path(found)
+
     def _setting(self, name: str, default: object) -> object:
         return self.config.CourseDirectory.get(name, default)
 
     def notebooks(self, slug: str) -> list[str]:
         """Return the names of the notebooks of the assignment `slug`."""
-        return sorted(path.stem for path in self.folder("source", ".", slug).glob("*.ipynb"))
+        chosen = str(self._setting("notebook_id", "*"))
+        names = sorted(path.stem for path in self.folder("source", ".", slug).glob("*.ipynb"))
+        return [name for name in names if fnmatch.fnmatchcase(name, chosen)]
 
     def assignments(self) -> list[str]:
         """Return the names of the assignments that have a source notebook."""
-        pattern = self.folder("source", ".", "*") / "*.ipynb"
-        return sorted({Path(path).parent.name for path in glob.glob(str(pattern))})
+        return sorted({slug for _, slug, folder in self.folders("source", student=".") if any(folder.glob("*.ipynb"))})
 
     def students(self, slug: str) -> list[str]:
-        """Return the students who have handed in the assignment `slug`."""
-        pattern = self.folder("submitted", "*", slug)
-        found = [Path(path).parent.name for path in glob.glob(str(pattern)) if Path(path).is_dir()]
-        return sorted(name for name in found if _why_not(name) is None)
+        """Return the students who have handed in the assignment `slug`, but for those whom the course excludes."""
+        found = sorted({student for student, _, _ in self.folders("submitted", slug=slug)})
+        return [name for name in found if _why_not(name) is None and self._is_chosen(name)]
+
+    def _is_chosen(self, student: str) -> bool:
+        """Return whether the configuration lets `student` be graded."""
+        excluded = str(self._setting("student_id_exclude", "")).split(",")
+        return student not in excluded and fnmatch.fnmatchcase(student, str(self._setting("student_id", "*")))
 
     def overlooked(self, slug: str) -> list[str]:
         """Say what lies among the submissions and is not graded for `slug`, and why; or looks like a mistake."""
-        everybody = self.folder("submitted", ".", slug).parent
+        one = self.folder("submitted", STUDENT, slug)
+        of_student = Path(*itertools.takewhile(lambda name: name != STUDENT, one.parts), STUDENT)
+        inner = one.relative_to(of_student).parts if STUDENT in one.parts else ()  # such as the assignment
+        everybody = of_student.parent
         graded = self.students(slug)
         found = []
         for place in sorted(everybody.iterdir()) if everybody.is_dir() else ():
             name = place.name
             if not place.is_dir():
                 if not name.startswith("."):  # .DS_Store, .gitkeep
-                    found.append(f"{name!r} is a file: it belongs into {everybody.name}/<student>/{slug}/")
+                    where = one.relative_to(everybody.parent)
+                    found.append(f"{name!r} is a file: it belongs into {str(where).replace(STUDENT, '<student>')}/")
                 continue
-            inside = sorted(os.listdir(place))
-            if slug in inside and name not in graded:
-                found.append(f"{name!r} {_why_not(name) or f'has a file in place of the folder {slug}'}")
+            inside = sorted(os.listdir(place)) if inner else []
+            if name not in graded and (not inner or inner[0] in inside):
+                if why := _why_not(name):
+                    found.append(f"{name!r} {why}")
+                elif self._is_chosen(name):
+                    found.append(f"{name!r} has a file in place of the folder {'/'.join(inner)}")
             found += [
                 f"{name!r} has {other!r} in no folder of an assignment: it belongs into {everybody.name}/{name}/{slug}/"
                 for other in inside
@@ -144,7 +170,7 @@ class Course:
             found += [
                 f"{name!r} has a folder {other!r}: was {slug!r} meant? Rename it"
                 for other in inside
-                if other != slug and _folded(other) == _folded(slug)
+                if inner == (slug,) and other != slug and _folded(other) == _folded(slug)
             ]
         for _, alike in itertools.groupby(sorted(graded, key=_folded), _folded):
             names = [repr(name) for name in alike]
@@ -154,6 +180,10 @@ class Course:
 
     def require(self, slug: str) -> None:
         """Refuse an assignment that does not exist."""
+        if trouble := set(slug) & set("*?[+/"):
+            raise Refused(
+                f"nbgrader cannot work with an assignment whose name holds {trouble.pop()}: rename the folder {slug!r}"
+            )
         known = self.assignments()
         if slug not in known:
             place = self.folder("source", ".", "")
@@ -170,7 +200,8 @@ class Course:
         quick_nbgrader()
         from nbgrader.coursedir import CourseDirectory
 
-        return CourseDirectory(config=self.config)
+        with self.well_configured():
+            return CourseDirectory(config=self.config)
 
     def api(self, **settings: dict[str, Any]) -> NbGraderAPI:
         """Return nbgrader's API for this course, with `settings` (class name to traits) on top of the configuration."""
@@ -181,7 +212,16 @@ class Course:
         for name, traits in settings.items():
             config[name].update(traits)
         logging.getLogger("traitlets").setLevel(logging.CRITICAL)  # what matters is in the result
-        return NbGraderAPI(config=config)
+        with self.well_configured():
+            return NbGraderAPI(config=config)
+
+    @contextlib.contextmanager
+    def well_configured(self) -> Iterator[None]:
+        """Say in one sentence what nbgrader does not take of the configuration."""
+        try:
+            yield
+        except (TraitError, ImportError) as error:
+            raise Refused(f"the configuration in {' and '.join(map(str, self.files))} is wrong: {error}") from error
 
 
 def _why_not(name: str) -> str | None:
@@ -210,24 +250,3 @@ def quick_nbgrader() -> None:
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     # nbgrader uses SQLAlchemy in a way that works and warns.
     warnings.filterwarnings("ignore", message="(?s).*", module="nbgrader", append=True)
-
-
-def must_succeed(result: dict[str, Any], what: str) -> None:
-    """Refuse with nbgrader's own message if one of its steps failed."""
-    if not result["success"]:
-        raise Refused(f"{what} failed. nbgrader says:\n{complaint(result)}")
-
-
-def complaint(result: dict[str, Any]) -> str:
-    """Return the lines of nbgrader's log that say what went wrong."""
-    lines = [line for part in ("log", "error") for line in str(result.get(part, "")).splitlines()]
-    start = next((i for i, line in enumerate(lines) if "Refused:" in line), None)
-    if start is not None:  # our own message, which may have several lines
-        rest = [lines[start].split("Refused:", 1)[1].strip()]
-        for line in lines[start + 1 :]:
-            if not line.strip().startswith("- "):
-                break
-            rest.append("  " + line.strip())
-        return "\n".join(rest)
-    raised = [line for line in lines if re.match(r"\s*[\w.]+(Error|Exception|Entry)\b", line)]
-    return "\n".join(raised[-1:] or [line for line in lines if "[ERROR]" in line][-3:] or lines[-3:])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .course import Course, must_succeed
+from .converters import generate_feedback
+from .course import Course
 from .spec import Refused
 
 
@@ -17,10 +18,9 @@ def feedback(course: Course, slug: str) -> list[Path]:
         If nothing has been graded yet.
     """
     course.require(slug)
-    graded = course.folder("autograded", "*", slug)
-    if not any(graded.parent.parent.glob(f"*/{slug}")):
-        raise Refused(f"nothing has been graded for {slug!r} yet: run `autograder grade {slug}` first")
-    must_succeed(course.api().generate_feedback(slug, force=True), f"feedback for {slug!r}")
-    pages = course.folder("feedback", "*", slug)
     names = course.notebooks(slug)
-    return sorted(page for name in names for page in pages.parent.parent.glob(f"*/{slug}/{name}.html"))
+    if not any(course.folders("autograded", slug=slug)):
+        raise Refused(f"nothing has been graded for {slug!r} yet: run `autograder grade {slug}` first")
+    generate_feedback(course, slug)
+    pages = (folder / f"{name}.html" for _, _, folder in course.folders("feedback", slug=slug) for name in names)
+    return sorted(page for page in pages if page.is_file())

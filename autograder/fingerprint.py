@@ -15,11 +15,10 @@ from typing import Any
 from coursekit.checks.cases import to_files
 
 from .bundle import Bundle
-from .cases import public
-from .course import CONFIG, Course
+from .cases import public_of
+from .course import Course
 from .handed_in import MAX_READ, found_in, is_plain
 from .hashing import digest
-from .spec import load
 
 PACKAGES = ("numpy", "scipy", "matplotlib", "ipython", "nbgrader")
 
@@ -33,7 +32,7 @@ def of_assignment(course: Course, slug: str, settings: Mapping[str, Any], secret
     own = {source / path for path in checks.own} if checks else set()
     others = [path for path in _files(source) if path.suffix != ".ipynb" and path not in own]
     released = [course.folder("release", ".", slug) / f"{name}.ipynb" for name in course.notebooks(slug)]
-    paths = [course.root / CONFIG, *others, *released, *_own_sources()]
+    paths = [*course.files, *others, *released, *_own_sources()]
     return digest([secret, *(text.encode() for text in described), *(path.read_bytes() for path in paths)])
 
 
@@ -56,7 +55,7 @@ def of_exercises(checks: Bundle | None) -> Mapping[str, str]:
     """Hash, for each exercise, what `checks.py` says about it and about those that it uses."""
     if checks is None:
         return {}
-    exercises = {one.name: one for one in public(load(checks))}
+    exercises = {one.name: one for one in public_of(checks)}
     own = {name: digest(to_files(name, (one,)).values()) for name, one in exercises.items()}
     return {name: digest(own[used].encode() for used in (name, *one.uses)) for name, one in exercises.items()}
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from coursekit.reporting import number
 
@@ -12,6 +14,12 @@ from .errors import Refused
 from .notebook import CHECK, Cell
 from .spec import Assignment
 
+HEADING = re.compile(r" {0,3}(#{1,6})\s+(.*)")
+# At the end or in brackets: "through 2 points" in the middle of a heading is no price.
+POINTS = re.compile(
+    r"(?:[(\[·•:|,–—-]\s*)(?P<points>\d+(?:[.,]\d+)?)\s*(?:points?|pts?\.?|marks?|Punkte?)(?P<each>\s+each)?\s*(?:[)\]]|#*$)",
+    re.IGNORECASE,
+)
 ASKS = re.compile(r"\s*check\(")
 
 Place = tuple[str, Cell]  # the notebook, and the cell in it
@@ -31,6 +39,74 @@ def require_no_check(slug: str, cells: Sequence[Cell]) -> None:
     asking = (notebook.grade_id(cell) for cell in cells if ASKS.match(notebook.source(cell)))
     if name := next(filter(None, asking), None):
         raise Refused(f"{slug}: {name!r} asks for a check, but there is no {slug}/checks.py to say what is right")
+
+
+def wrong_headings(cells: Sequence[Cell]) -> Iterator[str]:
+    """Name the headings, such as "## Backward pass · 4 points", that do not say what the cells below are worth."""
+    open_: list[_Heading] = []
+    closed: list[_Heading] = []
+    for cell in cells:
+        if cell["cell_type"] == "markdown":
+            for heading in _headings(notebook.source(cell)):
+                while open_ and open_[-1].level >= heading.level:
+                    closed.append(open_.pop())
+                open_.append(heading)
+        if notebook.metadata(cell).get("grade") or notebook.metadata(cell).get("task"):
+            for heading in open_:
+                heading.worth.append(notebook.points(cell))
+    for heading in (*closed, *open_):
+        if heading.is_wrong:
+            yield f"the heading {heading.text!r} is above cells worth {' + '.join(map(number, heading.worth))} points"
+
+
+@dataclass
+class _Heading:
+    """A heading, the points that it says, and those of the graded cells below it."""
+
+    level: int
+    text: str
+    points: float | None
+    each: bool
+    worth: list[float] = field(default_factory=list)
+
+    @property
+    def is_wrong(self) -> bool:
+        if self.points is None or not self.worth:
+            return False
+        return any(one != self.points for one in self.worth) if self.each else sum(self.worth) != self.points
+
+
+def _headings(text: str) -> Iterator[_Heading]:
+    fenced = False
+    for line in text.splitlines():
+        fenced ^= line.lstrip().startswith(("```", "~~~"))
+        if not fenced and (found := HEADING.match(line)):
+            said = list(POINTS.finditer(found[2]))
+            points = float(said[0]["points"].replace(",", ".")) if len(said) == 1 else None
+            yield _Heading(len(found[1]), found[2].strip(), points, bool(said and said[0]["each"]))
+
+
+def require_python(slug: str, name: str, metadata: Mapping[str, Any]) -> None:
+    """Refuse a notebook for another language."""
+    spec, info = metadata.get("kernelspec") or {}, metadata.get("language_info") or {}
+    language = str(spec.get("language") or info.get("name") or "python")
+    kernel = str(spec.get("name") or "python3")
+    others = re.fullmatch(r"ir|(julia|bash|matlab|octave|sas|stata|javascript|xcpp|gophernotes|scala|rust)\b.*", kernel)
+    if language.lower() not in ("python", "python3", "ipython") or others:
+        what = language if language.lower() != "python" else kernel
+        raise Refused(
+            f"{slug}: {name}.ipynb is for {what}, and only Python is graded: choose a Python kernel, and save it"
+        )
+
+
+def require_locked_tasks(slug: str, name: str, cells: Sequence[Cell]) -> None:
+    """Refuse a task that is not locked: nbgrader keeps no text of it, and cannot put it back when it grades."""
+    for cell in cells:
+        if notebook.metadata(cell).get("task") and not notebook.metadata(cell).get("locked"):
+            raise Refused(
+                f"{slug}: the task {notebook.grade_id(cell)!r} in {name}.ipynb is not locked, and could not be graded: "
+                "choose `Manually graded task` for it again (Create Assignment in the right sidebar)"
+            )
 
 
 def _misfits(assignment: Assignment, notebooks: Mapping[str, Sequence[Cell]]) -> Iterator[str]:

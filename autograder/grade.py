@@ -61,6 +61,7 @@ def grade(
     limits: Limits | None = None,
     setup: Setup | None = None,
     kept: Kept | None = None,
+    further: Mapping[str, Sequence[Exercise]] | None = None,
 ) -> Graded:
     """Run and grade a submission.
 
@@ -75,6 +76,8 @@ def grade(
         What the submission may use, and how it is walled in.
     kept : Kept, optional
         Exercises that are not checked again.
+    further : dict, optional
+        By exercise: more sets of cases, of which it has to pass each one too.
 
     Raises
     ------
@@ -91,6 +94,7 @@ def grade(
     for attempt in range(1, 1 + MAX_ATTEMPTS):
         run = _Run(nb["cells"], assignment, exercises, limits, setup, submission.files, kept)
         run.marks = Marks(submission.marks)
+        run.further = further or {}
         try:
             run.all_cells()
             run.repeat_checks()
@@ -204,6 +208,7 @@ class _Run:
         self.printed: dict[int, list[Output]] = {}
         self.lost: dict[int, str] = {}
         self.marks = Marks()
+        self.further: Mapping[str, Sequence[Exercise]] = {}
         self.started = time.monotonic()
 
     def all_cells(self) -> None:
@@ -292,7 +297,12 @@ class _Run:
 
     def _examined(self, box: Box, exercise: Exercise) -> Report:
         try:
-            return _drawn(examine(exercise, lambda case: box.run_case(case, exercise.functions)))
+            for one in (exercise, *self.further.get(exercise.name, ())):
+                box.begin_check()
+                report = examine(one, lambda case: box.run_case(case, exercise.functions))
+                if not report.passed:
+                    break
+            return _drawn(report)
         except JUDGED_ELSEWHERE:
             raise
         except Exception as error:  # what came back was stranger than a comparison could bear: it costs this exercise

@@ -44,7 +44,7 @@ from nbgrader.api import (  # noqa: E402
 )
 from nbgrader.converters import Autograde  # noqa: E402
 from nbgrader.preprocessors import AssignLatePenalties, SaveAutoGrades  # noqa: E402
-from sqlalchemy.exc import OperationalError  # noqa: E402
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError  # noqa: E402
 from traitlets.utils.importstring import import_item  # noqa: E402
 
 from .handout import handouts_of  # noqa: E402
@@ -52,6 +52,7 @@ from .nbgrader_plugin import (  # noqa: E402
     WallExecute,
     bounded,
     inert_files,
+    kept_back_of,
     notice,
     plain_files,
 )
@@ -80,9 +81,10 @@ class Recorder:
         self.slug = slug
         self.api = course.api(WallExecute=dict(settings))
         self.api.coursedir.assignment_id = slug
-        self.autograde = Autograde(coursedir=self.api.coursedir, parent=self.api)
-        self.autograde.force = True
-        self.execute = WallExecute(parent=self.autograde)
+        with course.well_configured():
+            self.autograde = Autograde(coursedir=self.api.coursedir, parent=self.api)
+            self.autograde.force = True
+            self.execute = WallExecute(parent=self.autograde)
 
     def __enter__(self) -> Recorder:
         coursedir = self.api.coursedir
@@ -163,6 +165,16 @@ class Recorder:
         with self._converting():
             return handout.marks(nb.cells) if handout else []
 
+    def finished(self, student: str, name: str, graded: Graded) -> Any:
+        """Return a graded notebook as nbgrader's steps after the grading leave it; nothing is written.
+
+        Raises
+        ------
+        NotConverted
+        """
+        with self._converting():
+            return self._through(self.finisher, student, name, nbformat.from_dict(json.loads(graded.content)))[0]
+
     def record(self, student: str, graded: Mapping[str, Graded]) -> None:
         """Put graded notebooks through the rest of nbgrader's steps, into `autograded/` and the gradebook.
 
@@ -194,10 +206,9 @@ class Recorder:
         folder = self.course.folder("autograded", student, self.slug)
         folder.mkdir(parents=True, exist_ok=True)
         self._copy_files(lambda *where: bounded(inert_files(*where)), handed_in, folder)
-        checks = self.course.checks(self.slug)
         students_own = self.autograde.exclude_overwriting.get(self.slug, [])
         source = self.course.folder("source", ".", self.slug)
-        self._copy_files(plain_files, source, folder, but={*students_own, *(checks.own if checks else ())})
+        self._copy_files(plain_files, source, folder, but={*students_own, *kept_back_of(self.api.coursedir, self.slug)})
         notebooks = {}
         for name, one in graded.items():
             nb = nbformat.from_dict(json.loads(one.content))
@@ -335,7 +346,7 @@ def trouble_of_the_machine(what: str) -> Iterator[None]:
     except Exception as error:
         cause: BaseException | None = error
         while cause is not None:  # nbgrader wraps some of them
-            if isinstance(cause, OperationalError):
+            if isinstance(cause, DatabaseError) and not isinstance(cause, DataError | IntegrityError):
                 raise Refused(f"{what} cannot be used: {cause.orig}. {again}") from error
             if isinstance(cause, OSError) and cause.errno in OF_THE_MACHINE:
                 raise Refused(f"cannot write {cause.filename or what}: {cause.strerror}. {again}") from error

@@ -5,6 +5,8 @@
 :class:`PublicCases`
     for `nbgrader generate_assignment`: checks that the notebook and `checks.py` agree and
     puts the public cases beside the released notebook;
+:class:`DropLeftovers`
+    for `nbgrader generate_assignment`: what a cleared answer leaves behind in its cell is not released;
 :class:`ReadSubmissions`
     for `nbgrader autograde`, as its exporter: reads and repairs what students handed in;
 :class:`KeepFields`
@@ -46,20 +48,22 @@ from .bundle import Bundle
 from .conditioning import require_steady
 from .course import STATE, Course
 from .errors import Refused
-from .fit import require_fit, require_no_check
+from .fit import require_fit, require_locked_tasks, require_no_check, require_python
 from .grade import grade, refuse
 from .handed_in import found_in, is_ignored, is_plain
 from .handout import handout_of, handouts_of, texts
+from .kept_back import kept_back
 from .restore import DropCopies, RestoreCells, course_of, notes
 from .results import Submission
 from .submitted import HandedIn, Unreadable, read_notebook
 from .timestamp import TIME, time_handed_in
 from .wall.box import Limits
-from .wall.fields import keep_known
+from .wall.fields import drop_leftovers, keep_known
 from .wall.sandbox import Setup
 
 __all__ = [
     "DropCopies",
+    "DropLeftovers",
     "KeepFields",
     "OnlyPages",
     "PublicCases",
@@ -100,12 +104,15 @@ class PublicCases(NbGraderPreprocessor):  # type: ignore[misc]
         course = course_of(self)
         slug, name = resources["nbgrader"]["assignment"], resources["nbgrader"]["notebook"]
         checks = checks_of(course, slug)
+        # nbgrader has copied them with the other files of the folder.
+        released = Path(course.format_path(course.release_directory, ".", slug))
+        for path in kept_back_of(course, slug):
+            (released / path).unlink(missing_ok=True)
+        require_python(slug, name, nb.metadata)
+        require_locked_tasks(slug, name, nb.cells)
         if checks is None:
             require_no_check(slug, nb.cells)
             return nb, resources
-        # nbgrader has copied them with the other files of the folder.
-        for path in checks.own:
-            Path(course.format_path(course.release_directory, ".", slug), path).unlink(missing_ok=True)
         # What stands in the other notebooks belongs to the same checks.
         source = Path(course.format_path(course.source_directory, ".", slug))
         notebooks = {path.stem: nbformat.read(path, as_version=4).cells for path in source.glob("*.ipynb")}
@@ -117,9 +124,8 @@ class PublicCases(NbGraderPreprocessor):  # type: ignore[misc]
 @functools.lru_cache(maxsize=1)
 def public_files(checks: Bundle, slug: str) -> dict[str, bytes]:
     """Return the files with the public cases: the same for all notebooks of an assignment."""
-    assignment = spec.load(checks)
-    exercises = cases.public(assignment)
-    require_steady(assignment, exercises)
+    exercises = cases.public_of(checks)
+    require_steady(spec.load(checks), exercises)
     return to_files(slug, exercises)
 
 
@@ -150,6 +156,16 @@ class KeepFields(NbGraderPreprocessor):  # type: ignore[misc]
         return nb, resources
 
 
+class DropLeftovers(NbGraderPreprocessor):  # type: ignore[misc]
+    """Remove from a released notebook what belonged to solutions: pictures, notes in the metadata, widgets' states."""
+
+    def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
+        nb.metadata.pop("widgets", None)
+        for cell in nb.cells:
+            drop_leftovers(cell)
+        return nb, resources
+
+
 class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
     """Run the notebook behind the wall, and grade its check cells there."""
 
@@ -165,6 +181,8 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         submission = self.submission(nb, resources)
         for line in overlooked(course.root, submission.assignment):
             self.log.warning("Look at this in the folder of submissions: %s", line)
+        if checks_of(course, submission.assignment) is None:
+            require_no_check(submission.assignment, nb.cells)
         self.remove_copies(submission)
         student, slug, name = submission.student, submission.assignment, submission.name
         try:
@@ -219,8 +237,7 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         """Return what the instructor put beside the source: it takes the place of what a student handed in."""
         course = course_of(self)
         own = files_in(Path(course.format_path(course.source_directory, ".", slug)), course.ignore)
-        checks = checks_of(course, slug)
-        left_out = {*self.exclude_overwriting().get(slug, []), *(checks.own if checks else ())}
+        left_out = {*self.exclude_overwriting().get(slug, []), *kept_back_of(course, slug)}
         return {name: content for name, content in own.items() if name not in left_out}
 
     def exclude_overwriting(self) -> dict[str, list[str]]:
@@ -235,12 +252,15 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
     def job(self, submission: Submission) -> tuple[Submission, Bundle | None, bytes, Limits, Setup]:
         """Return the arguments of :func:`autograder.grade.grade`."""
         course = course_of(self)
+        secret = cases.course_secret(Path(course.root) / STATE)
+        return submission, checks_of(course, submission.assignment), secret, *self.bounds()
+
+    def bounds(self) -> tuple[Limits, Setup]:
+        """Return what a submission may use, and how it is walled in."""
         limits = Limits(
             self.cell_seconds, self.call_seconds, self.notebook_seconds, self.memory, self.processes, LIMITS.disk
         )
-        setup = Setup(self.sandbox, hide=(Path(course.root),))
-        secret = cases.course_secret(Path(course.root) / STATE)
-        return submission, checks_of(course, submission.assignment), secret, limits, setup
+        return limits, Setup(self.sandbox, hide=(Path(course_of(self).root).resolve(),))
 
 
 class OnlyPages(NbGraderPreprocessor):  # type: ignore[misc]
@@ -318,6 +338,12 @@ def notice(course: Any, slug: str, name: str, reason: str) -> Any:
 def checks_of(course: Any, slug: str) -> Bundle | None:
     """Read the assignment's `checks.py` with what it imports; None if it has none."""
     return Bundle.read(Path(course.format_path(course.source_directory, ".", slug)))
+
+
+def kept_back_of(course: Any, slug: str) -> set[str]:
+    """Return the files beside the source that are neither handed out nor there while a notebook is graded."""
+    folder = Path(course.format_path(course.source_directory, ".", slug))
+    return {name for name, _ in kept_back(folder, checks_of(course, slug))}
 
 
 def plain_files(folder: str, exclude: list[str] | None = None) -> list[str]:

@@ -4,31 +4,62 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-from .course import Course, must_succeed
+from .converters import generate_assignment
+from .course import Course
+from .kept_back import kept_back
+from .trial import try_out
 
 
-def release(course: Course, slug: str) -> Path:
-    """Write the notebook without solutions, and the public cases, to `assignments/<slug>`; return that folder.
+@dataclass(frozen=True)
+class Release:
+    """What was released.
+
+    Attributes
+    ----------
+    folder : Path
+    files : list of str
+        What is in it: all of that students get.
+    kept_back : list of str
+        What lies beside the source and students do not get, each with the reason; but for the modules of `checks.py`.
+    untried : list of str
+        What could not be tried before.
+    """
+
+    folder: Path
+    files: list[str]
+    kept_back: list[str]
+    untried: list[str]
+
+
+def release(course: Course, slug: str, trial: bool = True) -> Release:
+    """Write the notebooks without solutions, and the public cases, to `assignments/<slug>`.
+
+    Without `trial`, it is not tried out first.
 
     Raises
     ------
     autograder.spec.Refused
-        If there is no such assignment, or its notebook and `checks.py` do not fit; what was
-        released before stays.
+        If there is no such assignment, or it could not be graded; what was released before stays.
     """
     course.require(slug)
+    untried = try_out(course, slug) if trial else []
     folder = course.folder("release", ".", slug)
     with tempfile.TemporaryDirectory(dir=course.root, prefix=".release-") as aside:
         before = Path(aside, slug)
         if folder.is_dir():
             shutil.copytree(folder, before)  # nbgrader removes it first
         try:
-            must_succeed(course.api().generate_assignment(slug, force=True), f"releasing {slug!r}")
+            generate_assignment(course, slug)
         except BaseException:
             if before.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
                 shutil.copytree(before, folder)
             raise
-    return folder
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    checks = course.checks(slug)
+    left = kept_back(course.folder("source", ".", slug), checks)
+    told = [f"{name}: {why}" for name, why in left if not (checks and name in checks.own)]
+    return Release(folder, files, told, untried)

@@ -147,6 +147,10 @@ class Box:
         """End the process and everything that it started."""
         self.opened.close()
 
+    def begin_check(self) -> None:
+        """Let as much come out as one exercise may return."""
+        self.answers = guard.Answers()
+
     # -- what it can be asked to do -------------------------------------------------------
 
     def run_cell(self, number: int, code: str, on_check: OnCheck | None = None, is_test: bool = False) -> list[Output]:
@@ -157,7 +161,7 @@ class Box:
         and the number of functions; it may use :meth:`run_case`, and returns the score.
         """
         self.outputs.begin_cell()
-        self.answers = guard.Answers()
+        self.begin_check()
         if len(code) > MAX_TEXT:
             why = f"this cell has {len(code)} characters, and {MAX_TEXT} is the most that is run: read data from a file"
             self.outputs.keep({"output_type": "error", "ename": "TooLong", "evalue": why, "traceback": [why]})

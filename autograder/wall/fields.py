@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 NOTEBOOK = ("kernelspec",)  # of its metadata
 CELL = ("nbgrader",)  # of a cell's
+# What a released cell may say beside that: how it is shown and edited.
+OF_EDITORS = (*CELL, "tags", "editable", "deletable", "collapsed", "scrolled", "jupyter", "slideshow", "hide_input")
 OF_CELL = ("id", "cell_type", "source", "outputs", "execution_count")
 KINDS = ("code", "markdown", "raw")
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml")
@@ -21,6 +24,22 @@ def keep_known(nb: Any) -> None:
     """Remove from a notebook, as nbformat reads it, every field but the known ones."""
     nb["metadata"] = type(nb)({name: nb.metadata[name] for name in NOTEBOOK if name in nb.metadata})
     nb["cells"] = [_known(cell) for cell in nb.cells if cell.cell_type in KINDS]
+
+
+def drop_leftovers(cell: Any) -> None:
+    """Remove from a cell that is released what its text does not show any more, and what nobody has to know."""
+    shown = {name: forms for name, forms in cell.get("attachments", {}).items() if _refers_to(cell.source, name)}
+    cell.pop("attachments", None)
+    if shown:
+        cell["attachments"] = type(cell)(shown)
+    for name in set(cell.metadata) - set(OF_EDITORS):
+        del cell.metadata[name]
+
+
+def _refers_to(source: str, attachment: str) -> bool:
+    """Return whether a Markdown cell shows an attachment, whose name may be written with escapes."""
+    ends = r"(?=[\s)\"'>]|$)"
+    return any(re.search(f"attachment:{re.escape(name)}{ends}", source) for name in {attachment, quote(attachment)})
 
 
 def _known(cell: Any) -> Any:

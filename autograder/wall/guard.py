@@ -29,7 +29,8 @@ from coursekit.checks.shipped import ShippedCode
 from .messages import ProtocolError
 
 MAX_ANSWERS = 64 * 2**20  # bytes of memory, about, that may come out while one exercise is checked
-MAX_TEXT = 200  # characters of a text among results: it is shown, and never right
+MAX_TEXT = 10_000  # characters of a text among results
+MAX_NAME = 200  # characters of the name of a type, and of an object that is no data
 MAX_ARGUMENT = 2**20  # entries of one argument of a probe
 MAX_CALLS = 20_000  # of a probe in one step
 MAX_SEARCHED = 2**30  # characters of a notebook, each time that a word is looked for in it
@@ -56,7 +57,7 @@ class Answers:
         if isinstance(value, str):
             value = value[:MAX_TEXT]
         elif isinstance(value, Opaque):
-            value = Opaque(value.kind[:MAX_TEXT], value.text[:MAX_TEXT])
+            value = Opaque(value.kind[:MAX_NAME], value.text[:MAX_NAME])
         size = _size(value)
         if size > self.left:
             return Opaque(f"{type(value).__name__} that is too large to be looked at")
@@ -65,6 +66,8 @@ class Answers:
             return [self.plain(item) for item in value]
         if isinstance(value, tuple):
             return tuple(self.plain(item) for item in value)
+        if isinstance(value, set | frozenset):
+            return frozenset(self.plain(item) for item in value)
         if isinstance(value, dict):
             return {self.plain(key): self.plain(item) for key, item in value.items()}
         if isinstance(value, int) and value.bit_length() >= 1024:
@@ -83,7 +86,7 @@ def _size(value: Any) -> int:
             return 4 * len(value)
         case Opaque():
             return 4 * (len(value.kind) + len(value.text))
-        case list() | tuple() | dict():
+        case list() | tuple() | dict() | set() | frozenset():
             return OBJECT * (1 + len(value) * (2 if isinstance(value, dict) else 1))
     return 0
 
@@ -153,7 +156,7 @@ def _texts(value: Any) -> Iterator[str]:
             yield value
         case dict():
             yield from _texts([*value, *value.values()])
-        case list() | tuple():
+        case list() | tuple() | set() | frozenset():
             for item in value:
                 yield from _texts(item)
         case Case():
@@ -175,7 +178,7 @@ def without_text(outcome: StepOutcome, words: Container[str]) -> StepOutcome:
     def bare(value: Any) -> Any:
         if isinstance(value, Opaque) or (isinstance(value, str) and value not in words):
             return Opaque("object")
-        if isinstance(value, list | tuple):
+        if isinstance(value, list | tuple | set | frozenset):
             return type(value)(bare(item) for item in value)
         if isinstance(value, dict):
             return {key: bare(item) for key, item in value.items() if not isinstance(key, str) or key in words}

@@ -240,7 +240,7 @@ def difference(got: Any, want: Any, tolerance: Tolerance = TOLERANCE) -> str:
         return "" if agrees(got, want, tolerance) else "is not right"
     if got is None and want is not None:
         return f"is None; expected {_sort_of(want)}. Is a `return` missing?"
-    if isinstance(got, np.ndarray) and isinstance(want, list | tuple):
+    if isinstance(got, np.ndarray) and isinstance(want, list | tuple) and len(np.atleast_1d(got)) == len(want):
         got = got.tolist()
     if _sort_of(got) != _sort_of(want):
         return f"is {_sort_of(got)}; expected {_sort_of(want)}"

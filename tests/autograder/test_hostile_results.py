@@ -73,7 +73,7 @@ def test_a_container_pays_for_all_that_it_holds_before_that_is_looked_at(monkeyp
         assert held(Answers().plain(value)) < 5
     assert Answers().plain([0] * 500) == [0] * 500
     assert isinstance(Answers().plain(["é" * guard.MAX_TEXT] * 300)[-1], Opaque)
-    assert isinstance(Answers().plain([Opaque("k" * guard.MAX_TEXT, "t")] * 300)[-1], Opaque)
+    assert isinstance(Answers().plain([Opaque("k" * guard.MAX_NAME, "t")] * 300)[-1], Opaque)
 
 
 def held(value: object) -> int:

@@ -76,7 +76,7 @@ def test_messages_follow_each_other(pair):
 
 def test_what_has_no_written_form_crosses_as_its_name(pair):
     ours, theirs = pair
-    Channel(theirs).send("result", returned=[object(), np.array(["text"]), (x for x in ())])
+    Channel(theirs).send("result", returned=[object(), np.array([object()]), (x for x in ())])
     returned = ours.receive(soon())[1]["returned"]
     assert [type(value) for value in returned] == [Opaque] * 3
     assert [value.kind for value in returned] == ["object", "ndarray", "generator"]

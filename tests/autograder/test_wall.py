@@ -749,7 +749,7 @@ def test_results_that_are_no_data_are_bounded(forger):
         ("result", {"returned": returned, "notes": notes, "failure": failure, "arrays": changed, "seconds": "x"}),
     )
     assert len(outcome.returned[0]) == guard.MAX_TEXT
-    assert len(outcome.returned[1].kind) == guard.MAX_TEXT
+    assert len(outcome.returned[1].kind) == guard.MAX_NAME
     assert [len(note) for note in outcome.notes] == [300, 2]
     assert (len(outcome.failure.kind), len(outcome.failure.message)) == (100, 1000)
     assert [len(line) for line in outcome.failure.where] == [300] * 6

@@ -189,7 +189,7 @@ def prepared(
     (source / "checks.py").write_text(checks.replace("CANARY-solution-SECRET", words["solution"]), encoding="utf-8")
     nbformat.write(source_notebook(), source / f"{SLUG}.ipynb")
     course = Course.at(root)
-    release(course, SLUG)
+    release(course, SLUG, trial=False)
     ground = Arena(course, outside, {"COURSE": str(root), "OUTSIDE": str(outside), **known}, words, reached)
 
     def released() -> nbformat.NotebookNode:

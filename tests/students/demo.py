@@ -100,7 +100,7 @@ def make_course(folder: Path, slugs: Iterable[str], repository: Path = REPOSITOR
     for slug in slugs:
         source = repository / "solutions" / slug
         shutil.copytree(source, folder / "solutions" / slug, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-        release(course, slug)
+        release(course, slug, trial=False)
     return course
 
 
