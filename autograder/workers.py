@@ -75,7 +75,7 @@ class _Processes:
     def __init__(self, count: int) -> None:
         self.count = count or os.cpu_count() or 1
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["autograder.grade"])
+        self.context.set_forkserver_preload(["autograder.preloaded"])
 
     def __enter__(self) -> _Processes:
         self._begin()

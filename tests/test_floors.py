@@ -52,7 +52,7 @@ AUTOGRADER = {
     "what was handed in": ("repair", "finding", "timestamp", "submitted"),
     "one submission": ("notebook", "testcells", "handout", "fit", "grade"),
     "nbgrader": ("restore", "nbgrader_plugin", "released", "gradebook", "trial", "release"),
-    "what is to be done": ("plan", "workers", "dispatch"),
+    "what is to be done": ("plan", "preloaded", "workers", "dispatch"),
     "a class": ("recording", "run", "replay"),
     "what is shown": ("summary", "table"),
     "commands": ("cli",),

@@ -180,7 +180,7 @@ def _wall(setup: Setup, python: Installed) -> list[str]:
             words += _emptied(seen)
     for place, seen in _masked(setup.forbidden, python):
         words += _emptied(seen) if place.is_dir() else ["--ro-bind", "/dev/null", str(seen)]
-    cache = _font_cache()
+    cache = font_cache()
     if cache is not None:
         words += ["--ro-bind", str(cache), f"{HOME}/.matplotlib/{cache.name}"]
     variables = environment(HOME, str(python.program.parent.parent))
@@ -239,7 +239,7 @@ def _modules(folder: Path, name: str) -> Iterator[Path]:
 
 
 @functools.cache
-def _font_cache() -> Path | None:
+def font_cache() -> Path | None:
     """matplotlib's list of fonts, which takes a second to make: made once out here and shown inside."""
     if importlib.util.find_spec("matplotlib") is None:
         return None

@@ -19,12 +19,15 @@ from autograder.wall.pages import NAME
 pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.slow]
 
 BY_NAME = {attack.student: attack for attack in ATTACKS}
-PAGES = [attack for attack in ATTACKS if attack.group == "pages"]
+LOOKED_FOR = ("terminal_escapes", "formulas_for_spreadsheets")
+TRIED = some(ATTACKS, 80)
+TRIED += [attack for attack in ATTACKS if attack.student.endswith(LOOKED_FOR) and attack not in TRIED]
+PAGES = [attack for attack in TRIED if attack.group == "pages"]
 
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    with arena(tmp_path_factory.mktemp("hostile")) as ground:
+    with arena(tmp_path_factory.mktemp("hostile"), TRIED) as ground:
         yield ground
 
 
@@ -37,12 +40,12 @@ def test_there_are_many_attacks_and_each_says_what_it_tries() -> None:
         assert set(attack.earns) <= {"test_triple"}, attack.name  # never of what `check` grades
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.student)
+@pytest.mark.parametrize("attack", TRIED, ids=lambda attack: attack.student)
 def test_an_attack_wins_nothing_and_costs_nobody_anything(ground: Arena, attack: Attack) -> None:
     assert ground.harm(attack) == []
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.student)
+@pytest.mark.parametrize("attack", TRIED, ids=lambda attack: attack.student)
 def test_an_attack_is_marked_for_what_it_tried_and_for_nothing_else(ground: Arena, attack: Attack) -> None:
     marks = ground.records[attack.student]["marks"]
     kinds = {mark["kind"] for mark in marks}
@@ -61,9 +64,9 @@ def test_every_kind_of_mark_is_had_by_some_attack() -> None:
 
 
 def test_every_submission_is_graded_and_every_honest_one_has_full_marks(ground: Arena) -> None:
-    assert set(BY_NAME) < set(ground.records) == set(ground.scores)
+    assert {attack.student for attack in TRIED} < set(ground.records) == set(ground.scores)
     honest = [name for name in ground.scores if name == "neighbour" or name.endswith(SIBLING)]
-    assert len(honest) > len(ATTACKS) / 7
+    assert len(honest) > len(TRIED) / 7
     assert {name: ground.scores[name] for name in honest} == dict.fromkeys(honest, FULL)
 
 
@@ -80,12 +83,12 @@ def test_nobody_has_been_reached_over_the_network(ground: Arena) -> None:
 
 
 def test_the_table_obeys_no_student(ground: Arena) -> None:
-    assert "terminal_escapes" in ground.printed
+    assert LOOKED_FOR[0] in ground.printed
     assert ESCAPE.findall(ground.printed) == []
 
 
 def test_the_exported_grades_hold_nothing_that_students_wrote(ground: Arena) -> None:
-    assert "formulas_for_spreadsheets" in ground.exported
+    assert LOOKED_FOR[1] in ground.exported
     for field in ground.exported.replace("\n", ",").split(","):
         assert re.fullmatch(r"([\w .:][\w .:-]*)?", field), field
 
