@@ -67,8 +67,7 @@ def test_nbgrader_autograde_gives_the_same_scores(graded, tmp_path: Path) -> Non
     settings = [f"--WallExecute.{name}={value}" for name, value in LIMITS.items()]
     assert nbgrader(other, "generate_assignment", SLUG, "--force").returncode == 0
     done = nbgrader(other, "autograde", SLUG, *settings)
-    # nbgrader ends with an error for the one whose notebook has another name, after grading all the others.
-    assert "for student 'ivo'" in done.stderr
+    assert done.returncode == 0
     assert done.stderr.count("'..a' begins with a dot") == 1
     assert "Traceback" not in done.stdout
     assert scores(other) == {key: score for key, score in scores(course).items() if key[0] in BOTH_WAYS}
@@ -92,7 +91,7 @@ def test_feedback_says_what_was_found(graded) -> None:
     assert sorted(pages) == sorted(student.name for student in CLASS)
     assert "The sum over the examples is not divided by their number N." in pages["cleo"]
     assert "Is there an endless loop?" in pages["gus"]
-    assert "rename the notebook" in pages["ivo"]
+    assert "linear_classifiers_final_v2.ipynb" in pages["ivo"], "a student hears which file was taken"
     assert "is not written yet" in pages["ben"] or "not written yet" in pages["ben"]
     assert "SyntaxError" in pages["kai"]
     assert 'alt="' in pages["ada"], "the pictures of a graded notebook have text alternatives"
