@@ -143,6 +143,7 @@ def grade_class(arguments: argparse.Namespace) -> None:
     from .course import Course
     from .records import read_all
     from .run import ClassRun
+    from .scores import of_class
     from .summary import class_summary
     from .table import changed_scores, console, progress_bar, show_class
     from .wall.groups import who_counts
@@ -162,7 +163,7 @@ def grade_class(arguments: argparse.Namespace) -> None:
         records = run.run(arguments.jobs or 0, progress)
     if arguments.report is not None:
         write_report(arguments.report, read_all(course, slug, {record["student"] for record in records}))
-    show_class(slug, records)
+    show_class(slug, records, of_class(course, slug), run.late)
     console.print("", class_summary(read_all(course, slug)), sep="\n")
     if run.unchanged:
         everybody = len({record["student"] for record in records})

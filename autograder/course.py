@@ -6,6 +6,7 @@ nbgrader takes a second to import, so it is imported only where it is needed.
 from __future__ import annotations
 
 import contextlib
+import copy
 import fnmatch
 import glob
 import itertools
@@ -86,6 +87,9 @@ class Course:
         programs = str(Path(sys.executable).parent)
         if programs not in os.environ["PATH"].split(os.pathsep):
             os.environ["PATH"] = programs + os.pathsep + os.environ["PATH"]
+        # As nbgrader does: a course's own plugins and preprocessors lie beside its configuration.
+        if str(root) not in sys.path:
+            sys.path.append(str(root))
         return cls(root, config, files)
 
     @property
@@ -134,9 +138,9 @@ class Course:
     def students(self, slug: str) -> list[str]:
         """Return the students who have handed in the assignment `slug`, but for those whom the course excludes."""
         found = sorted({student for student, _, _ in self.folders("submitted", slug=slug)})
-        return [name for name in found if _why_not(name) is None and self._is_chosen(name)]
+        return [name for name in found if _why_not(name) is None and self.is_chosen(name)]
 
-    def _is_chosen(self, student: str) -> bool:
+    def is_chosen(self, student: str) -> bool:
         """Return whether the configuration lets `student` be graded."""
         excluded = str(self._setting("student_id_exclude", "")).split(",")
         return student not in excluded and fnmatch.fnmatchcase(student, str(self._setting("student_id", "*")))
@@ -160,7 +164,7 @@ class Course:
             if name not in graded and (not inner or inner[0] in inside):
                 if why := _why_not(name):
                     found.append(f"{name!r} {why}")
-                elif self._is_chosen(name):
+                elif self.is_chosen(name):
                     found.append(f"{name!r} has a file in place of the folder {'/'.join(inner)}")
             found += [
                 f"{name!r} has {other!r} in no folder of an assignment: it belongs into {everybody.name}/{name}/{slug}/"
@@ -208,7 +212,7 @@ class Course:
         quick_nbgrader()
         from nbgrader.apps import NbGraderAPI
 
-        config = Config(self.config)
+        config = copy.deepcopy(self.config)
         for name, traits in settings.items():
             config[name].update(traits)
         logging.getLogger("traitlets").setLevel(logging.CRITICAL)  # what matters is in the result

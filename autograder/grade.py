@@ -26,7 +26,7 @@ from .answers import with_read_mistakes
 from .bundle import Bundle
 from .marks import LIMIT, PROTOCOL, REFUSED, Marks
 from .notebook import MAX_REASON, Cell, Notebook
-from .results import ExerciseResult, Graded, Kept, Record, Submission
+from .results import ExerciseResult, Graded, Record, Submission
 from .wall import server
 from .wall.box import Box, BoxDied, Limits, OnCheck
 from .wall.guard import Words, without_text
@@ -60,7 +60,6 @@ def grade(
     secret: bytes,
     limits: Limits | None = None,
     setup: Setup | None = None,
-    kept: Kept | None = None,
     further: Mapping[str, Sequence[Exercise]] | None = None,
 ) -> Graded:
     """Run and grade a submission.
@@ -74,8 +73,6 @@ def grade(
         The course secret, from which the student's cases are drawn.
     limits, setup
         What the submission may use, and how it is walled in.
-    kept : Kept, optional
-        Exercises that are not checked again.
     further : dict, optional
         By exercise: more sets of cases, of which it has to pass each one too.
 
@@ -92,7 +89,7 @@ def grade(
     assignment = _assignment(checks, submission.assignment)
     exercises = _exercises(submission, assignment, secret, nb)
     for attempt in range(1, 1 + MAX_ATTEMPTS):
-        run = _Run(nb["cells"], assignment, exercises, limits, setup, submission.files, kept)
+        run = _Run(nb["cells"], assignment, exercises, limits, setup, submission.files)
         run.marks = Marks(submission.marks)
         run.further = further or {}
         try:
@@ -102,7 +99,7 @@ def grade(
         except ServerDied:  # somebody killed it, or memory ran out; the submission is run again from its first cell
             if attempt == MAX_ATTEMPTS:
                 raise
-    results = {**{name: _result(report) for name, report in run.reports.items()}, **run.kept.results}
+    results = {name: _result(report) for name, report in run.reports.items()}
     lost = {run.place(i): why for i, why in run.lost.items()}
     seconds = round(time.monotonic() - run.started, 3)
     return _graded(submission, nb, exercises, results, "graded", lost, seconds, run.marks)
@@ -123,7 +120,7 @@ def recheck(
     exercises = {exercise.name: exercise}
     cells: list[Cell] = json.loads(submission.content)["cells"]
     last = next(i for i, cell in enumerate(cells) if notebook.checked(cell, exercises))
-    others = Kept({name: result for name, result in results.items() if name != exercise.name})
+    others = {name: result for name, result in results.items() if name != exercise.name}
     assignment = _assignment(checks, submission.assignment)
     run = _Run(cells[: last + 1], assignment, exercises, limits, setup, submission.files, others)
     run.all_cells()
@@ -195,7 +192,7 @@ class _Run:
         limits: Limits | None,
         setup: Setup | None,
         files: Mapping[str, bytes],
-        kept: Kept | None,
+        known: Mapping[str, ExerciseResult] | None = None,
     ) -> None:
         self.cells = cells
         self.exercises = exercises
@@ -203,7 +200,7 @@ class _Run:
         self.limits = limits or Limits()
         self.setup = _setup(assignment, setup or Setup())
         self.files = files
-        self.kept = kept or Kept()
+        self.known = known or {}  # results of exercises that are not checked in this run
         self.reports: dict[str, Report] = {}
         self.printed: dict[int, list[Output]] = {}
         self.lost: dict[int, str] = {}
@@ -269,8 +266,6 @@ class _Run:
     def _check(self, box: Box, index: int, name: str) -> list[Output]:
         """Run the check cell of the exercise `name`, and compose its outputs."""
         cell = self.cells[index]
-        if name in self.kept.outputs:
-            return self.kept.outputs[name]
         printed: list[Output] = []
         if name not in self.reports:
             printed = box.run_cell(index, notebook.source(cell), self._examiner(box, name))
@@ -395,12 +390,12 @@ class _Run:
     def _wrong(self, name: str) -> list[str]:
         """Return the exercises that `name` uses and that are not right."""
         uses = self.exercises[name].uses
-        here = {*self.exercises, *self.kept.results}  # the others are in another notebook
+        here = {*self.exercises, *self.known}  # the others are in another notebook
         return [one for one in uses if one in here and not self._is_right(one)]
 
     def _is_right(self, name: str) -> bool:
-        kept = self.kept.results.get(name)
-        return kept["status"] == "passed" if kept else name in self.reports and self.reports[name].passed
+        known = self.known.get(name)
+        return known["status"] == "passed" if known else name in self.reports and self.reports[name].passed
 
     def _unreached(self, name: str, printed: list[Output]) -> Report:
         """Report on a check cell that never asked for its check: most often because a cell above failed."""
@@ -429,8 +424,6 @@ class _Run:
             for output in printed:
                 if output["output_type"] == "execute_result":
                     output["execution_count"] = index + 1
-        elif name in self.kept.outputs:
-            cell["outputs"] = self.kept.outputs[name]
         else:
             if name not in self.reports:
                 message = f"While this was checked, the notebook's process {death.reason}."
@@ -475,7 +468,7 @@ def _graded(
         elif notebook.is_test(cell):
             score = testcells.settle(cell, worth)
             results[notebook.grade_id(cell)] = {"status": "graded by its test", "score": score, "max": worth}
-        elif notebook.metadata(cell).get("grade"):
+        elif notebook.metadata(cell).get("grade") or notebook.metadata(cell).get("task"):
             results[notebook.grade_id(cell)] = {"status": "graded by hand", "score": None, "max": worth}
     scored = [(result["score"], result["max"]) for result in results.values() if result["score"] is not None]
     record: Record = {

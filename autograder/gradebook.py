@@ -19,14 +19,16 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from . import notebook as cells
 from .course import Course, quick_nbgrader
 from .errors import NotConverted, Refused
 from .fit import require_fit, require_no_check
-from .results import Graded, Mark, Submission
+from .plan import Planned
+from .results import Graded, Mark, Record, Submission
 
 quick_nbgrader()
 
@@ -39,7 +41,6 @@ from nbgrader.api import (  # noqa: E402
     Comment,
     Grade,
     Gradebook,
-    SubmittedAssignment,
     SubmittedNotebook,
 )
 from nbgrader.converters import Autograde  # noqa: E402
@@ -95,13 +96,15 @@ class Recorder:
             self.gradebook = Gradebook(url, coursedir.course_id)
             self.released = Released.read(self.gradebook, self.slug)
         self.handouts = handouts_of(coursedir, self.slug)
-        before = [import_item(step) for step in self.autograde.sanitize_preprocessors]
-        after = [import_item(step) for step in self.autograde.autograde_preprocessors]
+        with self.course.well_configured():
+            before = [import_item(step) for step in self.autograde.sanitize_preprocessors]
+            after = [import_item(step) for step in self.autograde.autograde_preprocessors]
+            late = [step(parent=self.autograde) for step in after if issubclass(step, AssignLatePenalties)]
+            self.penalties = [step for step in late if step.plugin_class]  # it is imported here
         after = after[after.index(WallExecute) + 1 :]  # the notebook comes from there
         self.sanitiser = self._exporter(before)
         self.finisher = self._exporter(after)
         self.autograde.exporter = self.finisher
-        self.penalties = [step(parent=self.autograde) for step in after if issubclass(step, AssignLatePenalties)]
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -175,14 +178,21 @@ class Recorder:
         with self._converting():
             return self._through(self.finisher, student, name, nbformat.from_dict(json.loads(graded.content)))[0]
 
-    def record(self, student: str, graded: Mapping[str, Graded]) -> None:
+    def record(self, planned: Planned, graded: Mapping[str, Graded], before: Mapping[str, Record]) -> dict[str, Record]:
         """Put graded notebooks through the rest of nbgrader's steps, into `autograded/` and the gradebook.
 
         Parameters
         ----------
-        student : str
+        planned : Planned
         graded : dict
             By the notebook's name.
+        before : dict
+            The records of the last grading, by the notebook's name.
+
+        Returns
+        -------
+        dict
+            The records as they have to be kept: with the hash of what they depend on, and with what was written.
 
         Raises
         ------
@@ -191,17 +201,20 @@ class Recorder:
         """
         try:
             with self._converting():
-                self._record(student, graded)
+                notebooks = self._write_files(planned.student, graded)
+                kept = self._save_grades(planned, notebooks, graded, before)
+                self.autograde.run_post_convert_hook()
+                return kept
         except BaseException:
             # As nbgrader does: what is not in the gradebook is not in the folder either.
-            shutil.rmtree(self.course.folder("autograded", student, self.slug), ignore_errors=True)
+            shutil.rmtree(self.course.folder("autograded", planned.student, self.slug), ignore_errors=True)
             raise
 
-    def _record(self, student: str, graded: Mapping[str, Graded]) -> None:
+    def _write_files(self, student: str, graded: Mapping[str, Graded]) -> dict[str, Any]:
+        """Write what belongs into `autograded/`; return the notebooks."""
         handed_in = self.course.folder("submitted", student, self.slug)
         self.autograde.notebooks = [str(handed_in / f"{name}.ipynb") for name in sorted(graded)]
-        if not self.autograde.init_destination(self.slug, student):
-            return
+        self.autograde.init_destination(self.slug, student)
         self.autograde.run_pre_convert_hook()
         folder = self.course.folder("autograded", student, self.slug)
         folder.mkdir(parents=True, exist_ok=True)
@@ -215,8 +228,7 @@ class Recorder:
             notebooks[name], resources = self._through(self.finisher, student, name, nb)
             self._write(folder, name, notebooks[name], resources)
         self.autograde.set_permissions(self.slug, student)
-        self._save_grades(student, notebooks, handed_in)
-        self.autograde.run_post_convert_hook()
+        return notebooks
 
     def _copy_files(
         self, find: Callable[[str, list[str]], list[str]], source: Path, target: Path, but: Iterable[str] = ()
@@ -238,8 +250,16 @@ class Recorder:
 
     # -- the gradebook ----------------------------------------------------------------------
 
-    def _save_grades(self, student: str, notebooks: Mapping[str, Any], handed_in: Path) -> None:
-        """Write all that the gradebook learns about a submission, or nothing."""
+    def _save_grades(
+        self,
+        planned: Planned,
+        notebooks: Mapping[str, Any],
+        graded: Mapping[str, Graded],
+        before: Mapping[str, Record],
+    ) -> dict[str, Record]:
+        """Write all that the gradebook learns about a submission, or nothing; return the records to keep."""
+        student, kept = planned.student, {}
+        handed_in = self.course.folder("submitted", student, self.slug)
         timestamp = self.api.coursedir.get_existing_timestamp(str(handed_in))
         with self._transaction():
             self.gradebook.update_or_create_student(student)
@@ -247,12 +267,17 @@ class Recorder:
                 self.slug, student, **({"timestamp": timestamp} if timestamp else {})
             )
             for notebook in submission.notebooks:
-                if notebook.name in notebooks:
-                    self._save_scores(notebook, notebooks[notebook.name])
-                    self._save_late_penalty(submission, notebook)
+                if one := graded.get(notebook.name):
+                    nb = notebooks[notebook.name]
+                    seen = cells.seen(nb.cells, one.record, planned.handed_in)
+                    then = before[notebook.name].get("seen", {}) if notebook.name in before else {}
+                    changed = {name for name in seen if seen[name] != then.get(name)}
+                    written = self._save_scores(notebook, nb, changed)
+                    kept[notebook.name] = one.record | {"key": planned.key, "written": written, "seen": seen}
                 else:  # it was not handed in
                     for grade in notebook.grades:
                         grade.auto_score, grade.needs_manual_grade = 0, False
+        return kept
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -270,37 +295,72 @@ class Recorder:
                 session.remove()
                 session.configure(bind=self.gradebook.engine)
 
-    def _save_scores(self, notebook: SubmittedNotebook, nb: Any) -> None:
-        """Save scores and comments, as `SaveAutoGrades` does: what a person has given stays."""
+    def _save_scores(self, notebook: SubmittedNotebook, nb: Any, changed: Container[str]) -> dict[str, float | None]:
+        """Save scores and comments, as `SaveAutoGrades` does; return the scores.
+
+        What a person has given stays, and waits to be looked at again only where something has `changed`.
+        """
         grades, comments = self._by_cell(Grade, notebook), self._by_cell(Comment, notebook)
+        for name in grades.keys() - {cell.metadata.get("nbgrader", {}).get("grade_id") for cell in nb.cells}:
+            grades[name].auto_score = 0.0  # the course's configuration does not put back what was removed
         for cell in nb.cells:
             name = cell.metadata.get("nbgrader", {}).get("grade_id")
             if utils.is_grade(cell):
-                grade = entry(grades, name)
-                grade.auto_score, _ = utils.determine_grade(cell, self.autograde.log)
-                grade.needs_manual_grade = grade.manual_score is not None or grade.auto_score is None
+                entry(grades, name).auto_score, _ = utils.determine_grade(cell, self.autograde.log)
             if utils.is_solution(cell) or utils.is_task(cell):
                 unchanged = cell.metadata.nbgrader.get("checksum") == utils.compute_checksum(cell)
                 answered = utils.is_task(cell) or not unchanged
                 entry(comments, name).auto_comment = None if answered else "No response."
+        for name, grade in grades.items():
+            if grade.manual_score is None:
+                grade.needs_manual_grade = grade.auto_score is None
+            elif name in changed:
+                grade.needs_manual_grade = True
+        return {name: grade.auto_score for name, grade in grades.items()}
 
     def _by_cell(self, kind: type[Any], notebook: SubmittedNotebook) -> dict[str, Any]:
         """Return the grades or the comments of a notebook, by the names of their cells."""
         rows = self.gradebook.db.query(BaseCell.name, kind).join(kind.cell).filter(kind.notebook == notebook)
         return dict(rows.all())
 
-    def _save_late_penalty(self, submission: SubmittedAssignment, notebook: SubmittedNotebook) -> None:
-        """Save the penalty of a late submission, as `AssignLatePenalties` does: from zero to the score."""
+    def settle_lateness(self, students: Container[str]) -> dict[str, float]:
+        """Save the penalties of late submissions, as `AssignLatePenalties` does; return how late they are, in seconds.
+
+        A penalty depends on what changes without any grading: due date, extensions, points given by hand, the plugin.
+        So it is made anew in each run.
+
+        Raises
+        ------
+        Refused
+            If the course's plugin fails.
+        """
+        late: dict[str, float] = {}
+        with self._converting(), self._transaction():
+            for submission in self.gradebook.assignment_submissions(self.slug):
+                student = submission.student.id
+                if student in students:
+                    seconds = submission.total_seconds_late if submission.assignment.duedate else 0
+                    if seconds > 0:
+                        late[student] = seconds
+                    for notebook in submission.notebooks if self.penalties else ():
+                        notebook.late_submission_penalty = self._penalty(student, notebook.score, seconds)
+        return late
+
+    def _penalty(self, student: str, score: float, seconds: float) -> float | None:
+        """Return the penalty for a notebook, from zero to its score; None if there is none."""
         for step in self.penalties:
-            notebook.late_submission_penalty = None
-            late = submission.total_seconds_late
-            if late > 0:
-                self.gradebook.db.flush()
-                self.gradebook.db.refresh(notebook)  # the database adds up the score
-                step.init_plugin()
-                penalty = step.plugin_inst.late_submission_penalty(submission.student.id, notebook.score, late)
-                if penalty is not None:
-                    notebook.late_submission_penalty = min(max(penalty, 0), notebook.score)
+            if seconds > 0:
+                try:
+                    step.init_plugin()
+                    penalty = step.plugin_inst.late_submission_penalty(student, score, seconds)
+                    return None if penalty is None else min(max(float(penalty), 0.0), score)
+                except Exception as error:
+                    name = f"{type(step.plugin_inst).__module__}.{type(step.plugin_inst).__qualname__}"
+                    raise Refused(
+                        f"the penalty for handing in late cannot be made: {name} fails for {student!r} with a score of "
+                        f"{score:g} and {seconds:g} s ({type(error).__name__}: {error}). All else was recorded"
+                    ) from error
+        return None
 
     # -- nbgrader's steps -------------------------------------------------------------------
 

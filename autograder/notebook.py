@@ -10,7 +10,8 @@ from typing import Any, TypedDict
 from coursekit.checks.report import Report
 from coursekit.reporting import printable
 
-from .results import Kept, Record
+from .hashing import digest
+from .results import ExerciseResult, Record
 from .wall.outputs import Output
 
 CHECK = "check_"  # how the grade id of a check cell begins; the exercise's name follows
@@ -84,14 +85,27 @@ def checked(cell: Cell, exercises: Collection[str]) -> str | None:
     return name if name in exercises else None
 
 
-def kept(content: str, record: Record, names: Iterable[str]) -> Kept:
-    """Return the results and outputs of the exercises `names` in a graded notebook (as JSON) and its record."""
-    cells: dict[str, Cell] = {grade_id(cell): cell for cell in json.loads(content)["cells"]}
-    there = [name for name in names if CHECK + name in cells and name in record["exercises"]]
-    return Kept(
-        {name: record["exercises"][name] for name in there},
-        {name: cells[CHECK + name].get("outputs", []) for name in there},
-    )
+def seen(cells: Iterable[Cell], record: Record, handed_in: str) -> dict[str, str]:
+    """Hash, for each graded cell, what a person who grades it has before them.
+
+    Of an answer in words that is its text.  Of all else it is what came of it, and everything that was handed in, as
+    the outputs of any code may depend on that.
+    """
+    found = {}
+    results = {graded_cell(name, result): result for name, result in record["exercises"].items()}
+    for cell in cells:
+        if metadata(cell).get("grade") or metadata(cell).get("task"):
+            result = dict(results.get(grade_id(cell), {}))
+            came = [result.get(what) for what in ("status", "score", "max", "parts")]
+            in_words = not is_code(cell) and metadata(cell).get("solution")
+            answer = [source(cell), cell.get("attachments")] if in_words else handed_in
+            found[grade_id(cell)] = digest([json.dumps([points(cell), came, answer], sort_keys=True).encode()])
+    return found
+
+
+def graded_cell(name: str, result: ExerciseResult) -> str:
+    """Return nbgrader's name of the cell that a record's result `name` is of."""
+    return CHECK + name if "exercise" in result else name
 
 
 # -- writing outputs ------------------------------------------------------------------------

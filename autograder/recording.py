@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import fingerprint, records
+from . import records
 from .bundle import Bundle
 from .cases import course_secret
 from .dispatch import GivenUp
@@ -86,7 +86,7 @@ class Recording:
                 prepared.refused[name] = f"nbgrader cannot read the notebook ({error})"
             else:
                 marked = replace(self.recorder.execute.completed(submission, found), marks=prepared.marks[name])
-                prepared.jobs.append((*self.recorder.execute.job(marked), planned.kept.get(name)))
+                prepared.jobs.append(self.recorder.execute.job(marked))
         return prepared
 
     def finish(self, prepared: Prepared, future: Future[list[Graded]]) -> None:
@@ -109,11 +109,9 @@ class Recording:
             self._refuse(prepared, prepared.refused, graded)
             return
         try:
-            self.recorder.record(prepared.planned.student, graded)
+            self._record(prepared.planned, graded)
         except NotConverted as error:
             self._refuse(prepared, dict.fromkeys(self.names, f"nbgrader could not convert it: {error}"), {})
-        else:
-            self._keep(prepared.planned, graded)
 
     def _refuse(self, prepared: Prepared, reasons: Mapping[str, str], graded: Mapping[str, Graded]) -> None:
         """Record zero for the notebooks in `reasons`, and what was `graded` for the others."""
@@ -121,30 +119,35 @@ class Recording:
         try:
             notices = {name: self.recorder.notice(student, name, reason) for name, reason in reasons.items()}
             refused = {name: self._refused(prepared, notice, reasons[name]) for name, notice in notices.items()}
-            both = {**graded, **refused}
-            self.recorder.record(student, both)
+            self._record(prepared.planned, {**graded, **refused})
         except NotConverted as error:  # not even that: it is told in the report and the table, and the class goes on
             why = f"nbgrader could not record that ({error})"
             blanks = {name: self.recorder.blank(student, name) for name in reasons}
-            both = {name: self._refused(prepared, blank, f"{reasons[name]}; {why}") for name, blank in blanks.items()}
-        self._keep(prepared.planned, both)
+            refused = {
+                name: self._refused(prepared, blank, f"{reasons[name]}; {why}") for name, blank in blanks.items()
+            }
+            self._keep(student, refused, {name: one.record for name, one in refused.items()}, self._before(student))
 
     def _refused(self, prepared: Prepared, blank: Submission, reason: str) -> Graded:
         submission = replace(blank, marks=prepared.marks.get(blank.name, ()))
         return refuse(submission, self.checks, course_secret(self.course.state), reason)
 
-    def _keep(self, planned: Planned, graded: Mapping[str, Graded]) -> None:
+    def _record(self, planned: Planned, graded: Mapping[str, Graded]) -> None:
+        before = self._before(planned.student)
+        kept = self.recorder.record(planned, graded, before)
+        self._keep(planned.student, graded, kept, before)
+
+    def _before(self, student: str) -> dict[str, Record]:
+        """Return the records of the last grading, by notebook."""
+        found = {name: records.load(self.course.root, self.slug, student, name) for name in self.names}
+        return {name: record for name, record in found.items() if record is not None}
+
+    def _keep(
+        self, student: str, graded: Mapping[str, Graded], kept: Mapping[str, Record], before: Mapping[str, Record]
+    ) -> None:
         """Save the records: the last step of a grading, after which it is not repeated."""
-        digests = fingerprint.of_exercises(self.checks)
-        for name, one in graded.items():
-            before = records.load(self.course.root, self.slug, planned.student, name)
-            record: Record = {
-                **one.record,
-                "key": planned.key,
-                "checks": fingerprint.of_checks(self.checks),
-                "digests": {name: digests[name] for name in one.record["exercises"] if name in digests},
-            }
+        for name, record in kept.items():
             with trouble_of_the_machine("the record of a grading"):
-                records.save(self.course.root, record, one.cases)
-            self.records[planned.student, name] = records.slim(record)
-            self.changes += records.changes(before, record)
+                records.save(self.course.root, record, graded[name].cases)
+            self.records[student, name] = records.slim(record)
+            self.changes += records.changes(before.get(name), record)

@@ -67,9 +67,10 @@ def read_all(course: Course, slug: str, students: Collection[str] | None = None)
         If a record is damaged.
     """
     there = set(course.students(slug))
+    names = set(course.notebooks(slug))  # of one that was removed or renamed the records stay
     for path in written(course.root, slug):
         student = path.parent.parent.name
-        if student not in there or (students is not None and student not in students):
+        if student not in there or path.parent.name not in names or (students is not None and student not in students):
             continue
         try:
             yield json.loads(path.read_text(encoding="utf-8"))
@@ -79,7 +80,7 @@ def read_all(course: Course, slug: str, students: Collection[str] | None = None)
 
 def slim(record: Record) -> Record:
     """Return `record` without the cases that hold and without hashes: those of a class of thousands fill the memory."""
-    slimmed = {name: value for name, value in record.items() if name not in ("key", "checks", "digests")}
+    slimmed = {name: value for name, value in record.items() if name not in ("key", "written", "seen")}
     slimmed["exercises"] = {
         name: {**result, "cases": [case for case in result.get("cases", []) if not case["ok"]]}
         for name, result in record["exercises"].items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from coursekit.checks.report import VerdictRecord
@@ -48,8 +48,9 @@ class Record(TypedDict):
     notebook's process, each with what happened.  Score and maximum are of what is graded automatically.
     `marks` are what an instructor should look at, `notes` sentences for the student about how the notebook was read;
     records of older versions have none.
-    The last three entries are added when the record is kept: hashes of what the results depend on (`key` of all
-    but the checks, `checks` of the whole bundle, `digests` of each exercise's description).
+    The last three entries are added when the record is kept: `key` is a hash of what the results depend on, `written`
+    holds the automatic scores as they stand in the gradebook, by cell, and `seen` a hash of what a person who grades
+    each cell has before them.
     """
 
     student: str
@@ -64,8 +65,8 @@ class Record(TypedDict):
     marks: NotRequired[list[Mark]]
     notes: NotRequired[list[str]]
     key: NotRequired[str]
-    checks: NotRequired[str]
-    digests: NotRequired[dict[str, str]]
+    written: NotRequired[dict[str, float | None]]
+    seen: NotRequired[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,3 @@ class Graded:
     content: str
     record: Record
     cases: dict[str, bytes]
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What stays of an earlier grading of the same notebook: results, and the outputs that show them, by exercise."""
-
-    results: Mapping[str, ExerciseResult] = field(default_factory=dict)
-    outputs: Mapping[str, list[Any]] = field(default_factory=dict)

@@ -11,6 +11,7 @@ import fcntl
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from . import scores
 from .course import Course
 from .errors import NoWall
 from .plan import Planned, Planner
@@ -43,6 +44,8 @@ class ClassRun:
         After a run: the students whose grades were there already.
     changes : list of Change
         After a run: the scores that were different before.
+    late : dict
+        After a run: by how many seconds submissions were late, by student.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class ClassRun:
         self.again = again
         self.unchanged: list[str] = []
         self.changes: list[Change] = []
+        self.late: dict[str, float] = {}
 
     def run(self, jobs: int = 0, progress: Progress | None = None) -> list[Record]:
         """Grade and record; return the records, in the order of the students' names, without the cases that hold.
@@ -75,6 +79,11 @@ class ClassRun:
             found = {(one["student"], one["notebook"]): one for records in plan.standing.values() for one in records}
             if plan.todo:
                 found |= self._grade(plan.todo, jobs, progress or (lambda done, total, student: None))
+            if scores.may_be_late(self.course, self.slug):
+                from .gradebook import Recorder
+
+                with Recorder(self.course, self.slug, self.settings) as recorder:
+                    self.late = recorder.settle_lateness({student for student, _ in found})
         return [found[key] for key in sorted(found)]
 
     @contextlib.contextmanager

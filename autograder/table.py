@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.box import SIMPLE
@@ -17,8 +18,10 @@ from rich.text import Text
 
 from coursekit.reporting import number, printable
 
+from .notebook import graded_cell
 from .records import Change
 from .results import ExerciseResult, Mark, Record
+from .scores import Scores
 from .summary import findings
 
 console = Console(width=None if sys.stdout.isatty() else 140)  # a log has no width of its own
@@ -42,9 +45,18 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
         yield move
 
 
-def show_class(slug: str, records: Sequence[Record], screen: Console = console) -> None:
-    """Print the table: a row for each student, a column for each exercise of each notebook."""
-    for part in _class_table(slug, records, wide=screen.width >= WIDE):
+def show_class(
+    slug: str,
+    records: Sequence[Record],
+    gradebook: Mapping[str, Scores],
+    late: Mapping[str, float],
+    screen: Console = console,
+) -> None:
+    """Print the table: a row for each student, a column for each exercise of each notebook.
+
+    Points are those of the `gradebook`; `late` says by how many seconds who is late.
+    """
+    for part in _class_table(slug, records, gradebook, late, wide=screen.width >= WIDE):
         screen.print(part)
     show_notes(records, screen)
     show_marks(records, screen)
@@ -90,7 +102,9 @@ def told(mark: Mark) -> str:
     return (f"{mark['where']}: " if "where" in mark else "") + mark["reason"] + times
 
 
-def _class_table(slug: str, records: Sequence[Record], wide: bool) -> Iterator[RenderableType]:
+def _class_table(
+    slug: str, records: Sequence[Record], gradebook: Mapping[str, Scores], late: Mapping[str, float], wide: bool
+) -> Iterator[RenderableType]:
     rows = [list(found) for _, found in itertools.groupby(records, lambda record: record["student"])]
     notebooks = sorted({record["notebook"] for record in records})
     maximum = {key: result["max"] for record in records for key, result in _by_column(record).items()}
@@ -101,19 +115,25 @@ def _class_table(slug: str, records: Sequence[Record], wide: bool) -> Iterator[R
         table.add_column("student", no_wrap=True)
         for i, name in enumerate(exercises, start=1):
             table.add_column(f"{i}\n/{number(maximum[name])}", justify="right", no_wrap=True)
-        table.add_column("total", justify="right", no_wrap=True)
+        for title in ("late", "total") if late else ("total",):
+            table.add_column(title, justify="right", no_wrap=True)
         if wide:
             table.add_column("found", overflow="fold")
         for row in rows[start : start + ROWS]:
             results = {key: result for record in row for key, result in _by_column(record).items()}
-            scores = [_score(results.get(key)) for key in exercises]
-            total = "/".join(number(sum(record[what] for record in row)) for what in ("score", "max"))
+            given = gradebook.get(row[0]["student"], Scores())
+            scores = [_score(given, *key, results.get(key)) for key in exercises]
+            of_class = [_lateness(late.get(row[0]["student"], 0), given), _total(given, row)]
             student = _plain(row[0]["student"]) + (f" {MARK}" if any(record.get("marks") for record in row) else "")
-            table.add_row(student, *scores, total, *([_found_line(row)] if wide else []))
+            table.add_row(student, *scores, *of_class[not late :], *([_found_line(row)] if wide else []))
         yield table
     names = [name if len(notebooks) == 1 else f"{notebook}/{name}" for notebook, name in exercises]
     yield Columns([_plain(f"{i} {name}") for i, name in enumerate(names, start=1)], padding=(0, 3))
-    yield Text("A dash is graded by hand; totals are of what is graded automatically.")
+    yield Text("Points are those of the gradebook. A dash waits to be graded by hand, in formgrader.")
+    if any(
+        score.given_before for one in gradebook.values() for cells in one.cells.values() for score in cells.values()
+    ):
+        yield Text("Points with a ? were given by hand, and what they were given for has changed since.")
     if not wide:
         yield from (f"{_plain(row[0]['student'])}: {_found_line(row)}" for row in rows)
 
@@ -139,11 +159,30 @@ def _found_line(row: Sequence[Record]) -> str:
     return _plain("; ".join(lines) or "nothing wrong")
 
 
-def _score(result: ExerciseResult | None) -> str:
-    if result is None or result["score"] is None:
+def _score(given: Scores, notebook: str, name: str, result: ExerciseResult | None) -> str:
+    if result is None:
         return "-"
-    full = result["score"] == result["max"]
-    return number(result["score"]) if full else f"[bold red]{number(result['score'])}[/]"
+    score = given.cells.get(notebook, {}).get(graded_cell(name, result))
+    points = score.points if score else result["score"]
+    if points is None:
+        return "-"
+    text = number(points) + ("?" if score and score.given_before else "")
+    return text if points >= result["max"] else f"[bold red]{text}[/]"
+
+
+def _lateness(seconds: float, given: Scores) -> str:
+    """Say how late a submission is, and what that costs."""
+    minutes = math.ceil(seconds / 60)
+    days, hours = divmod(minutes // 60, 24)
+    time = f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
+    penalty = sum(given.penalties.values())
+    return "" if not seconds else f"{time} −{number(penalty)}" if penalty else time
+
+
+def _total(given: Scores, row: Sequence[Record]) -> str:
+    if given.cells:
+        return f"{number(given.total)}/{number(given.max)}"
+    return "/".join(number(sum(record[what] for record in row)) for what in ("score", "max"))  # not recorded
 
 
 def _plain(text: str) -> str:

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from pathlib import Path
 
 import nbformat
@@ -23,7 +22,7 @@ from nbgrader.coursedir import CourseDirectory
 from sampled import some
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from tiny import CHECKS, RIGHT, SLUG, STUDENTS, hand_in, lose_patience, notebook, scores
+from tiny import CHECKS, RIGHT, SLUG, STUDENTS, grade_here, hand_in, lose_patience, notebook, scores
 
 from autograder import cli, course, gradebook, records, workers
 from autograder.course import Course
@@ -344,24 +343,10 @@ def killed_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Course, int
     event.remove(Engine, "commit", count)
 
 
-class Here:
-    """Workers in this process, for tests of the coordinator alone."""
-
-    count = 1
-
-    def submit(self, function: Callable[..., object], *args: object) -> Future[object]:
-        future: Future[object] = Future()
-        future.set_result(function(*args))
-        return future
-
-    def restart(self) -> None:
-        raise AssertionError("these workers do not hang")
-
-
 def test_wherever_the_coordinator_dies_a_second_run_gives_every_submission_one_right_grade(
     tiny: Course, killed_at: Callable[[Course, int], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "workers", lambda count, scheduler: contextlib.nullcontext(Here()))
+    grade_here(monkeypatch)
     pristine = shutil.copytree(tiny.root, tiny.root.with_name("pristine"))
     count = killed_at(tiny, 0)
     assert count > 10

@@ -201,7 +201,7 @@ def mark(reason: str, **more) -> dict:
 def table(*records: dict, width: int = 140) -> str:
     console = Console(width=width)
     with console.capture() as capture:
-        show_class(SLUG, records, console)
+        show_class(SLUG, records, {}, {}, console)
     return capture.get()
 
 
@@ -290,7 +290,7 @@ def test_the_table_of_a_large_class_names_everybody_once_and_has_its_head_again(
     students = [f"student{number:04}" for number in range(2 * ROWS + 1)]
     console = Console(width=140)
     with console.capture() as capture:
-        show_class(SLUG, [record(student, svm=result(score=2)) for student in students], console)
+        show_class(SLUG, [record(student, svm=result(score=2)) for student in students], {}, {}, console)
     words = capture.get().split()
     assert [word for word in words if word.startswith("student0")] == students
     assert words.count("total") == 3
@@ -300,7 +300,7 @@ def test_the_table_of_a_large_class_names_everybody_once_and_has_its_head_again(
 def test_on_a_narrow_screen_the_findings_stand_below_the_table() -> None:
     console = Console(width=60)
     with console.capture() as capture:
-        show_class(SLUG, [record("ada", svm=result(SIGN))], console)
-    head, _, below = capture.get().partition("A dash is graded by hand")
+        show_class(SLUG, [record("ada", svm=result(SIGN))], {}, {}, console)
+    head, _, below = capture.get().partition("Points are those of the gradebook")
     assert "sign" not in head
     assert "ada: sign (svm)" in below

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from autograder import dispatch
+from autograder import dispatch, workers
 from autograder.course import Course
 from autograder.release import release
 from autograder.wall.box import Limits
@@ -102,6 +105,25 @@ RIGHT = {
     for student in STUDENTS
     for name, points in (("double", 2.0), ("triple", 3.0))
 }
+
+
+class Here:
+    """Workers in this process, for tests of the coordinator alone."""
+
+    count = 1
+
+    def submit(self, function: Callable[..., object], *args: object) -> Future[object]:
+        future: Future[object] = Future()
+        future.set_result(function(*args))
+        return future
+
+    def restart(self) -> None:
+        raise AssertionError("these workers do not hang")
+
+
+def grade_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs grade in this process."""
+    monkeypatch.setattr(workers, "workers", lambda count, scheduler: contextlib.nullcontext(Here()))
 
 
 def lose_patience(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
