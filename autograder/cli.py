@@ -54,7 +54,9 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     command("new", start, "Make a new assignment to be changed: a notebook with one exercise, and its checks.py.")
-    command("release", release, "Make the students' version of an assignment, with its public test cases.")
+    made = command("release", release, "Make the students' version of an assignment, with its public test cases.")
+    text = "change the gradebook too, where cells were added, removed or renamed since work was handed in"
+    made.add_argument("--migrate", action="store_true", help=text)
     text = "Try an assignment out, as `release` does first: model solution, empty notebook, known mistakes, points."
     command("check", check, text)
     grade = command("grade", grade_class, "Grade all submissions and record them in the gradebook.")
@@ -116,9 +118,11 @@ def release(arguments: argparse.Namespace) -> None:
     from .course import Course
     from .release import release
 
-    made = release(Course.at(arguments.course), arguments.assignment)
+    made = release(Course.at(arguments.course), arguments.assignment, may_migrate=arguments.migrate)
     for line in made.untried:
         print(line, file=sys.stderr)
+    for line in made.changed:
+        print(line)
     print(f"Released {arguments.assignment}: hand out {shown(made.folder)}, with")
     print("".join(f"  {name}\n" for name in made.files), end="")
     if made.kept_back:

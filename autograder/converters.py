@@ -34,7 +34,6 @@ HELP = (
     ("Mark scheme region detected", "Make the cell a manually graded task, or remove the lines."),
     ("attachment in a marking scheme", "Put the picture in a file that is not released, or write it in words."),
     ("Duplicate grade id", "Give one of the cells another id."),
-    ("Cannot add or remove cells", "Keep the cells that were released, with their ids, and change what is in them."),
     ("file is not a database", "It is damaged: restore it from a copy."),
     ("no such column", "Make a copy of it, and run `nbgrader db upgrade`."),
     ("no such table", "Make a copy of it, and run `nbgrader db upgrade`."),
@@ -146,8 +145,7 @@ def _reason(chain: list[BaseException]) -> str:
     else:
         text = str(said) or type(said).__name__
     text = " ".join(text.split("\n\n", 1)[0].split())
-    changed = _changed_cells(chain)
-    return (text if len(text) <= MAX_TOLD else text[:MAX_TOLD] + "…") + (f" ({changed})" if changed else "")
+    return text if len(text) <= MAX_TOLD else text[:MAX_TOLD] + "…"
 
 
 # -- what was being worked on, as the frames of the traceback say --------------------------------
@@ -181,18 +179,4 @@ def _cell(chain: list[BaseException]) -> str:
             first = next(iter(str(text).strip().splitlines()), "")
             number = next((f" number {index + 1}" for index in _locals(chain, "cell_index")), "")
             return f"cell{number}" + (f", which begins with {first[:QUOTED]!r}" if first else "")
-    return ""
-
-
-def _changed_cells(chain: list[BaseException]) -> str:
-    """Say which cells were added or removed, if nbgrader complains of that."""
-    if not any("Cannot add or remove cells" in str(one) for one in chain):
-        return ""
-    for step in _locals(chain, "self"):
-        if hasattr(step, "new_source_cells"):
-            kinds = ("grade", "solution", "task", "source")
-            new = {name for kind in kinds for name in getattr(step, f"new_{kind}_cells")}
-            old = {name for kind in kinds for name in getattr(step, f"old_{kind}_cells")}
-            parts = (("added", new - old), ("removed", old - new))
-            return "; ".join(f"{what}: {', '.join(sorted(names))}" for what, names in parts if names)
     return ""

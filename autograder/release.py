@@ -10,6 +10,7 @@ from pathlib import Path
 from .converters import generate_assignment
 from .course import Course
 from .kept_back import kept_back
+from .migrate import adapt
 from .trial import try_out
 
 
@@ -26,18 +27,23 @@ class Release:
         What lies beside the source and students do not get, each with the reason; but for the modules of `checks.py`.
     untried : list of str
         What could not be tried before.
+    changed : list of str
+        What was changed in the gradebook, which held submissions with other cells.
     """
 
     folder: Path
     files: list[str]
     kept_back: list[str]
     untried: list[str]
+    changed: list[str]
 
 
-def release(course: Course, slug: str, trial: bool = True) -> Release:
+def release(course: Course, slug: str, trial: bool = True, may_migrate: bool = False) -> Release:
     """Write the notebooks without solutions, and the public cases, to `assignments/<slug>`.
 
     Without `trial`, it is not tried out first.
+
+    With `may_migrate`, the gradebook is changed if it holds submissions with other cells.
 
     Raises
     ------
@@ -45,13 +51,14 @@ def release(course: Course, slug: str, trial: bool = True) -> Release:
         If there is no such assignment, or it could not be graded; what was released before stays.
     """
     course.require(slug)
-    untried = try_out(course, slug) if trial else []
+    untried = try_out(course, slug, may_migrate) if trial else []
     folder = course.folder("release", ".", slug)
     with tempfile.TemporaryDirectory(dir=course.root, prefix=".release-") as aside:
         before = Path(aside, slug)
         if folder.is_dir():
             shutil.copytree(folder, before)  # nbgrader removes it first
         try:
+            changed = adapt(course, slug, may_migrate, with_copy=True)
             generate_assignment(course, slug)
         except BaseException:
             if before.is_dir():
@@ -62,4 +69,4 @@ def release(course: Course, slug: str, trial: bool = True) -> Release:
     checks = course.checks(slug)
     left = kept_back(course.folder("source", ".", slug), checks)
     told = [f"{name}: {why}" for name, why in left if not (checks and name in checks.own)]
-    return Release(folder, files, told, untried)
+    return Release(folder, files, told, untried, changed)

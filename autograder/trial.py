@@ -9,7 +9,6 @@ import contextlib
 import copy
 import json
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +28,7 @@ from .errors import NotConverted, Refused
 from .fit import wrong_headings
 from .grade import grade
 from .gradebook import Recorder
+from .migrate import adapt, copy_gradebook
 from .notebook import Cell
 from .results import ExerciseResult, Graded
 from .spec import Assignment, load
@@ -41,8 +41,10 @@ SECRET = b"rehearsal"  # the same sets each time, so that a release that has suc
 NOBODY = "nobody"  # hands in what is tried
 
 
-def try_out(course: Course, slug: str) -> list[str]:
+def try_out(course: Course, slug: str, may_migrate: bool = True) -> list[str]:
     """Release `slug` aside, and grade the model solution and the notebook that students get.
+
+    Without `may_migrate`, it is refused if other cells were handed in.
 
     Returns
     -------
@@ -56,6 +58,7 @@ def try_out(course: Course, slug: str) -> list[str]:
     """
     course.require(slug)
     with _aside(course) as aside:
+        adapt(aside, slug, may_migrate)
         generate_assignment(aside, slug)
         checks = aside.checks(slug)
         assignment = load(checks) if checks else None
@@ -82,7 +85,7 @@ def _aside(course: Course) -> Iterator[Course]:
     config.CourseDirectory.release_directory = place.name
     with tempfile.TemporaryDirectory(prefix="gradebook-") as folder:
         gradebook = Path(folder, "gradebook.db")
-        _copy_gradebook(course.db_url, gradebook)
+        copy_gradebook(course.db_url, gradebook)
         config.CourseDirectory.db_url = f"sqlite:///{gradebook}"
         aside = replace(course, config=config)
         try:
@@ -93,16 +96,6 @@ def _aside(course: Course) -> Iterator[Course]:
             parts = aside.folder("release", ".", "x").parts
             if place.name in parts:
                 shutil.rmtree(Path(*parts[: parts.index(place.name) + 1]), ignore_errors=True)
-
-
-def _copy_gradebook(url: str, target: Path) -> None:
-    path = Path(url.removeprefix("sqlite:///").partition("?")[0])
-    if url.startswith("sqlite:///") and path.is_file():
-        try:
-            with contextlib.closing(sqlite3.connect(path)) as old, contextlib.closing(sqlite3.connect(target)) as new:
-                old.backup(new)
-        except sqlite3.Error as error:
-            raise Refused(f"the gradebook {path} cannot be read: {error}. Restore it from a copy.") from error
 
 
 def _source(course: Course, slug: str, name: str) -> list[Cell]:

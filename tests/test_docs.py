@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/wall.md", "docs/new-assignment.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/architecture.md",
+    "docs/wall.md",
+    "docs/new-assignment.md",
+    "docs/mid-term.md",
+)
 CODE = re.compile(r"`([^`\s]+)`")
 # Made by a run, written by an instructor, or a pattern.
 NOT_HERE = re.compile(r"^(submitted|feedback|autograded|demo-course|build|\.|/|\w+/my_first)|[*{(]")

@@ -62,7 +62,7 @@ AUTOGRADER = {
     "what was handed in": ("repair", "finding", "timestamp", "submitted"),
     "one submission": ("notebook", "testcells", "handout", "fit", "grade"),
     "what is to be done": ("plan", "preloaded", "workers", "dispatch"),
-    "nbgrader": ("restore", "nbgrader_plugin", "released", "gradebook", "trial", "release"),
+    "nbgrader": ("restore", "nbgrader_plugin", "released", "gradebook", "migrate", "trial", "release"),
     "a class": ("recording", "run", "replay"),
     "what is shown": ("summary", "table"),
     "commands": ("cli",),

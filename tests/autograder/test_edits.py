@@ -17,9 +17,10 @@ from edits import POINTS, RIGHT, Edited
 from nbgrader.api import Comment, Grade, Gradebook, SubmittedNotebook
 from tiny import SLUG, cell, grade_here, hand_in
 
-from autograder import cli, records
+from autograder import records
 from autograder.course import Course
 from autograder.errors import Refused
+from autograder.release import release
 from autograder.run import ClassRun
 
 EDITS = int(os.environ.get("EDITS", "20"))
@@ -60,7 +61,7 @@ def twins(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> 
     Edited(0).write(source)
     nbformat.write(notebook({}), source / f"{SLUG}.ipynb")
     here = Course.at(tmp_path / "plain")
-    assert cli.main(["release", SLUG, "--course", str(here.root)]) == 0
+    release(here, SLUG, trial=False)
     for student, programs in STUDENTS.items():
         hand_in(here, student, notebook(programs))
         (here.folder("submitted", student, SLUG) / "timestamp.txt").write_text("2026-11-02 10:00:00 UTC")

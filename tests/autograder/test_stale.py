@@ -16,6 +16,7 @@ from tiny import CHECKS, RIGHT, SLUG, STUDENTS, cell, grade_here, hand_in, make,
 from autograder import cli, fingerprint, records
 from autograder.course import Course
 from autograder.errors import Refused
+from autograder.release import release
 from autograder.run import ClassRun
 from coursekit.checks import cases
 
@@ -133,7 +134,7 @@ def with_words(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Co
         markdown = nbformat.v4.new_markdown_cell(words.source, id="why", metadata=words.metadata)
         nb.cells += [hidden, markdown]
         nbformat.write(nb, place / f"{SLUG}.ipynb")
-    assert cli.main(["release", SLUG, "--course", str(here.root)]) == 0
+    release(here, SLUG, trial=False)
     for student in STUDENTS:
         (here.folder("submitted", student, SLUG) / "timestamp.txt").write_text("2026-11-02 10:00:00 UTC")
     return here
@@ -164,7 +165,7 @@ def test_a_hidden_test_is_part_of_the_grade(words: Course) -> None:
     path = words.folder("source", ".", SLUG) / f"{SLUG}.ipynb"
     path.write_text(path.read_text().replace("double(3) == 6", "double(3) == 7"))
     assert graded(words) == []  # it is not released
-    assert cli.main(["release", SLUG, "--course", str(words.root)]) == 0
+    release(words, SLUG, trial=False)
     graded(words)
     assert scores(words)["ada", "hidden"] == (0.0, 0.0)
 
