@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import io
 import json
+import locale
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -23,6 +26,8 @@ submitted/<student>/<assignment>/; nbgrader's own commands work on it too.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status (0 done, 1 something was wrong)."""
+    if argv is None:
+        speak_utf8()
     arguments = parser().parse_args(argv)
     try:
         arguments.run(arguments)
@@ -37,6 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("autograder: interrupted; what was recorded stays", file=sys.stderr)
         return 130
     return 0
+
+
+def speak_utf8() -> None:
+    """Start once more in Python's UTF-8 mode if the machine's locale is another, as files and names are UTF-8."""
+    if codecs.lookup(locale.getencoding()).name != "utf-8" and not sys.flags.utf8_mode:
+        os.environ["PYTHONUTF8"] = "1"  # for the workers too
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # PYTHONIOENCODING can say something else
 
 
 def parser() -> argparse.ArgumentParser:
@@ -115,6 +130,8 @@ def start(arguments: argparse.Namespace) -> None:
 
 
 def release(arguments: argparse.Namespace) -> None:
+    from coursekit.reporting import printable
+
     from .course import Course
     from .release import release
 
@@ -128,6 +145,8 @@ def release(arguments: argparse.Namespace) -> None:
     if made.kept_back:
         print("Not handed out:")
         print("".join(f"  {line}\n" for line in made.kept_back), end="")
+    if made.too_large:
+        print(f"Too large to be there when notebooks are graded: {', '.join(map(printable, made.too_large))}")
 
 
 def check(arguments: argparse.Namespace) -> None:

@@ -61,8 +61,8 @@ def generate_assignment(course: Course, slug: str) -> None:
     _run(course, GenerateAssignment, slug, f"releasing {slug!r}")
 
 
-def generate_feedback(course: Course, slug: str) -> None:
-    """Make the pages for all graded submissions of an assignment, over those that were made before.
+def generate_feedback(course: Course, slug: str, student: str = "") -> None:
+    """Make the pages for all graded submissions of an assignment, or one student's, over those that were made before.
 
     Raises
     ------
@@ -71,7 +71,10 @@ def generate_feedback(course: Course, slug: str) -> None:
     quick_nbgrader()
     from nbgrader.converters import GenerateFeedback
 
-    _run(course, GenerateFeedback, slug, f"feedback for {slug!r}", HTMLExporter={"template_name": "feedback"})
+    settings = {"HTMLExporter": {"template_name": "feedback"}}
+    if student:
+        settings["CourseDirectory"] = {"student_id": student}
+    _run(course, GenerateFeedback, slug, f"feedback for {slug!r}", **settings)
 
 
 def _run(course: Course, kind: Any, slug: str, what: str, **settings: dict[str, Any]) -> None:

@@ -55,7 +55,7 @@ from .nbgrader_plugin import (  # noqa: E402
     inert_files,
     kept_back_of,
     notice,
-    plain_files,
+    own_files,
 )
 from .released import FASTER_STEPS, Released, entry  # noqa: E402
 from .spec import Assignment  # noqa: E402
@@ -221,7 +221,7 @@ class Recorder:
         self._copy_files(lambda *where: bounded(inert_files(*where)), handed_in, folder)
         students_own = self.autograde.exclude_overwriting.get(self.slug, [])
         source = self.course.folder("source", ".", self.slug)
-        self._copy_files(plain_files, source, folder, but={*students_own, *kept_back_of(self.api.coursedir, self.slug)})
+        self._copy_files(own_files, source, folder, but={*students_own, *kept_back_of(self.api.coursedir, self.slug)})
         notebooks = {}
         for name, one in graded.items():
             nb = nbformat.from_dict(json.loads(one.content))

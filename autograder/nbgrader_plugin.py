@@ -42,6 +42,7 @@ from nbgrader.utils import find_all_files
 from traitlets import Float, Integer, Unicode
 
 from coursekit.checks.cases import to_files
+from coursekit.reporting import printable
 
 from . import cases, fingerprint, records, spec
 from .bundle import Bundle
@@ -203,7 +204,11 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         course = course_of(self)
         student, slug = about["student"], about["assignment"]
         submitted = submitted_folder(course, student, slug)
-        files = files_in(submitted, course.ignore) | self.instructors_files(slug)
+        # Other notebooks are there for `%run`: the student's own, or else as they were released.
+        released = Path(course.format_path(course.release_directory, ".", slug))
+        notebooks = notebooks_in(released, course.ignore) | notebooks_in(submitted, course.ignore)
+        notebooks.pop(f"{about['notebook']}.ipynb", None)
+        files = notebooks | files_in(submitted, course.ignore) | self.instructors_files(slug)
         return Submission(
             student=student,
             assignment=slug,
@@ -218,7 +223,16 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
         files = {**submission.files, **found.files} if found.files else submission.files
         own = self.instructors_files(submission.assignment) if found.files else {}
         said = [*found.notes, *notes(found.notebook.cells, json.loads(submission.content)["cells"])]
-        return replace(submission, files={**files, **own}, notes=said)
+        return replace(submission, files={**files, **own}, notes=[*said, *self.left_out(submission)])
+
+    def left_out(self, submission: Submission) -> list[str]:
+        """Say which files were too large to lie beside the notebook."""
+        course, slug = course_of(self), submission.assignment
+        handed_in = submitted_folder(course, submission.student, slug)
+        names = too_large(plain_files(str(handed_in), [*course.ignore, "*.ipynb"]))
+        own = {*too_large_of(course, slug), *(str(Path(name).relative_to(handed_in)) for name in names)}
+        most = f"all files together may have {MAX_FILES >> 20} MB"
+        return [f"the file {printable(name)[:100]} was too large to be there: {most}" for name in sorted(own)]
 
     def remove_copies(self, submission: Submission) -> None:
         """Remove what nbgrader has copied and should not: pages, and whatever a link in a submission leads to."""
@@ -236,7 +250,8 @@ class WallExecute(NbGraderPreprocessor):  # type: ignore[misc]
     def instructors_files(self, slug: str) -> dict[str, bytes]:
         """Return what the instructor put beside the source: it takes the place of what a student handed in."""
         course = course_of(self)
-        own = files_in(Path(course.format_path(course.source_directory, ".", slug)), course.ignore)
+        source = Path(course.format_path(course.source_directory, ".", slug))
+        own = read_files(own_files(str(source), [*course.ignore, "*.ipynb"]), source)
         left_out = {*self.exclude_overwriting().get(slug, []), *kept_back_of(course, slug)}
         return {name: content for name, content in own.items() if name not in left_out}
 
@@ -361,22 +376,51 @@ def inert_files(folder: str, exclude: list[str] | None = None) -> list[str]:
     return [name for name in plain_files(folder, exclude) if Path(name).suffix.lower() in INERT]
 
 
+def own_files(folder: str, exclude: list[str] | None = None) -> list[str]:
+    """Return the files in an instructor's folder; what a link leads to is one of them, as nbgrader copies it."""
+    found = [path for path in sorted(Path(folder).rglob("*")) if path.is_file()]
+    return [str(path) for path in found if not is_ignored(path.relative_to(folder), exclude or [])]
+
+
+def too_large(names: list[str]) -> list[str]:
+    """Return the files for which there is no room beside a notebook: the largest ones, until the others fit."""
+    sizes = {name: Path(name).stat().st_size for name in names}
+    total, found = sum(sizes.values()), []
+    for name in sorted(names, key=lambda one: (-sizes[one], one)):
+        if total <= MAX_FILES:
+            break
+        found.append(name)
+        total -= sizes[name]
+    return sorted(found)
+
+
+def too_large_of(course: Any, slug: str) -> list[str]:
+    """Return which of an instructor's files for `slug` are too large to lie beside a notebook when it is graded."""
+    folder = Path(course.format_path(course.source_directory, ".", slug))
+    found = too_large(own_files(str(folder), [*course.ignore, "*.ipynb"]))
+    return [str(Path(name).relative_to(folder)) for name in found]
+
+
 def bounded(names: list[str]) -> list[str]:
-    """Return the files without those for which, in the order of their names, there is no room: they are not copied."""
-    found: list[str] = []
-    room = MAX_FILES
-    for name in sorted(names):
-        if (size := Path(name).stat().st_size) <= room:
-            room -= size
-            found.append(name)
-    return found
+    """Return the files for which there is room."""
+    left_out = set(too_large(names))
+    return [name for name in sorted(names) if name not in left_out]
 
 
 def files_in(folder: Path, ignore: list[str]) -> dict[str, bytes]:
     """Read the files beside the notebooks in `folder`, by relative name; links are not followed."""
-    names = bounded(plain_files(str(folder), [*ignore, "*.ipynb"]))
+    return read_files(plain_files(str(folder), [*ignore, "*.ipynb"]), folder)
+
+
+def notebooks_in(folder: Path, ignore: list[str]) -> dict[str, bytes]:
+    """Read the notebooks in `folder`, by relative name; links are not followed."""
+    return read_files([name for name in plain_files(str(folder), ignore) if name.endswith(".ipynb")], folder)
+
+
+def read_files(names: list[str], folder: Path) -> dict[str, bytes]:
+    """Read files in `folder`, by relative name, as far as there is room for them."""
     files: dict[str, bytes] = {}
-    for path in map(Path, names):
+    for path in map(Path, bounded(names)):
         with contextlib.suppress(PermissionError):  # it is not there, then
             files[str(path.relative_to(folder))] = path.read_bytes()
     return files

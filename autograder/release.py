@@ -11,6 +11,7 @@ from .converters import generate_assignment
 from .course import Course
 from .kept_back import kept_back
 from .migrate import adapt
+from .nbgrader_plugin import too_large_of
 from .trial import try_out
 
 
@@ -29,6 +30,8 @@ class Release:
         What could not be tried before.
     changed : list of str
         What was changed in the gradebook, which held submissions with other cells.
+    too_large : list of str
+        What students get and is not there when their notebooks are graded.
     """
 
     folder: Path
@@ -36,6 +39,7 @@ class Release:
     kept_back: list[str]
     untried: list[str]
     changed: list[str]
+    too_large: list[str]
 
 
 def release(course: Course, slug: str, trial: bool = True, may_migrate: bool = False) -> Release:
@@ -69,4 +73,4 @@ def release(course: Course, slug: str, trial: bool = True, may_migrate: bool = F
     checks = course.checks(slug)
     left = kept_back(course.folder("source", ".", slug), checks)
     told = [f"{name}: {why}" for name, why in left if not (checks and name in checks.own)]
-    return Release(folder, files, told, untried, changed)
+    return Release(folder, files, told, untried, changed, too_large_of(course.directory, slug))

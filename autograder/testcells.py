@@ -1,9 +1,10 @@
 """Score test cells that make no check, by their outputs.
 
-nbgrader scores them in the same way (`nbgrader.utils.determine_grade`): the first error is worth zero, the first
+nbgrader scores them in the same way (`nbgrader.utils.determine_grade`): an error is worth zero, the first
 result is the score, and a test that shows neither has passed.  Some of what nbgrader decides is plainly not meant,
-and is decided otherwise here: warnings cost nothing, `False` does not pass, `np.float64(2.5)` is worth two and a
-half points, a score outside the range from zero to the maximum is clipped, and one that is not finite is zero.
+and is decided otherwise here: warnings cost nothing, a result before an error is no score, `False` does not pass,
+`np.float64(2.5)` is worth two and a half points, a score outside the range from zero to the maximum is clipped, and
+one that is not finite is zero.
 """
 
 from __future__ import annotations
@@ -20,12 +21,16 @@ TRUTH = {"True": 1.0, "np.True_": 1.0, "False": 0.0, "np.False_": 0.0}
 def settle(cell: Cell, points: float) -> float:
     """Return the score of an executed test cell, and change its outputs so that nbgrader gives the same."""
     outputs = cell["outputs"]
+    failed = any(output["output_type"] == "error" for output in outputs)
     for output in outputs:
         if output["output_type"] == "stream":
             output["name"] = "stdout"  # nbgrader scores stderr as zero
+        elif output["output_type"] == "execute_result" and failed:  # … and by what comes first
+            output["output_type"] = "display_data"
+            del output["execution_count"]
+    if failed:
+        return 0.0
     for output in outputs:
-        if output["output_type"] == "error":
-            return 0.0
         if output["output_type"] == "execute_result":
             text = "".join(output["data"].get("text/plain", ""))
             earned = score(text, points)

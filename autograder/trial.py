@@ -29,6 +29,7 @@ from .fit import wrong_headings
 from .grade import grade
 from .gradebook import Recorder
 from .migrate import adapt, copy_gradebook
+from .nbgrader_plugin import too_large_of
 from .notebook import Cell
 from .results import ExerciseResult, Graded
 from .spec import Assignment, load
@@ -73,6 +74,8 @@ def try_out(course: Course, slug: str, may_migrate: bool = True) -> list[str]:
         if not trouble:
             problems += _graded(aside, slug, assignment, sets)
     if problems:
+        large = too_large_of(course.directory, slug)
+        problems += [f"{name} is too large to be there while a notebook is graded" for name in large]
         raise Refused(f"{slug!r} cannot be released:" + "".join(f"\n  - {line}" for line in problems))
     return [f"Nothing was run, neither the model solution nor the empty notebook: {trouble}"] if trouble else []
 

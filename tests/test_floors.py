@@ -70,6 +70,8 @@ AUTOGRADER = {
 # What runs behind the wall, beside the student's program: no other module of the grader exists there.
 BEHIND_THE_WALL = {
     "inside",
+    "kernel",
+    "streams",
     "forkserver",
     "hooks",
     "stubs",

@@ -47,6 +47,7 @@ WARM = (
 HOME_FOLDERS = (".matplotlib", ".ipython")
 MAX_ORDER = 2**16
 MAX_DESCRIPTORS = 3
+MAX_WORDS = 2**16  # what a pipe holds
 
 
 def main(descriptor: int) -> None:
@@ -150,33 +151,47 @@ def _init(
         if calls:
             namespaces.drop_capabilities()
         os.write(building, b"done")
+        # What it and its programs write: it reads that itself, and what it has not read at its end are last words.
+        ends = [os.pipe() for _ in ("stdout", "stderr")]
+        pipes = [reading for reading, _ in ends]
         notebook = os.fork()
         if notebook == 0:
-            _notebook(inside, calls, channel)
+            for number, (_, writing) in enumerate(ends, 1):
+                os.dup2(writing, number)
+            _notebook(inside, calls, channel, pipes)
         namespaces.die_with_parent()
-        os.closerange(3, _DESCRIPTORS)
+        _close_all_but(pipes)
         status = _reap(notebook)
+        for reading in pipes:
+            os.set_blocking(reading, False)
+            with contextlib.suppress(BlockingIOError):
+                os.write(2, os.read(reading, MAX_WORDS))
     except BaseException:
         traceback.print_exc()
     finally:
         os._exit(status)
 
 
-_DESCRIPTORS = os.sysconf("SC_OPEN_MAX")
+def _close_all_but(kept: list[int]) -> None:
+    """Close all descriptors but those `kept`, standard input, output and error."""
+    below = 3
+    for descriptor in sorted(kept):
+        os.closerange(below, descriptor)
+        below = descriptor + 1
+    os.closerange(below, os.sysconf("SC_OPEN_MAX"))
 
 
-def _notebook(inside: Inside, calls: Listener | None, channel: int) -> NoReturn:
+def _notebook(inside: Inside, calls: Listener | None, channel: int, pipes: list[int]) -> NoReturn:
     """Run the student's code."""
     os.nice(5)  # whatever it does, its warden is heard
     if calls:
         calls.load()
-    os.closerange(3, channel)
-    os.closerange(channel + 1, _DESCRIPTORS)
+    _close_all_but([channel, *pipes])
     os.set_inheritable(channel, False)
     # A fork remembers the random numbers of its parent.
     random.seed()
     np.random.seed()
-    inside.main(Channel(socket.socket(fileno=channel)))
+    inside.main(Channel(socket.socket(fileno=channel)), pipes)
 
 
 def _reap(notebook: int) -> int:

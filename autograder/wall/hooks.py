@@ -1,14 +1,16 @@
-"""Restore IPython's hooks and Python's builtins while a test cell runs.
+"""Restore IPython's hooks and settings and Python's builtins while a test cell runs.
 
 A test cell without a check runs in the student's own interpreter and is scored by its outputs, as nbgrader does it.
 This is no defence against a program that takes over the interpreter.  It stops tricks of one line: a transformer
-that drops every `assert`, a hook that shows the full score, an `isinstance` that is always true.
+that drops every `assert`, a hook that shows the full score, an `isinstance` that is always true.  And it keeps honest
+settings, such as to show every line's result, from changing what a test earns.
 """
 
 from __future__ import annotations
 
 import builtins
 import contextlib
+import copy
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from typing import Any
 
 from IPython.core.inputtransformer2 import TransformerManager
 from IPython.core.interactiveshell import InteractiveShell
+from traitlets import HasTraits, TraitType
 
 # What a shell uses for every cell, each an object with methods and entries of its own.
 PARTS = ("display_formatter", "displayhook", "display_pub", "display_trap", "events", "compile")
@@ -39,6 +42,8 @@ class Hooks:
         self.objects = [shell, self.text, *self.parts.values()]
         kinds = {kind for one in self.objects for kind in type(one).__mro__ if kind is not object}
         self.methods = [(kind, dict(vars(kind))) for kind in kinds]
+        traits = [one for one in self.objects if isinstance(one, HasTraits)]
+        self.settings = [(one, {name: copy.copy(value) for name, value in _settings(one)}) for one in traits]
 
     @contextlib.contextmanager
     def as_they_were(self) -> Iterator[None]:
@@ -57,12 +62,27 @@ class Hooks:
             figures = self.flush_figures in callbacks.get(event, []) and self.flush_figures not in called
             events.callbacks[event] = [*called, *([self.flush_figures] if figures else [])]
         try:
-            yield
+            with contextlib.ExitStack() as changed:
+                self._reset_settings(changed)
+                yield
         finally:
             for owner, kept in ((shell, own), (text, printers)):
                 for name, value in kept.items():
                     setattr(owner, name, value)
             events.callbacks.update(callbacks)
+
+    def _reset_settings(self, changed: contextlib.ExitStack) -> None:
+        """Give all settings the values of the start, until `changed` is closed."""
+        for kind, attributes in self.methods:
+            for name, setting in attributes.items():
+                if isinstance(setting, TraitType) and (own := vars(kind).get(name)) is not setting:
+                    setattr(kind, name, setting)
+                    changed.callback(setattr, kind, name, own)
+        for one, values in self.settings:
+            for name, value in values.items():
+                if (own := getattr(one, name)) != value:
+                    setattr(one, name, value)
+                    changed.callback(setattr, one, name, own)
 
     def _restore_methods(self) -> None:
         sys.settrace(None)
@@ -79,6 +99,13 @@ class Hooks:
         self.parts["display_formatter"].formatters["text/plain"] = self.text
         for one in self.objects:
             _uncover(one)
+
+
+def _settings(one: HasTraits) -> Iterator[tuple[str, Any]]:
+    """Yield the settings of an object that are plain values."""
+    for name, value in one.trait_values(config=True).items():
+        if value is None or isinstance(value, str | int | float | list | dict | set):
+            yield name, value
 
 
 def _uncover(one: Any) -> None:

@@ -14,7 +14,6 @@ import builtins
 import contextlib
 import functools
 import importlib.abc
-import io
 import os
 import resource
 import signal
@@ -25,11 +24,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from IPython.core.displayhook import DisplayHook
-from IPython.core.displaypub import DisplayPublisher
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
-
 from coursekit.checks import answer_with, check
 from coursekit.checks.cases import Step
 from coursekit.checks.codec import MAX_TEXT, Callback, Encoded, encode
@@ -38,11 +32,9 @@ from coursekit.checks.run import Failure, Session, StepOutcome, describe
 
 from . import remote, stubs
 from .hooks import Hooks
+from .kernel import Loop, make_shell, pass_over_what_asks
 from .messages import Channel, Closed, ProtocolError
-
-FLUSH_AT = 8192
-MAX_STREAM = 2**19  # characters of a stream in one message
-MAX_FLUSHED = 2**24  # … and in all messages of one flush: more than is kept of a cell
+from .streams import Streams
 
 
 class Timeout(BaseException):
@@ -61,19 +53,25 @@ class Inside:
     def __init__(self) -> None:
         self.cell_is_check = self.error_shown = False
         self.armed = self.in_message = self.is_late = False
-        self.lock = threading.RLock()
+        self.thread = threading.get_ident()
+        self.streams = Streams(self.send_output, self.whole_messages)
         self.shell = make_shell(self)
         self.hooks = Hooks(self.shell)
-        self.streams = {name: Stream(self, name) for name in ("stdout", "stderr")}
         CHECKERS.append(str(Path(__file__).resolve().parent))
         answer_with(self.examine)
 
-    def main(self, channel: Channel) -> NoReturn:
-        """Serve on `channel` until the other side closes it, and end this process."""
+    def main(self, channel: Channel, pipes: list[int]) -> NoReturn:
+        """Serve on `channel` until the other side closes it, and end this process.
+
+        `pipes` are the other ends of its standard output and error.
+        """
         status = 1
         try:
             self.channel, self.process = channel, os.getpid()
             os.register_at_fork(after_in_child=self._forked)
+            self.loop = Loop()
+            self.shell.loop_runner = self.loop.finish
+            self.streams.start(pipes)
             signal.signal(signal.SIGALRM, self._alarm)
             self.serve()
         except Closed:
@@ -99,12 +97,14 @@ class Inside:
         self.cell_is_check, self.error_shown = is_check, False
         if is_check:
             self.shell.user_ns["check"] = check  # a student may well have called a variable `check`
-        hooks = self.hooks.as_they_were() if is_test else contextlib.nullcontext()
-        with self._streams_to_outside(), hooks:
+        self.streams.begin_cell()
+        with self._undisturbed(is_test) if is_test or is_check else contextlib.nullcontext():
             try:
                 # A check's calls have limits of their own.
                 with contextlib.nullcontext() if is_check else self.limit(seconds):
-                    result = self.shell.run_cell(code, store_history=True)
+                    result = self.loop.step(lambda: self.shell.run_cell(code, store_history=True))
+                    if not (is_check or is_test):
+                        self.loop.let_tasks_go_on()
                 error = result.error_before_exec or result.error_in_exec
                 if error is not None and not self.error_shown:  # IPython can be told not to show any
                     self.show_error(type(error), error, traceback.format_exception(error))
@@ -114,21 +114,33 @@ class Inside:
                 self.show_error(type(error), error, traceback.format_exception(error))
         if os.getpid() != self.process:
             os._exit(0)  # a child that the cell has forked; its parent goes on
+        self.streams.flush()
         self.send("done", number=number)
+
+    @contextlib.contextmanager
+    def _undisturbed(self, is_test: bool) -> Iterator[None]:
+        """Run a cell that counts with the streams that there were at the start, a test also with the hooks."""
+        out, err = self.streams.both
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            self.hooks.as_they_were() if is_test else contextlib.nullcontext(),
+        ):
+            yield
 
     # -- messages -----------------------------------------------------------------------
 
     @contextlib.contextmanager
     def whole_messages(self) -> Iterator[None]:
         """Keep messages whole: Timeout and other threads wait until a message is sent."""
-        with self.lock:
+        with self.streams.lock:
             before = self.in_message
-            self.in_message = before or threading.current_thread() is threading.main_thread()
+            self.in_message = before or threading.get_ident() == self.thread
             try:
                 yield
             finally:
                 self.in_message = before
-        if self.is_late and not self.in_message and threading.current_thread() is threading.main_thread():
+        if self.is_late and not self.in_message and threading.get_ident() == self.thread:
             self._raise_timeout()
 
     def send(self, kind: str, **fields: Any) -> None:
@@ -138,8 +150,8 @@ class Inside:
             self.channel.send(kind, **fields)
 
     def _forked(self) -> None:
-        self.lock = threading.RLock()
         self.channel.sock.close()
+        self.streams.after_fork()
 
     # -- checks -------------------------------------------------------------------------
 
@@ -148,7 +160,7 @@ class Inside:
         if not self.cell_is_check:
             print(f"check({name!r}, …) counts only in its own cell.")
             return 0.0
-        self._flush()
+        self.streams.flush()
         self.send("check", name=str(name), count=len(functions))
         session = Walled(self, {})
         stand_ins: dict[str, Any] = {}
@@ -185,7 +197,7 @@ class Inside:
             return StepOutcome(failure=describe(error))
 
     def _send_outcome(self, outcome: StepOutcome) -> None:
-        self._flush()
+        self.streams.flush()
         try:
             self._send_result(outcome)
         except ProtocolError as error:
@@ -207,17 +219,19 @@ class Inside:
     def send_output(self, **output: Any) -> None:
         with self.whole_messages():
             if output["output_type"] != "stream":
-                self._flush()
+                self.streams.flush()
             self.send("output", output=output)
 
-    def send_bundle(self, output_type: str, data: dict[str, Any], display_id: str | None = None) -> None:
+    def send_bundle(
+        self, output_type: str, data: dict[str, Any], metadata: Any = None, display_id: str | None = None
+    ) -> None:
         """Send one value in all forms in which it can be shown."""
         texts = {str(mime): _text(value) for mime, value in data.items()}
         for mime, text in texts.items():
             if isinstance(text, str) and len(text) > MAX_TEXT:
                 texts[mime] = None
                 print(f"[The {mime} shown here is too large to be kept: {len(text)} characters.]")
-        self.send_output(output_type=output_type, data=texts, display_id=display_id)
+        self.send_output(output_type=output_type, data=texts, metadata=_sizes(metadata), display_id=display_id)
 
     def show_error(self, kind: Any, error: Any, lines: Sequence[str]) -> None:
         try:
@@ -227,18 +241,6 @@ class Inside:
         name = str(getattr(kind, "__name__", kind))
         self.error_shown = True
         self.send_output(output_type="error", ename=name, evalue=message, traceback=[str(line) for line in lines])
-
-    def _flush(self) -> None:
-        for stream in self.streams.values():
-            stream.flush()
-
-    @contextlib.contextmanager
-    def _streams_to_outside(self) -> Iterator[None]:
-        with contextlib.redirect_stdout(self.streams["stdout"]), contextlib.redirect_stderr(self.streams["stderr"]):
-            try:
-                yield
-            finally:
-                self._flush()
 
     # -- time ---------------------------------------------------------------------------
 
@@ -294,80 +296,14 @@ class Walled(Session):
         return fields["result"]
 
 
-# -- the shell ----------------------------------------------------------------------------
-
-
-class Stream(io.TextIOBase):
-    """Standard output or error as notebook output."""
-
-    def __init__(self, inside: Inside, name: str) -> None:
-        self.inside, self.name = inside, name
-        self.parts: list[str] = []
-        self.size = 0
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return "utf-8"
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        if not isinstance(text, str):
-            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        with self.inside.lock:
-            for other in self.inside.streams.values():
-                if other is not self and other.parts:
-                    other.flush()  # what was printed first is shown first
-            self.parts.append(text)
-            self.size += len(text)
-            if self.size > FLUSH_AT:
-                self.flush()
-        return len(text)
-
-    def flush(self) -> None:
-        with self.inside.whole_messages():
-            text, self.parts, self.size = "".join(self.parts), [], 0
-            for start in range(0, min(len(text), MAX_FLUSHED), MAX_STREAM):
-                part = text[start : start + MAX_STREAM]
-                self.inside.send_output(output_type="stream", name=self.name, text=part)
-
-
-def make_shell(inside: Inside) -> InteractiveShell:
-    """Make an IPython shell whose outputs become messages."""
-
-    class Publisher(DisplayPublisher):  # type: ignore[misc]
-        def publish(  # type: ignore[no-untyped-def]
-            self, data, metadata=None, source=None, *, transient=None, update=False, **kwargs
-        ) -> None:
-            kind = "update_display_data" if update else "display_data"
-            inside.send_bundle(kind, data, (transient or {}).get("display_id"))
-
-        def clear_output(self, wait: bool = False) -> None:
-            inside.send_output(output_type="clear_output", wait=bool(wait))
-
-    class Hook(DisplayHook):  # type: ignore[misc]
-        def write_output_prompt(self) -> None:
-            pass
-
-        def write_format_data(self, format_dict: dict[str, Any], md_dict: dict[str, Any] | None = None) -> None:
-            inside.send_bundle("execute_result", format_dict)
-
-        def finish_displayhook(self) -> None:
-            pass  # here IPython would end the terminal's line
-
-    class Shell(InteractiveShell):  # type: ignore[misc]
-        def _showtraceback(self, etype: Any, evalue: Any, stb: Sequence[str]) -> None:
-            inside.show_error(etype, evalue, stb)
-
-        def enable_gui(self, gui: Any = None) -> None:
-            pass  # there are no windows here, but `%matplotlib inline` asks for them
-
-        def ask_exit(self) -> None:
-            raise SystemExit
-
-    config = Config(HistoryManager={"enabled": False})  # nobody needs a database of what was typed here
-    return Shell.instance(config=config, displayhook_class=Hook, display_pub_class=Publisher)
+def _sizes(metadata: Any) -> dict[str, dict[str, int]]:
+    """Return how large pictures are to be shown."""
+    about = metadata.items() if isinstance(metadata, dict) else ()
+    return {
+        str(mime): {side: int(one[side]) for side in ("width", "height") if isinstance(one.get(side), int | float)}
+        for mime, one in about
+        if isinstance(one, dict)
+    }
 
 
 def _text(value: Any) -> Any:
@@ -406,7 +342,7 @@ def prepare(missing: Mapping[str, str]) -> None:
     if stubs.CHECKER in missing:
         stubs.install()
     sys.path.insert(0, "")
-    builtins.input = _no_input
+    pass_over_what_asks()
 
 
 def set_limits(memory: int, cpu_seconds: int, processes: int) -> None:
@@ -426,7 +362,3 @@ def set_limits(memory: int, cpu_seconds: int, processes: int) -> None:
         hard = resource.getrlimit(limit)[1]
         lower = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(limit, (lower, lower))
-
-
-def _no_input(prompt: object = "") -> str:
-    raise RuntimeError("input() cannot be answered while a notebook is graded: put the value into the code")

@@ -8,6 +8,7 @@ fetched from elsewhere, nothing that could cover the page or look like a part of
 
 from __future__ import annotations
 
+import functools
 import html
 import logging
 import re
@@ -17,7 +18,7 @@ import nh3
 from pygments.token import STANDARD_TYPES
 
 from .apart import Helper, Unanswered
-from .pictures import DATA_URI, is_shown
+from .pictures import DATA_URI, beside, is_shown
 
 TEXT = (
     *("a", "abbr", "b", "bdi", "bdo", "br", "cite", "code", "data", "del", "dfn", "em", "i", "ins", "kbd", "mark", "q"),
@@ -61,6 +62,8 @@ CLASSES = {"dataframe", "anchor-link", "highlight", *STANDARD_TYPES.values()}
 LINK = re.compile(r"(https?://|mailto:)[^\s]*", re.IGNORECASE)
 # No function but a colour, no negative length (it would cover what comes before), no escapes.
 STYLE = re.compile(r"(?:rgba?\(|hsla?\(|(?<!\d)-(?![\d.])|[^(\\@-])*", re.IGNORECASE)
+# A picture in the notebook's own folder, or below.
+BESIDE = re.compile(r"(?!.*\.\.)\w[^:?#\\<>\"']*\.(?:png|jpe?g|gif|webp|svg)", re.IGNORECASE)
 PREFIX = "in-notebook-"  # an id must differ from those of the page
 
 # HTML's rules for what is not closed copy and compare: what could cost seconds is not cleaned but shown as text.
@@ -76,6 +79,8 @@ MAX_SHOWN = 20_000  # characters of what is shown as text
 NOT_RENDERED = "This is shown as text: as a page it is too large, too involved or broken."
 VOID = ("br", "col", "hr", "img", "wbr")
 TAG = re.compile(r"<(/?)([a-z0-9]+)")
+ANY_TAG = re.compile(r"<[^>]*>")
+SHOWS = re.compile(r"<img [^>]*(?:src|alt)=|<svg|<hr")
 
 HELPER = Helper(__name__)
 log = logging.getLogger(__name__)
@@ -92,8 +97,10 @@ def cleaned(text: str, seconds: float = MAX_SECONDS) -> str:
         return as_text(text)
 
 
-def clean(text: Any) -> str:
+def clean(text: Any, folder: str | None = None) -> str:
     """Return HTML that shows what `text` shows, and does nothing.
+
+    Pictures in the notebook's `folder` become a part of it; without a folder, what refers to one stays as it is.
 
     >>> clean("<p onclick='f()'>1 <b>2<script>f()</script>")
     '<p>1 <b>2</b></p>'
@@ -107,13 +114,22 @@ def clean(text: Any) -> str:
         text,
         tags={*TEXT, *BLOCKS, *DRAWING},
         attributes=ATTRIBUTES,
-        attribute_filter=_attribute,
+        attribute_filter=functools.partial(_attribute, folder),
         generic_attribute_prefixes={"aria-"},
         filter_style_properties=STYLES,
         url_schemes={"http", "https", "mailto", "data"},
         link_rel="noopener noreferrer nofollow",
     )
     return cleaned if _depth(cleaned) <= MAX_DEPTH else as_text(text)
+
+
+def shows_something(cleaned: str) -> bool:
+    """Return whether clean HTML shows more than an empty place.
+
+    >>> shows_something("<div><p> </p></div>"), shows_something("<p>1</p>"), shows_something('<img src="data:…">')
+    (False, True, True)
+    """
+    return SHOWS.search(cleaned) is not None or html.unescape(ANY_TAG.sub("", cleaned)).strip() != ""
 
 
 def as_text(text: str) -> str:
@@ -145,7 +161,7 @@ def _depth(cleaned: str) -> int:
     return deepest
 
 
-def _attribute(tag: str, name: str, value: str) -> str | None:
+def _attribute(folder: str | None, tag: str, name: str, value: str) -> str | None:
     """Return the cleaned value of an attribute, or None to remove it."""
     match name:
         case "class":
@@ -155,7 +171,9 @@ def _attribute(tag: str, name: str, value: str) -> str | None:
         case "style":
             return value if STYLE.fullmatch(value) else None
         case "src":
-            return value if is_shown(value) else None
+            if folder is None:
+                return value if is_shown(value) or BESIDE.fullmatch(value) else None
+            return value if is_shown(value) else beside(folder, value)
         case "href":
             if value.startswith("#"):
                 return f"#{PREFIX}{value[1:]}"

@@ -11,7 +11,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Required, TypedDict, cast
 
-from .markup import cleaned
+from .markup import cleaned, shows_something
+from .screen import Screen
 
 MAX_OF_CELL = 8 * 2**20  # characters kept of one cell's outputs
 MAX_OF_NOTEBOOK = 32 * 2**20  # … and of all together
@@ -19,6 +20,7 @@ MAX_OUTPUTS = 500  # of one cell
 MAX_OUTPUTS_OF_NOTEBOOK = 5000
 MAX_CLEANING = 20.0  # seconds for the HTML of a notebook; what comes later is shown as text
 MAX_LINE = 10_000
+MAX_SHOWN_SIZE = 10_000  # pixels
 MAX_ID = 200  # characters of the name under which an output can be updated
 MAX_LAST_WORDS = 1000  # of an error after there was too much
 TOO_MUCH = "\n[There was more output than is kept; the rest was cut.]\n"
@@ -42,10 +44,11 @@ class Output(TypedDict, total=False):
 
 
 class Outputs:
-    """The outputs of the cells of one process; `cell` has those of the running cell."""
+    """The outputs of the cells of one process."""
 
     def __init__(self) -> None:
-        self.cell: list[Output] = []
+        self.kept: list[Output] = []
+        self.screen: Screen | None = None  # of the last output, if it is a stream
         self.displayed: dict[str, list[Output]] = {}
         self.size = 0  # characters that are kept
         self.size_before = 0  # … when the running cell began
@@ -53,10 +56,17 @@ class Outputs:
         self.cleaning = 0.0
         self.full = self.clear_before_next = False
 
+    @property
+    def cell(self) -> list[Output]:
+        """The outputs of the running cell."""
+        if self.screen is not None:
+            self.kept[-1]["text"] = self.screen.text()
+        return self.kept
+
     def begin_cell(self) -> None:
         self.size_before = self.size
         self.number_of_others += len(self.cell)
-        self.cell = []
+        self.kept, self.screen = [], None
         self.full = self.clear_before_next = False
 
     def keep(self, sent: Mapping[str, Any]) -> None:
@@ -75,16 +85,17 @@ class Outputs:
         data = output.get("data", {})
         if "text/html" in data and not self.full:  # cleaning takes time
             data["text/html"] = self._cleaned(data["text/html"])
+            if len(data) > 1 and not shows_something(data["text/html"]):
+                del data["text/html"]
         if kind == "update_display_data":
             self._update(_name(sent), output)
-        elif self.full or len(self.cell) >= self._most() or _size(output) > self._room():
+        elif self.full or len(self.kept) >= self._most() or _size(output) > self._room():
             self._note_too_much()
-            if kind == "error" and self.cell[-1]["output_type"] != "error":  # the reason is kept
+            if kind == "error" and self.kept[-1]["output_type"] != "error":  # the reason is kept
                 message = output["evalue"][:MAX_LAST_WORDS]
                 self._append(_of(kind, ename=output["ename"][:100], evalue=message, traceback=[message]))
-        elif kind == "stream" and self.cell and self.cell[-1].get("name") == output["name"]:
-            self.cell[-1]["text"] += output["text"]
-            self.size += len(output["text"])
+        elif kind == "stream":
+            self._print(output)
         else:
             self._append(output)
             if _name(sent) and "data" in output:
@@ -103,7 +114,18 @@ class Outputs:
 
     def _append(self, output: Output) -> None:
         self.size += _size(output)
-        self.cell.append(output)
+        self.kept = self.cell  # the stream before it has its text now
+        self.kept.append(output)
+        self.screen = None
+
+    def _print(self, output: Output) -> None:
+        """Print what was sent for a stream, after what was printed to it last."""
+        if self.screen is None or self.kept[-1]["name"] != output["name"]:
+            self._append(output | {"text": ""})
+            self.screen = Screen()
+        self.size -= self.screen.size
+        self.screen.write(output["text"])
+        self.size += self.screen.size
 
     def _room(self) -> int:
         """Return how many characters more may be kept."""
@@ -126,13 +148,14 @@ class Outputs:
             self._append({"output_type": "stream", "name": "stdout", "text": TOO_MUCH})
 
     def _clear(self) -> None:
-        gone = {id(output) for output in self.cell}
+        gone = {id(output) for output in self.kept}
         for name, outputs in list(self.displayed.items()):
             self.displayed[name] = [output for output in outputs if id(output) not in gone]
             if not self.displayed[name]:
                 del self.displayed[name]
         self.size -= sum(map(_size, self.cell))
-        self.cell.clear()
+        self.kept.clear()
+        self.screen = None
         self.full = self.clear_before_next = False
 
 
@@ -155,8 +178,20 @@ def _valid(kind: Any, sent: Mapping[str, Any]) -> Output | None:
         if not bundle:
             return None
         count = {"execution_count": None} if kind == "execute_result" else {}
-        return _of(kind, data=bundle, metadata={}, **count)
+        return _of(kind, data=bundle, metadata=_shown_sizes(sent.get("metadata"), bundle), **count)
     return None
+
+
+def _shown_sizes(metadata: Any, bundle: Mapping[str, str]) -> dict[str, dict[str, int]]:
+    """Return the width and height at which the pictures of a bundle are shown."""
+    found: dict[str, dict[str, int]] = {}
+    for mime in PICTURE_MIMES & bundle.keys():
+        about = metadata.get(mime) if isinstance(metadata, dict) else None
+        for side in ("width", "height"):
+            value = about.get(side) if isinstance(about, dict) else None
+            if isinstance(value, int) and 0 < value <= MAX_SHOWN_SIZE:
+                found.setdefault(mime, {})[side] = int(value)
+    return found
 
 
 def as_kept(output: Mapping[str, Any]) -> Output | None:

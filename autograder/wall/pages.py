@@ -10,8 +10,10 @@ from __future__ import annotations
 import base64
 import html
 import logging
+import os
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from jinja2 import pass_context
@@ -20,7 +22,7 @@ from nbformat import NotebookNode
 
 from .apart import Helper, Unanswered
 from .fields import keep_known
-from .markup import as_text
+from .markup import as_text, shows_something
 from .outputs import MAX_OUTPUTS_OF_NOTEBOOK, as_kept
 
 # Whatever is in a box is painted, scrolls and takes clicks there alone.  Browsers lay out about 33 million pixels, and
@@ -41,6 +43,7 @@ MAX_PAGE_TAGS = 200_000  # nbconvert parses the whole page once more
 MAX_PAGE_CHARACTERS = 50_000_000
 MAX_REST = 1000  # characters shown of each piece after that
 SPENT = "autograder_spent"
+NOTHING = "[Of this output, a page can show nothing.]"
 
 RENDERER = Helper("autograder.wall.rendering")
 log = logging.getLogger(__name__)
@@ -56,14 +59,16 @@ class Shown(str):
 @pass_context
 def markdown2html(context: Any, source: str) -> Shown:
     """Return the HTML of Markdown."""
+    if isinstance(source, Shown):
+        return source
     attachments = context.get("cell", {}).get("attachments", {})
-    return _shown(context, "markdown", source, attachments)
+    return _shown(context, "markdown", source, attachments, _folder(context))
 
 
 @pass_context
 def clean_html(context: Any, text: str) -> Shown:
     """Return HTML that shows what `text` shows, and does nothing."""
-    return text if isinstance(text, Shown) else _shown(context, "clean", str(text))
+    return text if isinstance(text, Shown) else _shown(context, "clean", str(text), _folder(context))
 
 
 @pass_context
@@ -83,8 +88,22 @@ def strip_files_prefix(text: str) -> str:
     return text
 
 
+def _folder(context: Any) -> str:
+    """Return where the notebook lies, with the pictures that its cells show."""
+    return os.path.abspath(context.get("resources", {}).get("metadata", {}).get("path") or os.devnull)
+
+
 def _shown(context: Any, function: str, text: str, *args: Any, element: str = "div") -> Shown:
     """Return `text` as `function` of the renderer makes it HTML, in its box; as text if the page has had too much."""
+    return _boxed(context, _made(context, function, text, *args), element)
+
+
+def _boxed(context: Any, made: str, element: str = "div") -> Shown:
+    return Shown(box(made, element, formulas=_may_define(context) or not defines(made)))
+
+
+def _made(context: Any, function: str, text: str, *args: Any) -> str:
+    """Return `text` as `function` of the renderer makes it HTML; as text if the page has had too much."""
     spent = context.get("resources", {}).setdefault(SPENT, {"seconds": 0.0, "tags": 0, "characters": 0})
     made = as_text(text[:MAX_REST])
     if spent["characters"] + len(text) <= MAX_PAGE_CHARACTERS and spent["seconds"] < MAX_PAGE_SECONDS:
@@ -99,7 +118,7 @@ def _shown(context: Any, function: str, text: str, *args: Any, element: str = "d
             made = found
     spent["tags"] += made.count("<")
     spent["characters"] += len(made)
-    return Shown(box(made, element, formulas=_may_define(context) or not defines(made)))
+    return made
 
 
 def box(made: str, element: str = "div", formulas: bool = True) -> str:
@@ -148,44 +167,60 @@ class OnePage(Preprocessor):  # type: ignore[misc]
                 cell["execution_count"] = cell.execution_count if isinstance(cell.execution_count, int) else None
                 outputs = [output for output in map(as_kept, cell.outputs[:left]) if output is not None]
                 left -= len(outputs)
-                cell["outputs"] = [NotebookNode(_in_one_form(output)) for output in outputs]
+                context = {"resources": resources, "cell": cell}
+                cell["outputs"] = [NotebookNode(_in_one_form(context, output)) for output in outputs]
         return nb, resources
 
 
-def _in_one_form(output: Any) -> Any:
-    """Return an output as text, HTML or Markdown, for which there are filters; pictures and formulas become HTML."""
+def _in_one_form(context: Any, output: Any) -> Any:
+    """Return an output in the first of its forms that shows something; for text there is a filter."""
     if output["output_type"] == "error":
         return output | {"traceback": ["\n".join(output["traceback"])]}  # one box, not one for each line
     if "data" not in output:
         return output
     data = output["data"]
-    for mime, form in FORMS.items():
-        if mime in data:
-            chosen = form(mime, data[mime]) if form else {mime: data[mime]}
-            return output | {"data": NotebookNode(chosen), "metadata": NotebookNode()}
-    return output
+    forms = [mime for mime in FORMS if mime in data]
+    chosen: dict[str, str] = {"text/plain": data.get("text/plain", NOTHING)}
+    if forms:  # which of them is shown is seen in the box alone
+        sizes = output["metadata"]
+        made = (FORMS[mime](context, mime, data[mime], sizes.get(mime, {})) for mime in forms)
+        shown = next(filter(shows_something, made), None) or _printed(context, chosen["text/plain"])
+        chosen = {"text/html": _boxed(context, shown)}
+    return output | {"data": NotebookNode(chosen), "metadata": NotebookNode()}
 
 
-def _picture(mime: str, data: str) -> dict[str, str]:
-    return {"text/html": f'<img src="data:{mime};base64,{data}">'}
+def _printed(context: Any, text: str) -> str:
+    return f"<pre>{_made(context, 'printed', text)}</pre>"
 
 
-def _drawing(mime: str, data: str) -> dict[str, str]:
-    return _picture(mime, base64.b64encode(data.encode("utf-8", "replace")).decode())
+def _html(context: Any, mime: str, data: str, size: Mapping[str, int]) -> str:
+    return _made(context, "clean", data, _folder(context))
 
 
-def _formula(mime: str, data: str) -> dict[str, str]:
-    return {"text/html": f"<div>{html.escape(data)}</div>"}
+def _markdown(context: Any, mime: str, data: str, size: Mapping[str, int]) -> str:
+    return _made(context, "markdown", data, {}, _folder(context))
+
+
+def _picture(context: Any, mime: str, data: str, size: Mapping[str, int]) -> str:
+    shown = "".join(f' {side}="{pixels}"' for side, pixels in size.items())
+    return _html(context, mime, f'<img src="data:{mime};base64,{data}"{shown}>', {})
+
+
+def _drawing(context: Any, mime: str, data: str, size: Mapping[str, int]) -> str:
+    return _picture(context, mime, base64.b64encode(data.encode("utf-8", "replace")).decode(), {})
+
+
+def _formula(context: Any, mime: str, data: str, size: Mapping[str, int]) -> str:
+    return _html(context, mime, f"<div>{html.escape(data)}</div>", {})
 
 
 # In nbconvert's order.
 FORMS = {
-    "text/html": None,
-    "text/markdown": None,
+    "text/html": _html,
+    "text/markdown": _markdown,
     "image/svg+xml": _drawing,
     "text/latex": _formula,
     "image/png": _picture,
     "image/jpeg": _picture,
     "image/gif": _picture,
-    "text/plain": None,
 }

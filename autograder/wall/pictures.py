@@ -1,18 +1,28 @@
 """Say which pictures of students a page shows: of a bounded number of pixels, or drawings that do not grow.
 
 A picture is decoded and drawn in the browser of whoever reads the page: a small file can be one of gigapixels, and a
-drawing can repeat itself thirty times over.
+drawing can repeat itself thirty times over.  A picture that lies beside the notebook becomes a part of the page; what
+it is, its bytes say and not its name.
 """
 
 from __future__ import annotations
 
 import base64
+import html
+import os
 import re
+import stat
 import struct
+import unicodedata
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 DATA_URI = re.compile(r"data:image/(png|jpeg|gif|webp|svg\+xml);base64,([A-Za-z0-9+/=\s]*)")
+KINDS = {b"\x89PNG": "png", b"GIF8": "gif", b"\xff\xd8": "jpeg", b"RIFF": "webp"}
+ELSEWHERE = re.compile(r"[A-Za-z][\w+.-]*:|//|#")
+MAX_FILE = 16 * 2**20
 MAX_PIXELS = 40_000_000
 MAX_DRAWING = 4_000_000  # characters
 MAX_SHAPES = 200_000  # with what is repeated
@@ -58,6 +68,64 @@ def is_shown(uri: str) -> bool:
     except (ValueError, struct.error):  # broken, or of a kind that browsers know and this module does not
         return False
     return width * height <= MAX_PIXELS
+
+
+# -- pictures beside the notebook ---------------------------------------------------------------------------------
+
+
+def beside(folder: str, source: str) -> str | None:
+    """Return the picture to which `source` refers, seen from a notebook in `folder`, as a `data:` URI.
+
+    None if it refers to something elsewhere; a picture of the reason if it cannot be shown.
+    """
+    if not source or ELSEWHERE.match(source):
+        return None
+    name = unquote(re.split(r"[?#]", source)[0]).replace("\\", "/")
+    try:
+        data = _content(Path(folder), [part for part in name.split("/") if part not in ("", ".")])
+        kind = next((kind for begin, kind in KINDS.items() if data.startswith(begin)), "svg+xml")
+        uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+        if not is_shown(uri):
+            raise ValueError(
+                f"it is no picture of a kind that a page shows (PNG, JPEG, GIF, WebP, a plain SVG), or has more than "
+                f"{MAX_PIXELS // 10**6} million pixels"
+            )
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return _as_picture(f"The picture {name[:100]!r} is not shown: {reason}.")
+    return uri
+
+
+def _content(folder: Path, parts: list[str]) -> bytes:
+    """Read a file that lies in `folder` or below; links are not followed."""
+    if not parts or ".." in parts:
+        raise ValueError("it does not lie beside the notebook")
+    path = folder
+    for part in parts:
+        # What people write differs in capitals, and in how letters with accents are written, from what lies there.
+        there = {name: _folded(name) for name in os.listdir(path)}
+        alike = next((name for name, folded in there.items() if folded == _folded(part)), None)
+        path = path / (part if part in there else alike or part)
+        if path.is_symlink():
+            raise ValueError("it is a link")
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise ValueError("it is no file")
+        if about.st_size > MAX_FILE:
+            raise ValueError(f"it is larger than {MAX_FILE >> 20} MB")
+        return file.read()
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _as_picture(sentence: str) -> str:
+    text = f'<text x="4" y="20" font-family="sans-serif" font-size="14">{html.escape(sentence)}</text>'
+    width = 16 + 8 * len(sentence)
+    drawing = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="30">{text}</svg>'
+    return f"data:image/svg+xml;base64,{base64.b64encode(drawing.encode()).decode()}"
 
 
 # -- pictures: browsers go by what is in a file, and not by the kind that is written above it ---------------------

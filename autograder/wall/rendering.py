@@ -33,11 +33,11 @@ class TooLong(ValueError):
     """It is not rendered but shown as text."""
 
 
-def markdown(source: str, attachments: Mapping[str, Any]) -> str:
-    """Return the HTML of Markdown."""
+def markdown(source: str, attachments: Mapping[str, Any], folder: str) -> str:
+    """Return the HTML of Markdown in a notebook in `folder`."""
     if len(source) > MAX_MARKDOWN:
         raise TooLong(f"it has more than {MAX_MARKDOWN} characters")
-    return clean(EXPORTER.markdown2html({"cell": {"attachments": attachments}}, source))
+    return clean(EXPORTER.markdown2html({"cell": {"attachments": attachments}}, source), folder)
 
 
 def code(source: str) -> str:

@@ -48,6 +48,14 @@ class Setup:
 HOW_TO_GET_BWRAP = "Install bubblewrap (Debian and Ubuntu: apt-get install bubblewrap) and try again."
 HOME = "/home/student"
 KIT = "/kit"
+USER = "student"
+# What programs look up of the machine: who they are, and where `localhost` is.
+ETC = {
+    "passwd": f"{USER}:x:1000:1000:{USER}:{HOME}:/bin/sh\n",
+    "group": f"{USER}:x:1000:\n",
+    "hosts": "127.0.0.1 localhost notebook\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+}
 
 
 @functools.cache
@@ -78,6 +86,9 @@ def environment(home: str, prefix: str = sys.prefix) -> dict[str, str]:
     return {
         "PATH": f"{prefix}/bin:/usr/bin:/bin",
         "HOME": home,
+        "USER": USER,
+        "LOGNAME": USER,
+        "SHELL": "/bin/sh",
         "LANG": "C.UTF-8",
         "TMPDIR": "/tmp",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
@@ -136,6 +147,8 @@ def _bwrap(setup: Setup, start: str) -> Iterator[tuple[list[str], list[int]]]:
 
         for name, content in kit_of(setup.forbidden, setup.withheld).files.items():
             options += ["--file", str(file_of(content)), f"{KIT}/{name}"]
+        for name, text in ETC.items():
+            options += ["--file", str(file_of(text.encode())), f"/etc/{name}"]
         if python.settings is not None:
             options += ["--file", str(file_of(python.settings.encode())), f"{VENV}/pyvenv.cfg"]
         options += ["--chdir", HOME, "--remount-ro", "/"]

@@ -71,3 +71,30 @@ def test_figures_are_shown_where_they_are_drawn() -> None:
     outputs, scores = run(hooks, ("plt.plot([0]); assert True", 2.0), "plt.plot([1]);")
     assert [["image/png" in one.get("data", {}) for one in cell] for cell in outputs] == [[], [True], [True]]
     assert scores == {"test1": 2.0}
+
+
+SETTINGS = {
+    "every result": "InteractiveShell.ast_node_interactivity = 'all'",
+    "every result, here": "get_ipython().ast_node_interactivity = 'all'",
+    "by a magic": "%config InteractiveShell.ast_node_interactivity = 'last_expr_or_assign'",
+    "no result": "get_ipython().ast_node_interactivity = 'none'",
+    "digits": "%precision 0",
+    "nothing as text": "get_ipython().display_formatter.formatters['text/plain'].enabled = False",
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+def test_settings_of_the_notebook_change_no_score(setting: str) -> None:
+    hooks = "from IPython.core.interactiveshell import InteractiveShell\n" + setting
+    cells = (("5.0\nassert True", 2.0), ("5.0\nassert False", 2.0), ("5.0\n1.25", 2.0))
+    outputs, scores = run(hooks, *cells, "1\n2")
+    assert scores == {"test1": 2.0, "test2": 0.0, "test3": 1.25}
+    assert len(outputs[4]) == {"'all'": 2, "'none'": 0}.get(setting.split()[-1], 1)  # they come back
+
+
+def test_a_result_before_an_error_is_no_score() -> None:
+    """nbgrader, which reads the outputs once more, must find the same."""
+    shows = "from IPython import get_ipython\nget_ipython().displayhook(2.0)\nassert False"
+    outputs, scores = run(("1", 2.0), (shows, 2.0))
+    assert scores == {"test0": 1.0, "test1": 0.0}
+    assert [output["output_type"] for output in outputs[1]] == ["display_data", "error"]
