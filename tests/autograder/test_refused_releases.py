@@ -142,7 +142,7 @@ def test_cells_that_come_after_submissions_are_named(tiny: Course, capsys: pytes
     nb = notebook()
     added("assert double(4) == 8", "more", grade=True, locked=True, points=1)(nb)
     nbformat.write(nb, tiny.folder("source", ".", SLUG) / f"{SLUG}.ipynb")
-    assert_refused(tiny, "(added: more)", capsys)
+    assert_refused(tiny, "new: more (1 points)", capsys)
 
 
 @pytest.mark.parametrize("command", ["release", "grade", "feedback"])

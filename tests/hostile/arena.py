@@ -40,6 +40,7 @@ from autograder.errors import Refused
 from autograder.feedback import feedback
 from autograder.release import release
 from autograder.run import ClassRun
+from autograder.scores import of_class
 from autograder.summary import class_summary
 from autograder.table import show_class
 
@@ -168,7 +169,7 @@ def arena(
         ground.exported = grades.read_text(encoding="utf-8")
         ground.scores = scores(ground.course)
         screen = Console(file=io.StringIO(), force_terminal=True, width=160)
-        show_class(SLUG, records, screen)
+        show_class(SLUG, records, of_class(ground.course, SLUG), {}, screen)
         screen.print(class_summary(records))
         ground.printed = screen.file.getvalue()  # type: ignore[attr-defined]
         yield ground

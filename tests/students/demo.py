@@ -22,6 +22,7 @@ from autograder.feedback import feedback
 from autograder.records import read_all
 from autograder.release import release
 from autograder.run import ClassRun
+from autograder.scores import of_class
 from autograder.spec import Refused, load
 from autograder.summary import class_summary
 from autograder.table import console, progress_bar, show_class
@@ -72,8 +73,9 @@ def grade_class(course: Course, slug: str, settings: Mapping[str, Any]) -> list[
     for student in demo_class(slug):
         hand_in(course, slug, student)
     with progress_bar(f"Grading {slug}") as progress:
-        records = ClassRun(course, slug, {**LIMITS.get(slug, {}), **settings}).run(progress=progress)
-    show_class(slug, records)
+        run = ClassRun(course, slug, {**LIMITS.get(slug, {}), **settings})
+        records = run.run(progress=progress)
+    show_class(slug, records, of_class(course, slug), run.late)
     console.print("", class_summary(read_all(course, slug)), sep="\n")
     with console.status("Writing feedback"):
         feedback(course, slug)
