@@ -23,7 +23,7 @@ from autograder.errors import Refused
 from autograder.release import release
 from autograder.run import ClassRun
 
-EDITS = int(os.environ.get("EDITS", "20"))
+EDITS = int(os.environ.get("EDITS", "12"))
 SEED = int(os.environ.get("EDITS_SEED", random.randrange(10**6)))
 
 # By student: what is written in place of the right program.
