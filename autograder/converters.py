@@ -102,10 +102,16 @@ def run(converter: Any, what: str) -> None:
     try:
         converter.start()
     except (Exception, SystemExit) as error:
-        raise Refused(f"{what} failed. {told(noticed.error or error)}") from error
+        cause = noticed.error or error
+        raise Refused(f"{what} failed. {told(cause)}") from cause
     finally:
         log.setLevel(level)
         log.handlers, log.propagate = handlers, propagates
+
+
+def blames_the_gradebook(error: Refused) -> bool:
+    """Return whether what :func:`run` raised is about the gradebook, and so concerns everybody."""
+    return any(isinstance(one, sqlite3.Error) for one in _chain(error))
 
 
 class _Noticed(logging.Handler):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .converters import generate_feedback
+from .converters import blames_the_gradebook, generate_feedback
 from .course import Course
 from .spec import Refused
 
@@ -23,7 +23,9 @@ def feedback(course: Course, slug: str) -> list[Path]:
         raise Refused(f"nothing has been graded for {slug!r} yet: run `autograder grade {slug}` first")
     try:
         generate_feedback(course, slug)
-    except Refused:
+    except Refused as error:
+        if blames_the_gradebook(error):
+            raise
         _name_who_has_none(course, slug)
     pages = (folder / f"{name}.html" for _, _, folder in course.folders("feedback", slug=slug) for name in names)
     return sorted(page for page in pages if page.is_file())
