@@ -206,13 +206,15 @@ class Box:
         asked: dict[str, Any] = {"target": step.target, "args": args, "kwargs": dict(step.kwargs)}
         asked |= {"names": list(step.names), "evaluate": step.evaluate}
         asked |= {"save_as": step.save_as, "counted": step.counted}
+        # From before it is sent: on a busy machine the notebook may have begun before this process goes on.
+        begun = time.monotonic()
         self._send("step", step=asked, seconds=seconds)
         started = time.monotonic()
         deadline = min(started + seconds + GRACE, self.ends_at)
         while True:
             kind, fields = self._receive(deadline)
             if kind == "result":
-                outcome = self._outcome(fields, step, time.monotonic() - started)
+                outcome = self._outcome(fields, step, time.monotonic() - begun)
                 outcome.calls = probes[0].calls if probes else []
                 return outcome
             name = self._field(fields, "name", str) if kind == "call" else None
