@@ -104,6 +104,15 @@ class Bundle:
 # -- which modules a module imports -----------------------------------------------------------
 
 
+def imported_by_name(tree: ast.Module) -> Iterator[str]:
+    """Yield the full names of the modules that a program imports, but not those of relative imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
 def _imported(folder: Path, path: str, source: str) -> Iterator[str]:
     """Give the paths of the modules that the module at `path` reads by relative imports."""
     try:

@@ -22,7 +22,7 @@ from typing import Any
 from traitlets.config.loader import LazyConfigValue
 
 from . import scores
-from .bundle import Bundle
+from .bundle import Bundle, imported_by_name
 from .course import Course
 from .handed_in import MAX_READ, found_in, is_plain
 from .hashing import digest
@@ -160,11 +160,7 @@ def _own_steps(course: Course) -> list[Path]:
 def _imported(path: Path) -> Iterator[str]:
     """Yield the names of the modules that a program imports."""
     with contextlib.suppress(SyntaxError, ValueError):  # it is refused when it runs
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                yield node.module
+        yield from imported_by_name(ast.parse(path.read_text(encoding="utf-8")))
 
 
 def _texts(value: Any) -> Iterator[str]:

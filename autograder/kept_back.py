@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from .bundle import CHECKS, Bundle
+from .bundle import CHECKS, Bundle, imported_by_name
 
 # Of editors, of version control and of desktops.
 LEFTOVERS = (
@@ -72,9 +72,7 @@ def _why_by_content(path: Path, changed: int, size: int) -> str:
 
 def _imports_grader(content: bytes) -> bool:
     try:
-        nodes = list(ast.walk(ast.parse(content)))
+        tree = ast.parse(content)
     except (SyntaxError, ValueError):
         return b"autograder" in content
-    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
-    return any(name.split(".")[0] == "autograder" for name in names)
+    return any(name.split(".")[0] == "autograder" for name in imported_by_name(tree))
